@@ -1,0 +1,77 @@
+"""Evaluate a function of one item over many, a chunk at a time: one knob for memory."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm.auto import tqdm
+
+from fitb_jax import checks
+
+
+def chunked_vmap(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
+    """As `jax.vmap(fn)` over the leading axis of every argument, `chunk` items at a time.
+
+    The result does not depend on `chunk`; the memory of the intermediate values does.
+
+    Args:
+        fn: a function of one item; pytrees in and out.
+        chunk: items evaluated at once, at least 1.
+
+    Returns:
+        A pure function of the stacked arguments; the number of items need not divide by `chunk`.
+    """
+    checks.check_count("chunk", chunk)
+
+    def mapped(*arguments: Any) -> Any:
+        return jax.lax.map(lambda items: fn(*items), arguments, batch_size=chunk)
+
+    return mapped
+
+
+def stream(
+    batch_fn: Callable[..., Any], *arrays: Any, chunk: int, label: str = "", progress: bool = True
+) -> Any:
+    """Send host arrays through a batched function a chunk at a time, with a progress bar.
+
+    Only one chunk is on the device at once. The last one is padded by repeating its last item, so
+    that a jitted `batch_fn` is compiled for one shape.
+
+    Args:
+        batch_fn: takes stacked items and returns a pytree of arrays with the same leading axis.
+        *arrays: pytrees of arrays with a common leading axis.
+        chunk: items sent at once, at least 1.
+        label: what the progress bar says is being done.
+        progress: whether to show the bar.
+
+    Returns:
+        The results as numpy arrays, in order, whatever `chunk` is.
+
+    Raises:
+        ValueError: no items, or leading axes that differ.
+    """
+    checks.check_count("chunk", chunk)
+    lengths = {np.shape(leaf)[0] for leaf in jax.tree.leaves(arrays)}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(
+            f"arrays must have one common leading axis of at least 1, got lengths {sorted(lengths)}"
+        )
+    (length,) = lengths
+    results = []
+    with tqdm(total=length, desc=label, disable=not progress, unit="item") as bar:
+        for start, stop in _spans(length, chunk):
+            indices = np.minimum(np.arange(start, start + min(chunk, length)), length - 1)
+            items = jax.tree.map(lambda leaf, at=indices: jnp.asarray(leaf[at]), arrays)
+            kept = stop - start
+            results.append(
+                jax.tree.map(lambda leaf, n=kept: np.asarray(leaf)[:n], batch_fn(*items))
+            )
+            bar.update(kept)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
+
+
+def _spans(length: int, chunk: int) -> Iterator[tuple[int, int]]:
+    for start in range(0, length, chunk):
+        yield start, min(start + chunk, length)

@@ -1,0 +1,93 @@
+"""How well a fill-in predicts what was hidden, and what it does to the prediction."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from fitb_jax import checks, masks
+from fitb_jax.fill.filling import fill
+from fitb_jax.types import Background, FillFn, Float, Image, LogitsFn, Mask, Scalar, Target
+
+
+class Fidelity(NamedTuple):
+    """Measures of one fill-in of one image; each averages to the number of a table.
+
+    Attributes:
+        correlation: Pearson correlation of the update with the true hidden values, in [-1, 1]; nan
+            where either is constant, that is where there is nothing to predict.
+        probability_whole: p(target) of the whole image.
+        probability_masked: p(target) of the masked image.
+        probability_filled: p(target) of the filled image.
+        correct_whole: 1 where the target is predicted from the whole image, else 0.
+        correct_masked: the same for the masked image.
+        correct_filled: the same for the filled image.
+    """
+
+    correlation: Scalar
+    probability_whole: Scalar
+    probability_masked: Scalar
+    probability_filled: Scalar
+    correct_whole: Scalar
+    correct_masked: Scalar
+    correct_filled: Scalar
+
+
+def fidelity(
+    logits_fn: LogitsFn,
+    image: Image,
+    mask: Mask,
+    target: Target,
+    update: Image,
+    *,
+    fill_fn: FillFn = fill,
+    background: Background = 0.0,
+) -> Fidelity:
+    """Judge an update by the hidden pixels and by a classifier.
+
+    Args:
+        logits_fn: the judge; it need not be the network the update comes from.
+        image: (h, w, c) in [0, 1].
+        mask: (h, w), 1 = visible, 0 = blank.
+        target: the class, in [0, k).
+        update: (h, w, c), from any method.
+        fill_fn: `(image, mask, update) -> filled image`.
+        background: what the masked image shows in its blanks.
+
+    Returns:
+        The measures.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+    """
+    checks.check_image(image)
+    checks.check_mask(mask, image.shape[:2])
+    checks.check_same_shape("update", update, "image", image)
+    checks.check_target(target, checks.count_classes(logits_fn, image))
+    seen = (image, masks.apply(image, mask, background), fill_fn(image, mask, update))
+    logits = jax.vmap(logits_fn)(jnp.stack(seen))
+    probabilities = jax.nn.softmax(logits)[:, target]
+    corrects = (jnp.argmax(logits, axis=-1) == target).astype(image.dtype)
+    return Fidelity(hidden_correlation(update, image, mask), *probabilities, *corrects)
+
+
+def hidden_correlation(a: Image, b: Float[Array, "h w c"], mask: Mask) -> Scalar:
+    """Pearson correlation of two images over the hidden pixels.
+
+    Args:
+        a: (h, w, c).
+        b: (h, w, c).
+        mask: (h, w); values weigh `1 - mask`.
+
+    Returns:
+        The correlation, in [-1, 1]; nan where either is constant on the hidden pixels or nothing
+        is hidden.
+    """
+    weights = jnp.broadcast_to(masks.complement(mask)[:, :, None].astype(a.dtype), a.shape)
+    total = weights.sum()
+    weights = weights / jnp.where(total > 0, total, 1)
+    a, b = a - (weights * a).sum(), b - (weights * b).sum()
+    variances = (weights * a**2).sum() * (weights * b**2).sum()
+    covariance = (weights * a * b).sum()
+    return jnp.where(variances > 0, covariance / jnp.sqrt(jnp.abs(variances)), jnp.nan)

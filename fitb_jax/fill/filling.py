@@ -1,0 +1,176 @@
+"""Turn an update into an image: threshold it, paint it into the blanks, part after part."""
+
+from typing import Literal, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks, masks
+from fitb_jax.fill.updates import Order, resolve_order
+from fitb_jax.types import Array, FillFn, Float, Image, LogitsFn, Mask, Target, UpdateFn
+
+Mode: TypeAlias = Literal["sequential", "parallel"]
+Intensity: TypeAlias = float | Literal["scaled"] | Float[Array, ""] | Image
+
+DEFAULT_QUANTILE = 0.81
+"""Fill the top 19 %: the share of ink (pixels above 1/10) in an MNIST digit."""
+
+
+def threshold(
+    update: Image,
+    mask: Mask,
+    *,
+    quantile: float | Float[Array, ""] | None = None,
+    minimum: float | Float[Array, ""] | None = None,
+    ink: float | Float[Array, ""] | None = None,
+    intensity: Intensity = 1.0,
+) -> Image:
+    """Keep the strongest positive hidden values of an update and set them to an intensity.
+
+    Exactly one rule says how many are kept (a value is one pixel of one channel):
+
+    - `quantile`: of the n hidden values the strongest `round((1 - quantile) n)`.
+    - `minimum`: those of at least this value.
+    - `ink`: the strongest until the intensities painted add up to this, as nearly as they can.
+
+    Values that are not positive are never kept. Ties go to the earlier pixel in reading order.
+
+    Args:
+        update: (h, w, c).
+        mask: (h, w); values are hidden where it is below 1/2.
+        quantile: in [0, 1].
+        minimum: in units of the update, at least 0.
+        ink: sum of the intensities to paint, at least 0.
+        intensity: what the kept values become: a number, "scaled" (the update divided by its
+            largest hidden value, in (0, 1]), or an image (h, w, c) such as a class mean.
+
+    Returns:
+        T(update), (h, w, c): the intensities of what was kept, 0 elsewhere.
+
+    Raises:
+        TypeError, ValueError: not exactly one rule, or a wrong shape or range.
+    """
+    checks.check_floating("update", update, ("h", "w", "c"))
+    checks.check_mask(mask, update.shape[:2])
+    rules = {"quantile": quantile, "minimum": minimum, "ink": ink}
+    given = {name: value for name, value in rules.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError(f"exactly one of quantile, minimum and ink must be given, got {given}")
+    ((rule, level),) = given.items()
+    checks.check_number(rule, level, least=0, most=1 if rule == "quantile" else jnp.inf)
+
+    is_hidden = jnp.broadcast_to(mask[:, :, None] < 0.5, update.shape)
+    candidates = jnp.where(is_hidden, update, -jnp.inf)
+    painted = _intensities(update, candidates, intensity)
+    if rule == "minimum":
+        is_kept = candidates >= level
+    else:
+        order = jnp.argsort(candidates, axis=None, descending=True)
+        if rule == "quantile":
+            before, limit = jnp.arange(order.size), jnp.round((1 - level) * is_hidden.sum())
+        else:
+            in_order = painted.ravel()[order]
+            before, limit = jnp.cumsum(in_order) - in_order / 2, jnp.asarray(level)
+        is_kept = jnp.zeros(order.size, bool).at[order].set(before < limit).reshape(update.shape)
+    return jnp.where(is_kept & (candidates > 0), painted, 0)
+
+
+def fill(
+    image: Image,
+    mask: Mask,
+    update: Image,
+    *,
+    quantile: float | Float[Array, ""] | None = None,
+    minimum: float | Float[Array, ""] | None = None,
+    ink: float | Float[Array, ""] | None = None,
+    intensity: Intensity = 1.0,
+) -> Image:
+    """Paint the thresholded update into the blanks: `mask * image + (1 - mask) * T(update)`.
+
+    Args:
+        image: (h, w, c) in [0, 1].
+        mask: (h, w), 1 = visible, 0 = blank.
+        update: (h, w, c), of any order.
+        quantile: rule of `threshold`; `DEFAULT_QUANTILE` where no rule is given.
+        minimum: rule of `threshold`.
+        ink: rule of `threshold`.
+        intensity: what the kept values become, see `threshold`.
+
+    Returns:
+        The filled image, (h, w, c).
+
+    Raises:
+        TypeError, ValueError: more than one rule, or a wrong shape or range.
+
+    Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
+    """
+    checks.check_image(image)
+    checks.check_same_shape("update", update, "image", image)
+    if quantile is None and minimum is None and ink is None:
+        quantile = DEFAULT_QUANTILE
+    painted = threshold(
+        update, mask, quantile=quantile, minimum=minimum, ink=ink, intensity=intensity
+    )
+    return masks.apply(image, mask, painted)
+
+
+def progressive(
+    logits_fn: LogitsFn,
+    image: Image,
+    masks: Float[Array, "parts h w"],
+    target: Target,
+    *,
+    mode: Mode = "sequential",
+    order: Order | UpdateFn = "first",
+    fill_fn: FillFn = fill,
+) -> Float[Array, "parts h w c"]:
+    """Replace an image part after part by what the classifier would fill in.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        masks: (parts, h, w), such as from `masks.partition`; part i is blank in mask i.
+        target: class to fill in for, in [0, k).
+        mode: "parallel" predicts every part from the original rest; in "sequential" a part once
+            filled is what the next ones see.
+        order: "first", "second", or any function `(logits_fn, image, mask, target) -> update`.
+        fill_fn: `(image, mask, update) -> filled image`.
+
+    Returns:
+        The image after each part, (parts, h, w, c); of a partition the last one holds no original
+        pixel.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range, mode or order.
+
+    Source: Deelaka et al. 2024, arXiv 2411.10273, progressive masking.
+    """
+    checks.check_choice("mode", mode, get_args(Mode))
+    checks.check_image(image)
+    checks.check_mask(masks, image.shape[:2], name="masks", axes=("parts", "h", "w"))
+    checks.check_target(target, checks.count_classes(logits_fn, image))
+    update_fn = resolve_order(order)
+
+    def fill_part(canvas: Image, mask: Mask) -> tuple[Image, Image]:
+        seen = canvas if mode == "sequential" else image
+        filled = fill_fn(seen, mask, update_fn(logits_fn, seen, mask, target))
+        visible = mask[:, :, None].astype(image.dtype)
+        canvas = visible * canvas + (1 - visible) * filled
+        return canvas, canvas
+
+    return jax.lax.scan(fill_part, image, masks)[1]
+
+
+def _intensities(update: Image, candidates: Image, intensity: Intensity) -> Image:
+    if isinstance(intensity, str):
+        checks.check_choice("intensity", intensity, ("scaled",))
+        largest = jnp.max(candidates)
+        return jnp.where(candidates > 0, update / jnp.where(largest > 0, largest, 1), 0)
+    if jnp.shape(intensity) not in {(), update.shape}:
+        raise ValueError(
+            f"intensity must be a number, 'scaled' or an image {update.shape}, "
+            f"got shape {jnp.shape(intensity)}"
+        )
+    if (values := checks.known(intensity)) is not None and not (values >= 0).all():
+        raise ValueError("intensity must be at least 0 everywhere and not NaN")
+    return jnp.broadcast_to(jnp.asarray(intensity, update.dtype), update.shape)

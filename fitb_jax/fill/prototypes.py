@@ -1,0 +1,270 @@
+"""Class prototypes: the expected update E[dx] over images and masks, with its standard error.
+
+One pass and constant memory: moments of a chunk of images are merged into those before it.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks
+from fitb_jax.fill.updates import Order, resolve_order
+from fitb_jax.types import Array, Float, Image, Int, LogitsFn, Mask, UpdateFn
+
+
+class Prototype(NamedTuple):
+    """The expected update of every pixel.
+
+    Attributes:
+        mean: over all (image, mask) pairs in which the pixel was hidden, (h, w, c); nan where it
+            never was.
+        standard_error: of `mean` over the draw of the images, (h, w, c); the updates of one image
+            under several masks are not taken to be independent. nan below two images.
+        count: pairs in which the pixel was hidden, (h, w).
+    """
+
+    mean: Float[Array, "h w c"]
+    standard_error: Float[Array, "h w c"]
+    count: Float[Array, "h w"]  # type: ignore[assignment]  # hides tuple.count, which none needs
+
+
+class Moments(NamedTuple):
+    """Mergeable moments, per pixel, of what each image contributes.
+
+    With s the sum of an image's updates over the masks that hid the pixel and m their number:
+
+    Attributes:
+        images: number of images.
+        hiding_images: images that hid the pixel at least once, (h, w).
+        mean_sum: mean of s, (h, w, c).
+        mean_count: mean of m, (h, w).
+        sum_sum: sum of squared deviations of s, (h, w, c).
+        sum_count: sum of products of deviations of s and m, (h, w, c).
+        count_count: sum of squared deviations of m, (h, w).
+    """
+
+    images: Float[Array, ""]
+    hiding_images: Float[Array, "h w"]
+    mean_sum: Float[Array, "h w c"]
+    mean_count: Float[Array, "h w"]
+    sum_sum: Float[Array, "h w c"]
+    sum_count: Float[Array, "h w c"]
+    count_count: Float[Array, "h w"]
+
+
+def expected_update(
+    logits_fn: LogitsFn,
+    images: Float[Array, "n h w c"],
+    targets: Int[Array, "n"],
+    masks: Float[Array, "m h w"] | Float[Array, "n m h w"],
+    *,
+    order: Order | UpdateFn = "first",
+    chunk: int = 64,
+    tolerance: float | Float[Array, ""] | None = None,
+) -> Prototype:
+    """Mean update over images x masks, per pixel over the times it was hidden.
+
+    Args:
+        logits_fn: the classifier.
+        images: (n, h, w, c) in [0, 1], usually of one class.
+        targets: (n,), class to fill in for.
+        masks: (m, h, w), the same for every image, or (n, m, h, w), its own for each.
+        order: "first", "second", or any function `(logits_fn, image, mask, target) -> update`.
+        chunk: images evaluated at once, one mask at a time: the one knob for memory. The result
+            does not depend on it.
+        tolerance: stop as soon as the largest standard error is at most this (units of the
+            update), looked at after each chunk; None goes through all images.
+
+    Returns:
+        The prototype; its `count` says how many pairs were used.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or order.
+
+    Source: Deelaka et al. 2024, arXiv 2411.10273, E[dx]; standard error of a ratio of means:
+    Cochran 1977, "Sampling techniques", section 6.4.
+    """
+    update_fn = resolve_order(order)
+    _check_arguments(logits_fn, images, targets, masks, chunk, tolerance)
+    n, chunk = images.shape[0], min(chunk, images.shape[0])
+    chunks = math.ceil(n / chunk)
+
+    def contribution(index: Array) -> tuple[Image, Mask]:
+        own_masks = masks[index] if masks.ndim == 4 else masks
+
+        def add(carry: tuple[Image, Mask], mask: Mask) -> tuple[tuple[Image, Mask], None]:
+            total, times = carry
+            hidden = 1 - mask
+            update = update_fn(logits_fn, images[index], mask, targets[index])
+            return (total + hidden[:, :, None] * update, times + hidden), None
+
+        nothing = jnp.zeros_like(images[0])
+        return jax.lax.scan(add, (nothing, nothing[:, :, 0]), own_masks)[0]
+
+    def step(state: tuple[Array, Moments]) -> tuple[Array, Moments]:
+        at, moments = state
+        indices = at * chunk + jnp.arange(chunk)
+        sums, counts = jax.vmap(contribution)(jnp.minimum(indices, n - 1))
+        weights = (indices < n).astype(images.dtype)
+        return at + 1, merge(moments, measure(sums, counts, weights))
+
+    def is_unfinished(state: tuple[Array, Moments]) -> Array:
+        at, moments = state
+        if tolerance is None:
+            return at < chunks
+        # A nan (no estimate yet) compares false, and goes on.
+        converged = jnp.all(summarise(moments).standard_error <= tolerance)
+        return (at < chunks) & ~converged
+
+    first = step((jnp.zeros((), jnp.int32), _no_moments(images)))
+    return summarise(jax.lax.while_loop(is_unfinished, step, first)[1])
+
+
+def measure(
+    sums: Float[Array, "n h w c"], counts: Float[Array, "n h w"], weights: Float[Array, "n"]
+) -> Moments:
+    """Moments of a chunk of images.
+
+    Args:
+        sums: per image, its updates summed over the masks that hid the pixel.
+        counts: per image, how many masks did.
+        weights: 1 for an image that counts, 0 for padding.
+
+    Returns:
+        The moments of the images of weight 1.
+    """
+    images = weights.sum()
+    per_pixel = weights[:, None, None]
+    per_value = weights[:, None, None, None]
+    mean_sum = (per_value * sums).sum(0) / images
+    mean_count = (per_pixel * counts).sum(0) / images
+    sum_deviation = per_value * (sums - mean_sum[None])
+    count_deviation = per_pixel * (counts - mean_count[None])
+    return Moments(
+        images=images,
+        hiding_images=(per_pixel * (counts > 0)).sum(0),
+        mean_sum=mean_sum,
+        mean_count=mean_count,
+        sum_sum=(sum_deviation**2).sum(0),
+        sum_count=(sum_deviation * count_deviation[:, :, :, None]).sum(0),
+        count_count=(count_deviation**2).sum(0),
+    )
+
+
+def merge(a: Moments, b: Moments) -> Moments:
+    """Moments of two disjoint sets of images together; the order does not matter.
+
+    Args:
+        a: moments of one set.
+        b: moments of the other.
+
+    Returns:
+        The moments of their union.
+
+    Source: Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing
+    sample variances".
+    """
+    images = a.images + b.images
+    share = b.images / images
+    between = a.images * share
+    sum_gap = b.mean_sum - a.mean_sum
+    count_gap = b.mean_count - a.mean_count
+    return Moments(
+        images=images,
+        hiding_images=a.hiding_images + b.hiding_images,
+        mean_sum=a.mean_sum + share * sum_gap,
+        mean_count=a.mean_count + share * count_gap,
+        sum_sum=a.sum_sum + b.sum_sum + between * sum_gap**2,
+        sum_count=a.sum_count + b.sum_count + between * sum_gap * count_gap[:, :, None],
+        count_count=a.count_count + b.count_count + between * count_gap**2,
+    )
+
+
+def summarise(moments: Moments) -> Prototype:
+    """The prototype that moments describe: a ratio of means and its standard error.
+
+    Args:
+        moments: from `measure` and `merge`.
+
+    Returns:
+        Mean, standard error and count per pixel.
+    """
+    count = moments.images * moments.mean_count
+    mean_count = jnp.where(count > 0, moments.mean_count, jnp.nan)[:, :, None]
+    mean = moments.mean_sum / mean_count
+    squares = (
+        moments.sum_sum - 2 * mean * moments.sum_count + mean**2 * moments.count_count[:, :, None]
+    )
+    hiding = moments.hiding_images[:, :, None]
+    # Bessel's correction: of the images that hid the pixel, one is spent on the mean.
+    corrected = jnp.maximum(squares, 0) * hiding / jnp.where(hiding > 1, hiding - 1, jnp.nan)
+    return Prototype(mean, jnp.sqrt(corrected) / (moments.images * mean_count), count)
+
+
+def nearest_prototype(image: Image, prototypes: Float[Array, "k h w c"]) -> Int[Array, ""]:
+    """Classify an image by the prototype that it correlates with best.
+
+    Args:
+        image: (h, w, c).
+        prototypes: (k, h, w, c), one per class; a pixel that is not finite counts as average.
+
+    Returns:
+        The class index.
+
+    Raises:
+        TypeError, ValueError: shapes that do not fit.
+    """
+    checks.check_image(image)
+    if prototypes.shape[1:] != image.shape:
+        raise ValueError(
+            f"prototypes must have shape (k, {', '.join(map(str, image.shape))}), "
+            f"got {prototypes.shape}"
+        )
+    return jnp.argmax(jax.vmap(lambda prototype: _cosine(image, prototype))(prototypes))
+
+
+def _cosine(image: Image, prototype: Image) -> Array:
+    """Pearson correlation up to a factor that is the same for every prototype."""
+    is_finite = jnp.isfinite(prototype)
+    mean = jnp.where(is_finite, prototype, 0).sum() / jnp.maximum(is_finite.sum(), 1)
+    centred = jnp.where(is_finite, prototype - mean, 0)
+    norm = jnp.sqrt((centred**2).sum())
+    return jnp.vdot(image, centred) / jnp.where(norm > 0, norm, 1)
+
+
+def _no_moments(images: Array) -> Moments:
+    per_value = jnp.zeros(images.shape[1:], images.dtype)
+    per_pixel = per_value[:, :, 0]
+    return Moments(
+        images=jnp.zeros((), images.dtype),
+        hiding_images=per_pixel,
+        mean_sum=per_value,
+        mean_count=per_pixel,
+        sum_sum=per_value,
+        sum_count=per_value,
+        count_count=per_pixel,
+    )
+
+
+def _check_arguments(
+    logits_fn: LogitsFn,
+    images: Array,
+    targets: Array,
+    masks: Array,
+    chunk: int,
+    tolerance: float | Array | None,
+) -> None:
+    checks.check_image(images, name="images", axes=("n", "h", "w", "c"))
+    n, shape = images.shape[0], images.shape[1:3]
+    if masks.ndim == 4 and masks.shape[0] != n:
+        raise ValueError(f"masks must have one set for each of the {n} images, got {masks.shape}")
+    axes = ("m", "h", "w") if masks.ndim != 4 else ("n", "m", "h", "w")
+    checks.check_mask(masks, shape, name="masks", axes=axes)
+    checks.check_target(
+        targets, checks.count_classes(logits_fn, images[0]), name="targets", shape=(n,)
+    )
+    checks.check_count("chunk", chunk)
+    if tolerance is not None:
+        checks.check_number("tolerance", tolerance, least=0)

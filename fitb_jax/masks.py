@@ -1,0 +1,141 @@
+"""Masks that hide patches of an image: 1 = visible, 0 = blank (design 4.2).
+
+Whatever the patch size, a mask has the full resolution of the image, so that one compiled update
+serves the masks of a whole ablation.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks
+from fitb_jax.types import Array, Background, Float, Image, Key, Mask
+
+
+def random_patches(
+    shape: tuple[int, int], ratio: float | Float[Array, ""], patch: int, *, key: Key
+) -> Mask:
+    """Blank out randomly chosen square patches of a regular grid, without replacement.
+
+    Args:
+        shape: (height, width) in pixels.
+        ratio: share of the patches to blank, in [0, 1]; exactly `round(ratio * patches)` are.
+            An array argument: one compiled program serves every ratio.
+        patch: side of a patch in pixels; patches at the right and bottom border may be cut.
+        key: random key.
+
+    Returns:
+        The mask, (height, width), of zeros and ones.
+
+    Raises:
+        ValueError: `ratio` outside [0, 1], or `patch` larger than the image.
+
+    Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
+    """
+    checks.check_number("ratio", ratio, least=0, most=1)
+    rows, columns = _patch_grid(shape, patch)
+    blanks = jnp.round(jnp.asarray(ratio, jnp.float32) * (rows * columns))
+    rank = jax.random.permutation(key, rows * columns)
+    return _upsample((rank >= blanks).reshape(rows, columns), shape, patch)
+
+
+def partition(
+    shape: tuple[int, int], parts: int, patch: int, *, key: Key
+) -> Float[Array, "parts h w"]:
+    """Masks whose blanks are disjoint and together cover the image.
+
+    Args:
+        shape: (height, width) in pixels.
+        parts: number of masks; their blanks differ in size by at most one patch.
+        patch: side of a patch in pixels; patches at the right and bottom border may be cut.
+        key: random key.
+
+    Returns:
+        The masks, (parts, height, width), of zeros and ones: each pixel is blank in exactly one.
+
+    Raises:
+        ValueError: more parts than patches, or `patch` larger than the image.
+    """
+    checks.check_count("parts", parts)
+    rows, columns = _patch_grid(shape, patch)
+    if parts > rows * columns:
+        raise ValueError(
+            f"parts must be at most the {rows * columns} patches of {patch} pixels in {shape}, "
+            f"got {parts}"
+        )
+    part = jax.random.permutation(key, jnp.arange(rows * columns) % parts).reshape(rows, columns)
+    is_visible = part[None] != jnp.arange(parts)[:, None, None]
+    return jax.vmap(lambda visible: _upsample(visible, shape, patch))(is_visible)
+
+
+def checkerboard(shape: tuple[int, int], patch: int, *, phase: int = 0) -> Mask:
+    """Blank out every other patch of a regular grid.
+
+    Args:
+        shape: (height, width) in pixels.
+        patch: side of a patch in pixels; patches at the right and bottom border may be cut.
+        phase: 0 shows the upper left patch, 1 blanks it; the two blank complementary pixels.
+
+    Returns:
+        The mask, (height, width), of zeros and ones.
+
+    Raises:
+        ValueError: `phase` not 0 or 1, or `patch` larger than the image.
+    """
+    if phase not in (0, 1):
+        raise ValueError(f"phase must be 0 or 1, got {phase}")
+    rows, columns = _patch_grid(shape, patch)
+    parity = (jnp.arange(rows)[:, None] + jnp.arange(columns)[None, :]) % 2
+    return _upsample(parity == phase, shape, patch)
+
+
+def apply(image: Image, mask: Mask, background: Background = 0.0) -> Image:
+    """Show an image through a mask: `mask * image + (1 - mask) * background`.
+
+    Args:
+        image: (h, w, c).
+        mask: (h, w) in [0, 1].
+        background: what the blanks show: a number, one value per channel, or an image (h, w, c).
+
+    Returns:
+        The masked image, (h, w, c).
+
+    Raises:
+        TypeError, ValueError: an argument of another shape or dtype, or not finite.
+    """
+    checks.check_floating("image", image, ("h", "w", "c"))
+    checks.check_mask(mask, image.shape[:2])
+    checks.check_background(background, image.shape)
+    visible = mask[:, :, None].astype(image.dtype)
+    shown = jnp.broadcast_to(jnp.asarray(background, image.dtype), image.shape)
+    return visible * image + (1 - visible) * shown
+
+
+def complement(mask: Mask) -> Mask:
+    """Swap visible and blank; an update times this is its hidden part.
+
+    Args:
+        mask: (h, w) in [0, 1].
+
+    Returns:
+        `1 - mask`, (h, w).
+    """
+    return 1 - mask
+
+
+def _patch_grid(shape: tuple[int, int], patch: int) -> tuple[int, int]:
+    """Rows and columns of patches; a patch cut by the border counts."""
+    if len(shape) != 2:
+        raise ValueError(f"shape must be (height, width), got {shape}")
+    checks.check_count("height", shape[0])
+    checks.check_count("width", shape[1])
+    checks.check_count("patch", patch)
+    if patch > min(shape):
+        raise ValueError(
+            f"patch must be at most the image's shorter side {min(shape)}, got {patch}"
+        )
+    return -(-shape[0] // patch), -(-shape[1] // patch)
+
+
+def _upsample(is_visible: Array, shape: tuple[int, int], patch: int) -> Mask:
+    pixels = jnp.repeat(jnp.repeat(is_visible, patch, axis=0), patch, axis=1)
+    return pixels[: shape[0], : shape[1]].astype(jnp.float32)

@@ -1,0 +1,159 @@
+"""Trained networks on disk, found again by their configuration (Orbax)."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+from tqdm.auto import tqdm
+
+from fitb_jax.models.classifiers import ClassifierConfig
+from fitb_jax.models.training import Trained, TrainingConfig, train
+
+_LOG = logging.getLogger(__name__)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read, or that holds something else than was asked for."""
+
+
+def train_or_restore(
+    classifier: ClassifierConfig,
+    training: TrainingConfig,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    seed: int,
+    folder: Path,
+    progress: bool = True,
+) -> Trained:
+    """A trained network: read from disk if this very training was done before, else trained.
+
+    Args:
+        classifier: the architecture.
+        training: the hyperparameters.
+        images: (n, h, w, c) in [0, 1]; their content is part of the configuration.
+        labels: (n,) class indices, likewise.
+        seed: of the training.
+        folder: where networks are kept, one sub-folder each.
+        progress: whether to show a bar over the epochs.
+
+    Returns:
+        The network and its losses.
+
+    Raises:
+        CheckpointError: what is on disk cannot be read.
+        TypeError, ValueError: as `models.train`.
+    """
+    description = {
+        "classifier": dataclasses.asdict(classifier),
+        "training": dataclasses.asdict(training),
+        "seed": seed,
+        "data_sha256": _digest(np.ascontiguousarray(images), np.ascontiguousarray(labels)),
+    }
+    identity = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+    place = folder / f"{classifier.architecture}-{classifier.activation}-{identity[:16]}"
+    arguments = (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
+    run = partial(train, classifier, training)
+    if place.exists():
+        like = jax.eval_shape(run, *arguments, key=jax.random.key(seed))
+        _LOG.info("network restored from %s", place)
+        return restore(place, like)
+    with tqdm(total=training.epochs, desc=f"train {place.name}", disable=not progress) as bar:
+        run = jax.jit(partial(run, on_epoch=lambda loss: _advance(bar, float(loss))))
+        trained = jax.block_until_ready(run(*arguments, key=jax.random.key(seed)))
+        jax.effects_barrier()
+    save(place, trained, description)
+    _LOG.info("network trained on %d images and saved to %s", len(images), place)
+    return trained
+
+
+def save(place: Path, state: Any, description: dict[str, Any]) -> None:
+    """Write a pytree of arrays; an interrupted write leaves the version before it in place.
+
+    Args:
+        place: folder of this checkpoint; made if absent.
+        state: pytree of arrays.
+        description: JSON values kept beside it, such as the configuration.
+    """
+    options = ocp.CheckpointManagerOptions(max_to_keep=1)
+    with ocp.CheckpointManager(place.absolute(), options=options) as manager:
+        latest = manager.latest_step()
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(_named_leaves(state)),
+            description=ocp.args.JsonSave(description),
+        )
+        manager.save(0 if latest is None else latest + 1, args=items)
+        manager.wait_until_finished()
+
+
+def restore(place: Path, like: Any) -> Any:
+    """Read a pytree of arrays.
+
+    Args:
+        place: folder given to `save`.
+        like: pytree of arrays or `jax.ShapeDtypeStruct` of the structure that was saved.
+
+    Returns:
+        The saved state, of the structure of `like`.
+
+    Raises:
+        FileNotFoundError: there is no finished checkpoint.
+        CheckpointError: it cannot be read, or holds other names, shapes or dtypes.
+    """
+    if not place.is_dir():
+        raise FileNotFoundError(f"no checkpoint at {place}")
+    wanted = _named_leaves(like)
+    with ocp.CheckpointManager(place.absolute()) as manager:
+        step = manager.latest_step()
+        if step is None:
+            raise FileNotFoundError(f"no finished checkpoint in {place}")
+        try:
+            found = manager.restore(
+                step, args=ocp.args.Composite(state=ocp.args.StandardRestore())
+            )["state"]
+        except Exception as error:  # Orbax and TensorStore raise many types for a damaged file
+            raise CheckpointError(
+                f"checkpoint {place} cannot be read; delete this folder to train again: {error}"
+            ) from error
+    _check_leaves(place, wanted, found)
+    leaves = [jnp.asarray(found[name]) for name in wanted]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _check_leaves(place: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
+    problems = [f"{name} is missing" for name in wanted.keys() - found.keys()]
+    problems += [f"{name} is not expected" for name in found.keys() - wanted.keys()]
+    for name in wanted.keys() & found.keys():
+        expected, given = (
+            f"{leaf.dtype}{list(leaf.shape)}" for leaf in (wanted[name], found[name])
+        )
+        if expected != given:
+            problems.append(f"{name} is {given}, not {expected}")
+    if problems:
+        raise CheckpointError(f"checkpoint {place} does not fit: {'; '.join(sorted(problems))}")
+
+
+def _named_leaves(tree: Any) -> dict[str, Any]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def _advance(bar: Any, loss: float) -> None:
+    bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
+    bar.update()

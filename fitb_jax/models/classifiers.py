@@ -1,0 +1,152 @@
+"""Small Flax NNX classifiers for small images, smooth and piecewise linear."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from fitb_jax import checks
+from fitb_jax.types import Array, Float, Key
+
+Architecture: TypeAlias = Literal["cnn", "mlp"]
+Activation: TypeAlias = Literal["gelu", "softplus", "relu"]
+
+_ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu": jax.nn.gelu,
+    "softplus": jax.nn.softplus,
+    "relu": jax.nn.relu,
+}
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """What a small classifier looks like.
+
+    Attributes:
+        architecture: "cnn" (two convolutions of stride 2, one hidden layer) or "mlp" (two hidden
+            layers).
+        activation: "gelu" and "softplus" have a curvature of their own; of "relu" second-order
+            updates see only what the objective adds.
+        widths: channels of the two convolutions, or units of the two hidden layers.
+        hidden: units of the layer before the logits ("cnn" only).
+        image_shape: (height, width, channels).
+        classes: number of logits.
+        mean: intensity that the network subtracts from its input.
+        deviation: and divides by: the classifier takes images in [0, 1].
+    """
+
+    architecture: Architecture = "cnn"
+    activation: Activation = "gelu"
+    widths: tuple[int, int] = (16, 32)
+    hidden: int = 128
+    image_shape: tuple[int, int, int] = (28, 28, 1)
+    classes: int = 10
+    mean: float = 0.13
+    deviation: float = 0.31
+
+
+class Convolution(nnx.Module):
+    """A strided convolution written as one matrix product over gathered patches.
+
+    The same function as `nnx.Conv` with SAME padding. On a CPU inside `lax.scan` it trains three
+    times as fast, and `vmap` over parameters makes it a batched matrix product instead of a grouped
+    convolution.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, *, kernel: int, stride: int, rngs: nnx.Rngs
+    ) -> None:
+        """Draw the weights; `kernel` and `stride` are in pixels."""
+        self.kernel_size, self.stride = kernel, stride
+        self.linear = nnx.Linear(kernel * kernel * channels_in, channels_out, rngs=rngs)
+
+    def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c2"]:
+        """Convolve."""
+        return self.linear(_patches(images, self.kernel_size, self.stride))
+
+
+class CNN(nnx.Module):
+    """Two strided convolutions, one hidden layer."""
+
+    def __init__(self, config: ClassifierConfig, *, rngs: nnx.Rngs) -> None:
+        """Draw the weights."""
+        height, width, channels = config.image_shape
+        first, second = config.widths
+        features = -(-height // 4) * -(-width // 4) * second
+        self.activation = _ACTIVATIONS[config.activation]
+        self.mean, self.deviation = config.mean, config.deviation
+        self.convolution1 = Convolution(channels, first, kernel=5, stride=2, rngs=rngs)
+        self.convolution2 = Convolution(first, second, kernel=3, stride=2, rngs=rngs)
+        self.hidden = nnx.Linear(features, config.hidden, rngs=rngs)
+        self.logits = nnx.Linear(config.hidden, config.classes, rngs=rngs)
+
+    def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n k"]:
+        """Logits of images in [0, 1]."""
+        x = (images - self.mean) / self.deviation
+        x = self.activation(self.convolution1(x))
+        x = self.activation(self.convolution2(x))
+        x = self.activation(self.hidden(x.reshape(x.shape[0], -1)))
+        return self.logits(x)
+
+
+class MLP(nnx.Module):
+    """Two hidden layers on the flattened image."""
+
+    def __init__(self, config: ClassifierConfig, *, rngs: nnx.Rngs) -> None:
+        """Draw the weights."""
+        height, width, channels = config.image_shape
+        first, second = config.widths
+        self.activation = _ACTIVATIONS[config.activation]
+        self.mean, self.deviation = config.mean, config.deviation
+        self.hidden1 = nnx.Linear(height * width * channels, first, rngs=rngs)
+        self.hidden2 = nnx.Linear(first, second, rngs=rngs)
+        self.logits = nnx.Linear(second, config.classes, rngs=rngs)
+
+    def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n k"]:
+        """Logits of images in [0, 1]."""
+        x = (images.reshape(images.shape[0], -1) - self.mean) / self.deviation
+        return self.logits(self.activation(self.hidden2(self.activation(self.hidden1(x)))))
+
+
+def build(config: ClassifierConfig, *, key: Key) -> nnx.Module:
+    """Make a classifier with freshly drawn weights.
+
+    Args:
+        config: its architecture.
+        key: random key of the weights.
+
+    Returns:
+        A module from images (n, h, w, c) to logits (n, classes).
+
+    Raises:
+        ValueError: an unknown architecture or activation, or a size below 1.
+    """
+    checks.check_choice("architecture", config.architecture, get_args(Architecture))
+    checks.check_choice("activation", config.activation, _ACTIVATIONS)
+    for size in (*config.widths, config.hidden, *config.image_shape):
+        checks.check_count("every size of the classifier", size)
+    checks.check_count("classes", config.classes, least=2)
+    module = {"cnn": CNN, "mlp": MLP}[config.architecture]
+    return module(config, rngs=nnx.Rngs(params=key))
+
+
+def _patches(
+    images: Float[Array, "n h w c"], kernel: int, stride: int
+) -> Float[Array, "n h2 w2 kkc"]:
+    """The kernel x kernel neighbourhood of every output pixel, SAME padding."""
+    rows, columns = (-(-side // stride) for side in images.shape[1:3])
+    spans = ((rows - 1) * stride + 1, (columns - 1) * stride + 1)
+    excess = [
+        max(s - 1 + kernel - side, 0) for s, side in zip(spans, images.shape[1:3], strict=True)
+    ]
+    padding = [(total // 2, total - total // 2) for total in excess]
+    padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+    shifted = [
+        padded[:, row : row + spans[0] : stride, column : column + spans[1] : stride]
+        for row in range(kernel)
+        for column in range(kernel)
+    ]
+    return jnp.concatenate(shifted, axis=-1)

@@ -1,0 +1,88 @@
+"""Make a `LogitsFn`, a pure function of one image, of a classifier in any framework."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import linen, nnx
+from jax.tree_util import Partial
+
+from fitb_jax.types import Array, Image, Logits, LogitsFn
+
+
+def as_logits_fn(model: Any) -> LogitsFn:
+    """Turn a batched classifier into a function of one image with its parameters as a pytree.
+
+    The result is a `jax.tree_util.Partial`: it can be an argument of a jitted function (no retrace
+    for new parameters) and be `vmap`ped over stacked parameters. The model itself is not changed.
+
+    Args:
+        model: one of
+            - a Flax NNX module, called on (n, h, w, c); it is used in evaluation mode;
+            - a Flax Linen pair `(module, variables)`;
+            - any callable from images (n, h, w, c) to logits (n, k).
+
+    Returns:
+        A function from one image (h, w, c) to logits (k,).
+
+    Raises:
+        TypeError: `model` is none of these.
+    """
+    if isinstance(model, nnx.Module):
+        evaluated = nnx.clone(model)
+        evaluated.eval()
+        graph, state = nnx.split(evaluated)
+        return Partial(_apply_nnx, graph, state)
+    if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], linen.Module):
+        module, variables = model
+        return Partial(_Batched(module.apply), variables)
+    if callable(model):
+        return Partial(_Batched(model))
+    raise TypeError(
+        "model must be a Flax NNX module, a Flax Linen (module, variables) pair or a batched "
+        f"callable, got {type(model).__name__}"
+    )
+
+
+class _Batched:
+    """A function with its batch axis added and removed; equal when the function is.
+
+    Equality is what lets `jax.jit` recognise a `Partial` made of it a second time.
+    """
+
+    def __init__(self, apply: Callable[..., Array]) -> None:
+        self._apply = apply
+
+    def __call__(self, *arguments: Any) -> Logits:
+        *parameters, image = arguments
+        return self._apply(*parameters, image[None])[0]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Batched) and self._apply == other._apply
+
+    def __hash__(self) -> int:
+        return hash(self._apply)
+
+
+def _apply_nnx(graph: nnx.GraphDef, state: nnx.State, image: Image) -> Logits:
+    return nnx.merge(graph, state)(image[None])[0]
+
+
+def stack(logits_fns: list[LogitsFn]) -> LogitsFn:
+    """Stack classifiers of one structure into an ensemble to `vmap` over.
+
+    Args:
+        logits_fns: from `as_logits_fn`, same architecture.
+
+    Returns:
+        One `Partial` whose parameters have a leading axis: use `in_axes=0` for it.
+
+    Raises:
+        ValueError: no classifiers, or differing structures.
+    """
+    if not logits_fns:
+        raise ValueError("logits_fns must hold at least one classifier, got none")
+    structures = {jax.tree.structure(logits_fn) for logits_fn in logits_fns}
+    if len(structures) > 1:
+        raise ValueError(f"logits_fns must share one structure, got {len(structures)} of them")
+    return jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *logits_fns)

@@ -1,0 +1,70 @@
+"""Types shared by every module: arrays with named axes, and function-valued arguments."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Real
+from jaxtyping import PRNGKeyArray as Key
+
+Image: TypeAlias = Float[Array, "h w c"]
+"""One image: height, width, channels; values in [0, 1]."""
+
+Mask: TypeAlias = Float[Array, "h w"]
+"""One mask on the pixels of an image: 1 = visible, 0 = blank."""
+
+Logits: TypeAlias = Float[Array, "k"]
+"""Unnormalised log-probabilities of k classes."""
+
+Scalar: TypeAlias = Float[Array, ""]
+
+Target: TypeAlias = Int[ArrayLike, ""]
+"""The index of one class, in [0, k)."""
+
+Background: TypeAlias = Real[ArrayLike, "..."]
+"""What is seen where a mask is blank: a number, one value per channel, or a whole image."""
+
+LogitsFn: TypeAlias = Callable[[Image], Logits]
+"""A classifier: one image in, logits out. A `jax.tree_util.Partial` when it has parameters."""
+
+
+class Objective(Protocol):
+    """What is to grow: a scalar function of the logits and the class of interest."""
+
+    def __call__(self, logits: Logits, target: Target) -> Scalar:
+        """Evaluate the objective."""
+        ...
+
+
+class UpdateFn(Protocol):
+    """A rule that says how the classifier would fill in the blanks of one image."""
+
+    def __call__(self, logits_fn: LogitsFn, image: Image, mask: Mask, target: Target) -> Image:
+        """Return the update of every pixel."""
+        ...
+
+
+class FillFn(Protocol):
+    """A rule that paints an update into the blanks of one image."""
+
+    def __call__(self, image: Image, mask: Mask, update: Image) -> Image:
+        """Return the filled image."""
+        ...
+
+
+__all__ = [
+    "Array",
+    "Background",
+    "FillFn",
+    "Float",
+    "Image",
+    "Int",
+    "Key",
+    "Logits",
+    "LogitsFn",
+    "Mask",
+    "Objective",
+    "Scalar",
+    "Target",
+    "UpdateFn",
+]
