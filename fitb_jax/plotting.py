@@ -65,7 +65,7 @@ def overlay(
         (h, w, 3) in [0, 1].
     """
     strength = (1 - mask) * update.sum(-1)
-    strength = strength / max(float(np.abs(strength).max()), np.finfo(np.float32).tiny)
+    strength = strength / float(np.abs(strength).max(initial=1e-30))
     red, blue = np.clip(strength, 0, 1), np.clip(-strength, 0, 1)
     ink = np.stack([red, np.zeros_like(red), blue], axis=-1)
     return np.clip(masked(image, mask) * (1 - (red + blue))[:, :, None] + ink, 0, 1)
@@ -98,7 +98,7 @@ def image_grid(
     )
     axes = figure.subplots(rows, columns, squeeze=False)
     for row, column in np.ndindex(rows, columns):
-        axis = axes[row, column]
+        axis: Axes = axes[row, column]
         picture = pictures[row][column] if column < len(pictures[row]) else None
         _blank(axis)
         if picture is None:
@@ -234,7 +234,7 @@ def interval_chart(
 
 def _scale(maps: np.ndarray) -> tuple[Normalize, str]:
     finite = maps[np.isfinite(maps)]
-    largest = max(float(np.abs(finite).max(initial=0)), np.finfo(np.float32).tiny)
+    largest = float(np.abs(finite).max(initial=1e-30))
     if finite.min(initial=0) < 0:
         return TwoSlopeNorm(0, -largest, largest), "bwr"
     return Normalize(0, largest), "viridis"

@@ -1,5 +1,9 @@
 """Classifiers, their training and their weights. No method of the package imports this."""
 
+from fitb_jax.models.checkpoints import CheckpointError as CheckpointError
+from fitb_jax.models.checkpoints import restore as restore
+from fitb_jax.models.checkpoints import save as save
+from fitb_jax.models.checkpoints import train_or_restore as train_or_restore
 from fitb_jax.models.classifiers import ClassifierConfig as ClassifierConfig
 from fitb_jax.models.classifiers import build as build
 from fitb_jax.models.functional import as_logits_fn as as_logits_fn
@@ -8,7 +12,3 @@ from fitb_jax.models.training import Trained as Trained
 from fitb_jax.models.training import TrainingConfig as TrainingConfig
 from fitb_jax.models.training import predict as predict
 from fitb_jax.models.training import train as train
-from fitb_jax.models.checkpoints import CheckpointError as CheckpointError
-from fitb_jax.models.checkpoints import restore as restore
-from fitb_jax.models.checkpoints import save as save
-from fitb_jax.models.checkpoints import train_or_restore as train_or_restore

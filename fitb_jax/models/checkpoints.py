@@ -67,8 +67,8 @@ def train_or_restore(
         _LOG.info("network restored from %s", place)
         return restore(place, like)
     with tqdm(total=training.epochs, desc=f"train {place.name}", disable=not progress) as bar:
-        run = jax.jit(partial(run, on_epoch=lambda loss: _advance(bar, float(loss))))
-        trained = jax.block_until_ready(run(*arguments, key=jax.random.key(seed)))
+        compiled = jax.jit(partial(run, on_epoch=lambda loss: _advance(bar, float(loss))))
+        trained = jax.block_until_ready(compiled(*arguments, key=jax.random.key(seed)))
         jax.effects_barrier()
     save(place, trained, description)
     _LOG.info("network trained on %d images and saved to %s", len(images), place)
