@@ -12,7 +12,7 @@ from fitb_jax.types import Array, Background, Float, Image, Key, Mask
 
 
 def random_patches(
-    shape: tuple[int, int], ratio: float | Float[Array, ""], patch: int, *, key: Key
+    shape: tuple[int, ...], ratio: float | Float[Array, ""], patch: int, *, key: Key
 ) -> Mask:
     """Blank out randomly chosen square patches of a regular grid, without replacement.
 
@@ -39,7 +39,7 @@ def random_patches(
 
 
 def partition(
-    shape: tuple[int, int], parts: int, patch: int, *, key: Key
+    shape: tuple[int, ...], parts: int, patch: int, *, key: Key
 ) -> Float[Array, "parts h w"]:
     """Masks whose blanks are disjoint and together cover the image.
 
@@ -67,7 +67,7 @@ def partition(
     return jax.vmap(lambda visible: _upsample(visible, shape, patch))(is_visible)
 
 
-def checkerboard(shape: tuple[int, int], patch: int, *, phase: int = 0) -> Mask:
+def checkerboard(shape: tuple[int, ...], patch: int, *, phase: int = 0) -> Mask:
     """Blank out every other patch of a regular grid.
 
     Args:
@@ -122,7 +122,7 @@ def complement(mask: Mask) -> Mask:
     return 1 - mask
 
 
-def _patch_grid(shape: tuple[int, int], patch: int) -> tuple[int, int]:
+def _patch_grid(shape: tuple[int, ...], patch: int) -> tuple[int, int]:
     """Rows and columns of patches; a patch cut by the border counts."""
     if len(shape) != 2:
         raise ValueError(f"shape must be (height, width), got {shape}")
@@ -136,6 +136,6 @@ def _patch_grid(shape: tuple[int, int], patch: int) -> tuple[int, int]:
     return -(-shape[0] // patch), -(-shape[1] // patch)
 
 
-def _upsample(is_visible: Array, shape: tuple[int, int], patch: int) -> Mask:
+def _upsample(is_visible: Array, shape: tuple[int, ...], patch: int) -> Mask:
     pixels = jnp.repeat(jnp.repeat(is_visible, patch, axis=0), patch, axis=1)
     return pixels[: shape[0], : shape[1]].astype(jnp.float32)

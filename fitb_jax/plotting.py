@@ -59,13 +59,15 @@ def overlay(
     Args:
         image: (h, w, c) in [0, 1].
         mask: (h, w), 1 = visible, 0 = blank.
-        update: (h, w, c), summed over channels; full colour at its largest hidden magnitude.
+        update: (h, w, c), summed over channels; full colour at the 99th percentile of its hidden
+            magnitudes, so that one pixel does not darken the rest.
 
     Returns:
         (h, w, 3) in [0, 1].
     """
     strength = (1 - mask) * update.sum(-1)
-    strength = strength / float(np.abs(strength).max(initial=1e-30))
+    hidden = np.abs(strength[mask < 0.5])
+    strength = strength / max(float(np.percentile(hidden, 99)) if hidden.size else 0.0, 1e-30)
     red, blue = np.clip(strength, 0, 1), np.clip(-strength, 0, 1)
     ink = np.stack([red, np.zeros_like(red), blue], axis=-1)
     return np.clip(masked(image, mask) * (1 - (red + blue))[:, :, None] + ink, 0, 1)
@@ -97,8 +99,8 @@ def image_grid(
         figsize=(columns * size + 1.0, rows * (size + caption_room) + 0.5), layout="constrained"
     )
     axes = figure.subplots(rows, columns, squeeze=False)
-    for row, column in np.ndindex(rows, columns):
-        axis: Axes = axes[row, column]
+    for index, axis in enumerate(axes.flat):
+        row, column = divmod(index, columns)
         picture = pictures[row][column] if column < len(pictures[row]) else None
         _blank(axis)
         if picture is None:

@@ -1,7 +1,7 @@
 """Types shared by every module: arrays with named axes, and function-valued arguments."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Real
@@ -28,6 +28,7 @@ LogitsFn: TypeAlias = Callable[[Image], Logits]
 """A classifier: one image in, logits out. A `jax.tree_util.Partial` when it has parameters."""
 
 
+@runtime_checkable
 class Objective(Protocol):
     """What is to grow: a scalar function of the logits and the class of interest."""
 
@@ -36,6 +37,7 @@ class Objective(Protocol):
         ...
 
 
+@runtime_checkable
 class UpdateFn(Protocol):
     """A rule that says how the classifier would fill in the blanks of one image."""
 
@@ -44,6 +46,7 @@ class UpdateFn(Protocol):
         ...
 
 
+@runtime_checkable
 class FillFn(Protocol):
     """A rule that paints an update into the blanks of one image."""
 

@@ -4,6 +4,7 @@ from fitb_jax.fill.fidelity import Fidelity as Fidelity
 from fitb_jax.fill.fidelity import fidelity as fidelity
 from fitb_jax.fill.fidelity import hidden_correlation as hidden_correlation
 from fitb_jax.fill.filling import DEFAULT_QUANTILE as DEFAULT_QUANTILE
+from fitb_jax.fill.filling import Mode as Mode
 from fitb_jax.fill.filling import fill as fill
 from fitb_jax.fill.filling import progressive as progressive
 from fitb_jax.fill.filling import threshold as threshold
@@ -14,6 +15,8 @@ from fitb_jax.fill.prototypes import measure as measure
 from fitb_jax.fill.prototypes import merge as merge
 from fitb_jax.fill.prototypes import nearest_prototype as nearest_prototype
 from fitb_jax.fill.prototypes import summarise as summarise
+from fitb_jax.fill.updates import Method as Method
+from fitb_jax.fill.updates import Order as Order
 from fitb_jax.fill.updates import SecondOrder as SecondOrder
 from fitb_jax.fill.updates import first_order as first_order
 from fitb_jax.fill.updates import first_order_all_classes as first_order_all_classes

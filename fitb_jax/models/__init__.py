@@ -4,6 +4,8 @@ from fitb_jax.models.checkpoints import CheckpointError as CheckpointError
 from fitb_jax.models.checkpoints import restore as restore
 from fitb_jax.models.checkpoints import save as save
 from fitb_jax.models.checkpoints import train_or_restore as train_or_restore
+from fitb_jax.models.classifiers import Activation as Activation
+from fitb_jax.models.classifiers import Architecture as Architecture
 from fitb_jax.models.classifiers import ClassifierConfig as ClassifierConfig
 from fitb_jax.models.classifiers import build as build
 from fitb_jax.models.functional import as_logits_fn as as_logits_fn

@@ -124,7 +124,8 @@ def restore(place: Path, like: Any) -> Any:
                 f"checkpoint {place} cannot be read; delete this folder to train again: {error}"
             ) from error
     _check_leaves(place, wanted, found)
-    leaves = [jnp.asarray(found[name]) for name in wanted]
+    # Through numpy: Orbax pins arrays to a device, and a pinned network is a second compile.
+    leaves = [jnp.asarray(np.asarray(found[name])) for name in wanted]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 

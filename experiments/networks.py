@@ -1,0 +1,143 @@
+"""The data and the networks that the experiments on small images share."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.experiment import Options
+from experiments.statistics import Interval, proportion_interval
+from fitb_jax import batching, data, models
+from fitb_jax.types import LogitsFn
+
+_LOG = logging.getLogger(__name__)
+_FEW_IMAGES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkOptions(Options):
+    """Options of an experiment that explains one small network.
+
+    Attributes:
+        dataset: "mnist_5k" (embedded), "mnist", "fashion_mnist" or "tfds:NAME".
+        architecture: "cnn" or "mlp".
+        activation: "gelu", "softplus" or "relu".
+        epochs: of training; 0 chooses by the size of the data set.
+        test_images: how many images of the test split the numbers are averages over; 0 means all.
+    """
+
+    dataset: str = "mnist_5k"
+    architecture: models.Architecture = "cnn"
+    activation: models.Activation = "gelu"
+    epochs: int = 0
+    test_images: int = 1000
+
+
+class Network(NamedTuple):
+    """A classifier with what it is judged on.
+
+    Attributes:
+        trained: the classifier.
+        untrained: the control: same architecture, freshly drawn weights.
+        train: images and labels it was trained on.
+        test: held out ones.
+        accuracy: of the trained classifier on the whole test split.
+        label: such as "mnist_5k, cnn gelu".
+    """
+
+    trained: LogitsFn
+    untrained: LogitsFn
+    train: data.Images
+    test: data.Images
+    accuracy: Interval
+    label: str
+
+
+def network(options: NetworkOptions) -> Network:
+    """Load the data, and train the network or find it again.
+
+    Args:
+        options: which data, architecture and seed.
+
+    Returns:
+        The network, its untrained control and its data.
+
+    Raises:
+        FileNotFoundError: the data set is not here.
+        ValueError: an option that is not allowed.
+    """
+    train = data.load(options.dataset, split="train", data_dir=options.data_dir)
+    test = data.load(options.dataset, split="test", data_dir=options.data_dir)
+    classifier = models.ClassifierConfig(
+        architecture=options.architecture,
+        activation=options.activation,
+        widths=(16, 32) if options.architecture == "cnn" else (256, 128),
+        image_shape=train.images.shape[1:],
+        classes=len(train.class_names),
+        mean=round(float(train.images.mean()), 4),
+        deviation=round(float(train.images.std()), 4),
+    )
+    training = models.TrainingConfig(
+        epochs=options.epochs or (15 if len(train.images) < _FEW_IMAGES else 6),
+        batch=min(100, len(train.images)),
+    )
+    trained = models.train_or_restore(
+        classifier,
+        training,
+        train.images,
+        train.labels,
+        seed=options.seed,
+        folder=Path(options.results) / "networks",
+        progress=options.progress,
+    ).logits_fn
+    predicted = batching.stream(
+        jax.jit(lambda images: models.predict(trained, images)),
+        test.images,
+        chunk=1000,
+        progress=False,
+    )
+    accuracy = proportion_interval(predicted == test.labels)
+    label = f"{options.dataset}, {options.architecture} {options.activation}"
+    _LOG.info("%s: test accuracy %s", label, accuracy)
+    untrained = models.as_logits_fn(
+        models.build(classifier, key=jax.random.key(options.seed + 1000))
+    )
+    return Network(trained, untrained, train, test, accuracy, label)
+
+
+def head(images: data.Images, count: int) -> tuple[jax.Array, jax.Array]:
+    """The first `count` images and labels on the device; all of them for 0.
+
+    Args:
+        images: of one split.
+        count: how many.
+
+    Returns:
+        Images (n, h, w, c) and labels (n,).
+    """
+    stop = count or len(images.images)
+    return jnp.asarray(images.images[:stop]), jnp.asarray(images.labels[:stop])
+
+
+def first_of_class(images: data.Images, label: int) -> np.ndarray:
+    """The first image of a class.
+
+    Args:
+        images: of one split.
+        label: class index.
+
+    Returns:
+        The image, (h, w, c).
+
+    Raises:
+        ValueError: no image has this label.
+    """
+    places = np.flatnonzero(images.labels == label)
+    if places.size == 0:
+        known = sorted(set(images.labels.tolist()))
+        raise ValueError(f"digit must be one of the labels {known}, got {label}")
+    return images.images[places[0]]

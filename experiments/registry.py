@@ -1,0 +1,23 @@
+"""Every experiment, in the order of the report."""
+
+from experiments import (
+    fill_ablation,
+    fill_fidelity,
+    fill_in,
+    fill_progressive,
+    fill_prototypes,
+    fill_second_order,
+)
+from experiments.experiment import Experiment
+
+EXPERIMENTS: dict[str, Experiment] = {
+    module.EXPERIMENT.name: module.EXPERIMENT
+    for module in (
+        fill_in,
+        fill_prototypes,
+        fill_progressive,
+        fill_ablation,
+        fill_second_order,
+        fill_fidelity,
+    )
+}

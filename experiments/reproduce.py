@@ -1,0 +1,70 @@
+"""Run every experiment, and write one page with all figures."""
+
+import dataclasses
+import logging
+import time
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from experiments.experiment import Options, is_current, run
+from experiments.registry import EXPERIMENTS
+from experiments.report import write_report
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Options):
+    """Options of `reproduce`; all but `force` go to every experiment.
+
+    Attributes:
+        force: run again what already has these options, versions, device and commit.
+    """
+
+    force: bool = False
+
+
+def reproduce(config: Config) -> Path:
+    """Run every experiment that is not already up to date, and write the report.
+
+    Args:
+        config: which preset, where to.
+
+    Returns:
+        The report, `index.html`.
+    """
+    start = time.monotonic()
+    with tqdm(EXPERIMENTS.values(), desc="reproduce", disable=not config.progress) as bar:
+        for experiment in bar:
+            bar.set_description(experiment.regenerates)
+            shared = {
+                field.name: getattr(config, field.name) for field in dataclasses.fields(Options)
+            }
+            default = experiment.default(smoke=config.smoke, full=config.full)
+            options = dataclasses.replace(default, **shared)
+            folder = config.results / experiment.name
+            if not config.plot_only and not config.force and is_current(folder, options):
+                _LOG.info("%s is up to date", experiment.name)
+                continue
+            run(experiment, options, command=command_line(experiment.name, options))
+    report = write_report(config.results)
+    _LOG.info("%s written after %.0f s", report, time.monotonic() - start)
+    return report
+
+
+def command_line(name: str, options: Options) -> str:
+    """The command that runs one experiment with these shared options.
+
+    Args:
+        name: of the experiment.
+        options: its options.
+
+    Returns:
+        As typed in the checkout's root.
+    """
+    words = ["python -m experiments", name]
+    words += [f"--{flag}" for flag in ("smoke", "full") if getattr(options, flag)]
+    words += ["--data-dir", str(options.data_dir)] if options.data_dir else []
+    words += ["--seed", str(options.seed)] if options.seed else []
+    return " ".join(words)

@@ -1,0 +1,140 @@
+"""Image classification data sets of TensorFlow Datasets, without TensorFlow."""
+
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Int64, UInt8
+
+from fitb_jax.data import tfds_idx
+from fitb_jax.data.images import Images, from_bytes
+from fitb_jax.data.tfds_folder import FILE_FORMAT
+
+
+def load(name: str, *, split: str, data_dir: Path) -> Images:
+    """Load a split into memory; download and prepare the data set first if it is absent.
+
+    Args:
+        name: of the data set, with an optional config: "NAME" or "NAME/config".
+        split: as TFDS understands it, for example "train" or "test[:10%]".
+        data_dir: TFDS directory that holds or will hold it.
+
+    Returns:
+        Images of shape (n, h, w, c), in the order of TFDS.
+
+    Raises:
+        ValueError: if TFDS has no such data set or split; if it is not one image and one class per
+            example; if its images differ in size or are not of bytes; if labels are missing.
+        ImportError: if preparing it needs TensorFlow.
+        FileExistsError: if its folder holds something that TFDS did not finish.
+        NotImplementedError: if it is prepared in a format that needs TensorFlow.
+    """
+    builder = _builder(name, data_dir)
+    image_key, label_key = _image_and_label(name, builder.info)
+    if not tfds_idx.is_complete(builder):
+        _prepare(name, builder)
+    if not builder.info.splits[split].num_examples:
+        raise ValueError(f"split {split!r} of {name} holds no image")
+    examples = builder.as_data_source(split=split)
+    images, labels = _stack(name, examples, image_key, label_key)
+    class_names = builder.info.features[label_key].names
+    _check_labels(name, labels, len(class_names))
+    source = f"TensorFlow Datasets: {builder.info.full_name} in {data_dir}, split {split}"
+    return from_bytes(images, labels, class_names, source)
+
+
+def _builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
+    try:
+        builder = tfds.builder(name, data_dir=os.fspath(data_dir))
+    except tfds.core.DatasetNotFoundError as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        closest = difflib.get_close_matches(name.partition("/")[0], known, n=3, cutoff=0)
+        raise ValueError(
+            f"TensorFlow Datasets has no {name!r}; the closest names are {', '.join(closest)}"
+        ) from error
+    if name in tfds_idx.DOWNLOADABLE and not tfds_idx.is_complete(builder):
+        return tfds_idx.builder_from_download(name, data_dir)
+    return builder
+
+
+def _prepare(name: str, builder: tfds.core.DatasetBuilder) -> None:
+    try:
+        builder.download_and_prepare(
+            file_format=FILE_FORMAT, download_config=tfds_idx.download_config()
+        )
+    except Exception as error:
+        if _lacks_tensorflow(error):
+            raise ImportError(
+                f"TFDS can read {name} without TensorFlow, but not prepare it. Run "
+                f"`tfds build {name} --file_format={FILE_FORMAT}` where TensorFlow is "
+                "installed, and pass the directory it writes to as data_dir"
+            ) from error
+        error.add_note(
+            f"while downloading and preparing {name}. If this machine is offline, prepare it on "
+            f"another one with file_format={FILE_FORMAT!r} and pass the directory as "
+            "data_dir"
+        )
+        raise
+
+
+def _lacks_tensorflow(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ImportError) and (error.name or "").startswith("tensorflow"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _image_and_label(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str]:
+    """Keys of the image and of the class: the supervised pair, else the only ones there are."""
+    features = dict(info.features) if hasattr(info.features, "items") else {}
+    keys = info.supervised_keys or ()
+    candidates = [key for key in keys if key in features] if len(keys) == 2 else list(features)
+    images = [key for key in candidates if type(features[key]) is tfds.features.Image]
+    labels = [key for key in candidates if type(features[key]) is tfds.features.ClassLabel]
+    if len(images) != 1 or len(labels) != 1:
+        found = ", ".join(f"{key}: {type(value).__name__}" for key, value in features.items())
+        raise ValueError(
+            f"{name} is not an image classification data set: expected one Image and one "
+            f"ClassLabel feature, found {found or info.features}"
+        )
+    if np.dtype(features[images[0]].np_dtype) != np.uint8:
+        raise ValueError(
+            f"{name} has images of {np.dtype(features[images[0]].np_dtype)}; expected uint8"
+        )
+    return images[0], labels[0]
+
+
+def _stack(
+    name: str, examples: Sequence[Any], image_key: str, label_key: str
+) -> tuple[UInt8[np.ndarray, "n h w c"], Int64[np.ndarray, " n"]]:
+    first = examples[0][image_key]
+    images = np.empty((len(examples), *first.shape), np.uint8)
+    labels = np.empty(len(examples), np.int64)
+    for position, example in enumerate(examples):
+        image = example[image_key]
+        if image.shape != first.shape:
+            raise ValueError(
+                f"{name} has images of differing size: image 0 is {_size(first)}, "
+                f"image {position} is {_size(image)}; expected one size"
+            )
+        images[position] = image
+        labels[position] = example[label_key]
+    return images, labels
+
+
+def _size(image: np.ndarray) -> str:
+    return " x ".join(map(str, image.shape))
+
+
+def _check_labels(name: str, labels: Int64[np.ndarray, " n"], num_classes: int) -> None:
+    wrong = np.flatnonzero((labels < 0) | (labels >= num_classes))
+    if wrong.size:
+        raise ValueError(
+            f"{name} has {wrong.size} images without a valid label (the first: {labels[wrong[0]]} "
+            f"at image {wrong[0]}); expected labels from 0 to {num_classes - 1}"
+        )
