@@ -165,7 +165,10 @@ def load_outcome(folder: Path) -> Outcome:
     """
     metrics = _read_json(folder / "metrics.json")
     try:
-        with np.load(folder / "arrays.npz", allow_pickle=False) as saved:
+        with (
+            (folder / "arrays.npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as saved,
+        ):
             arrays = {name: saved[name] for name in saved.files}
     except FileNotFoundError:
         raise FileNotFoundError(f"no finished run in {folder}: arrays.npz is missing") from None

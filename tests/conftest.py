@@ -1,0 +1,29 @@
+"""Run-time type checks, no implicit rank promotion, and what tests of several modules share."""
+
+from collections.abc import Iterator
+
+from jaxtyping import config as jaxtyping_config
+from jaxtyping import install_import_hook
+
+_HOOK = install_import_hook("fitb_jax", "beartype.beartype")
+
+import jax  # noqa: E402  (the hook comes before anything that imports the package)
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """Double precision, for comparison with exact answers."""
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """No run-time type checks, so that the package's own errors are what is tested."""
+    jaxtyping_config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping_config.update("jaxtyping_disable", False)

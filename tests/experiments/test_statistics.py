@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.statistics import Interval, mean_interval, proportion_interval
+
+
+def test_mean_interval_is_students() -> None:
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    found = mean_interval(values)
+    reach = stats.t.ppf(0.975, 3) * values.std(ddof=1) / 2
+    np.testing.assert_allclose(found, (4.0, 4.0 - reach, 4.0 + reach), rtol=1e-12)
+
+
+def test_mean_interval_ignores_nan_and_says_when_it_cannot_tell() -> None:
+    assert mean_interval([1.0, np.nan, 3.0]) == mean_interval([1.0, 3.0])
+    single = mean_interval([2.0])
+    assert single.estimate == 2.0
+    assert np.isnan([single.low, single.high]).all()
+
+
+def test_mean_interval_covers_the_mean_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(0).exponential(size=(2000, 200))
+    covered = np.mean([low <= 1 <= high for _, low, high in map(mean_interval, draws)])
+    assert 0.93 < covered < 0.965
+
+
+def test_proportion_interval_is_wilsons() -> None:
+    found = proportion_interval(np.array([True] * 8 + [False] * 2))
+    z = stats.norm.ppf(0.975)
+    centre = (0.8 + z**2 / 20) / (1 + z**2 / 10)
+    reach = z / (1 + z**2 / 10) * np.sqrt(0.16 / 10 + z**2 / 400)
+    np.testing.assert_allclose(found, (0.8, centre - reach, centre + reach), rtol=1e-9)
+    assert proportion_interval([1.0, 1.0]).high == 1.0
+
+
+def test_proportion_interval_refuses_nothing() -> None:
+    with pytest.raises(ValueError, match="hits must hold at least one"):
+        proportion_interval([])
+
+
+def test_intervals_print_as_in_a_table() -> None:
+    assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
