@@ -45,8 +45,8 @@ def check_number(
     name: str,
     value: Any,
     *,
-    least: float = -np.inf,
-    most: float = np.inf,
+    least: float | int = -np.inf,
+    most: float | int = np.inf,
     open_least: bool = False,
 ) -> None:
     """Raise ValueError unless `value` is a finite scalar in [least, most] ((least, .. if open)."""

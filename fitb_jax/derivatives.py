@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from fitb_jax.types import Array, Float, Scalar
+from fitb_jax.types import Array, Float, Number, Scalar
 
 ScalarFn: TypeAlias = Callable[[Array], Scalar]
 MatVec: TypeAlias = Callable[[Array], Array]
@@ -157,7 +157,7 @@ def leading_curvature(decomposition: Lanczos) -> Curvature:
     return Curvature(value, jnp.tensordot(coordinates, decomposition.basis, 1), error)
 
 
-def damped_newton_step(decomposition: Lanczos, damping: float | Scalar) -> NewtonStep:
+def damped_newton_step(decomposition: Lanczos, damping: Number) -> NewtonStep:
     """Solve `(damping |mu| I - H) step = start`, mu the leading curvature of the operator H.
 
     Where H is exactly zero (a piecewise linear network and its logit) there is no curvature to

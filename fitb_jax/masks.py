@@ -8,12 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from fitb_jax import checks
-from fitb_jax.types import Array, Background, Float, Image, Key, Mask
+from fitb_jax.types import Array, Background, Float, Image, Key, Mask, Number
 
 
-def random_patches(
-    shape: tuple[int, ...], ratio: float | Float[Array, ""], patch: int, *, key: Key
-) -> Mask:
+def random_patches(shape: tuple[int, ...], ratio: Number, patch: int, *, key: Key) -> Mask:
     """Blank out randomly chosen square patches of a regular grid, without replacement.
 
     Args:

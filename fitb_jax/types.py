@@ -18,6 +18,9 @@ Logits: TypeAlias = Float[Array, "k"]
 
 Scalar: TypeAlias = Float[Array, ""]
 
+Number: TypeAlias = Real[ArrayLike, ""]
+"""A real number, as a Python value or an array argument."""
+
 Target: TypeAlias = Int[ArrayLike, ""]
 """The index of one class, in [0, k)."""
 
@@ -66,6 +69,7 @@ __all__ = [
     "Logits",
     "LogitsFn",
     "Mask",
+    "Number",
     "Objective",
     "Scalar",
     "Target",

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from fitb_jax import checks, masks
 from fitb_jax.fill.updates import Order, resolve_order
-from fitb_jax.types import Array, FillFn, Float, Image, LogitsFn, Mask, Target, UpdateFn
+from fitb_jax.types import Array, FillFn, Float, Image, LogitsFn, Mask, Number, Target, UpdateFn
 
 Mode: TypeAlias = Literal["sequential", "parallel"]
 Intensity: TypeAlias = float | Literal["scaled"] | Float[Array, ""] | Image
@@ -20,9 +20,9 @@ def threshold(
     update: Image,
     mask: Mask,
     *,
-    quantile: float | Float[Array, ""] | None = None,
-    minimum: float | Float[Array, ""] | None = None,
-    ink: float | Float[Array, ""] | None = None,
+    quantile: Number | None = None,
+    minimum: Number | None = None,
+    ink: Number | None = None,
     intensity: Intensity = 1.0,
 ) -> Image:
     """Keep the strongest positive hidden values of an update and set them to an intensity.
@@ -80,9 +80,9 @@ def fill(
     mask: Mask,
     update: Image,
     *,
-    quantile: float | Float[Array, ""] | None = None,
-    minimum: float | Float[Array, ""] | None = None,
-    ink: float | Float[Array, ""] | None = None,
+    quantile: Number | None = None,
+    minimum: Number | None = None,
+    ink: Number | None = None,
     intensity: Intensity = 1.0,
 ) -> Image:
     """Paint the thresholded update into the blanks: `mask * image + (1 - mask) * T(update)`.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from fitb_jax import checks
 from fitb_jax.fill.updates import Order, resolve_order
-from fitb_jax.types import Array, Float, Image, Int, LogitsFn, Mask, UpdateFn
+from fitb_jax.types import Array, Float, Image, Int, LogitsFn, Mask, Number, UpdateFn
 
 
 class Prototype(NamedTuple):
@@ -39,7 +39,7 @@ class Moments(NamedTuple):
         images: number of images.
         hiding_images: images that hid the pixel at least once, (h, w).
         mean_sum: mean of s, (h, w, c).
-        mean_count: mean of m, (h, w).
+        count: sum of m, (h, w): a sum of whole numbers stays exact where a mean would not.
         sum_sum: sum of squared deviations of s, (h, w, c).
         sum_count: sum of products of deviations of s and m, (h, w, c).
         count_count: sum of squared deviations of m, (h, w).
@@ -48,7 +48,7 @@ class Moments(NamedTuple):
     images: Float[Array, ""]
     hiding_images: Float[Array, "h w"]
     mean_sum: Float[Array, "h w c"]
-    mean_count: Float[Array, "h w"]
+    count: Float[Array, "h w"]  # type: ignore[assignment]  # hides tuple.count, which none needs
     sum_sum: Float[Array, "h w c"]
     sum_count: Float[Array, "h w c"]
     count_count: Float[Array, "h w"]
@@ -62,7 +62,7 @@ def expected_update(
     *,
     order: Order | UpdateFn = "first",
     chunk: int = 64,
-    tolerance: float | Float[Array, ""] | None = None,
+    tolerance: Number | None = None,
 ) -> Prototype:
     """Mean update over images x masks, per pixel over the times it was hidden.
 
@@ -139,14 +139,14 @@ def measure(
     per_pixel = weights[:, None, None]
     per_value = weights[:, None, None, None]
     mean_sum = (per_value * sums).sum(0) / images
-    mean_count = (per_pixel * counts).sum(0) / images
+    count = (per_pixel * counts).sum(0)
     sum_deviation = per_value * (sums - mean_sum[None])
-    count_deviation = per_pixel * (counts - mean_count[None])
+    count_deviation = per_pixel * (counts - (count / images)[None])
     return Moments(
         images=images,
         hiding_images=(per_pixel * (counts > 0)).sum(0),
         mean_sum=mean_sum,
-        mean_count=mean_count,
+        count=count,
         sum_sum=(sum_deviation**2).sum(0),
         sum_count=(sum_deviation * count_deviation[:, :, :, None]).sum(0),
         count_count=(count_deviation**2).sum(0),
@@ -157,8 +157,8 @@ def merge(a: Moments, b: Moments) -> Moments:
     """Moments of two disjoint sets of images together; the order does not matter.
 
     Args:
-        a: moments of one set.
-        b: moments of the other.
+        a: moments of one set, which may be empty.
+        b: moments of the other, of at least one image.
 
     Returns:
         The moments of their union.
@@ -170,12 +170,12 @@ def merge(a: Moments, b: Moments) -> Moments:
     share = b.images / images
     between = a.images * share
     sum_gap = b.mean_sum - a.mean_sum
-    count_gap = b.mean_count - a.mean_count
+    count_gap = b.count / b.images - a.count / jnp.maximum(a.images, 1)
     return Moments(
         images=images,
         hiding_images=a.hiding_images + b.hiding_images,
         mean_sum=a.mean_sum + share * sum_gap,
-        mean_count=a.mean_count + share * count_gap,
+        count=a.count + b.count,
         sum_sum=a.sum_sum + b.sum_sum + between * sum_gap**2,
         sum_count=a.sum_count + b.sum_count + between * sum_gap * count_gap[:, :, None],
         count_count=a.count_count + b.count_count + between * count_gap**2,
@@ -191,16 +191,15 @@ def summarise(moments: Moments) -> Prototype:
     Returns:
         Mean, standard error and count per pixel.
     """
-    count = moments.images * moments.mean_count
-    mean_count = jnp.where(count > 0, moments.mean_count, jnp.nan)[:, :, None]
-    mean = moments.mean_sum / mean_count
+    count = jnp.where(moments.count > 0, moments.count, jnp.nan)[:, :, None]
+    mean = moments.images * moments.mean_sum / count
     squares = (
         moments.sum_sum - 2 * mean * moments.sum_count + mean**2 * moments.count_count[:, :, None]
     )
     hiding = moments.hiding_images[:, :, None]
     # Bessel's correction: of the images that hid the pixel, one is spent on the mean.
     corrected = jnp.maximum(squares, 0) * hiding / jnp.where(hiding > 1, hiding - 1, jnp.nan)
-    return Prototype(mean, jnp.sqrt(corrected) / (moments.images * mean_count), count)
+    return Prototype(mean, jnp.sqrt(corrected) / count, moments.count)
 
 
 def nearest_prototype(image: Image, prototypes: Float[Array, "k h w c"]) -> Int[Array, ""]:
@@ -241,7 +240,7 @@ def _no_moments(images: Array) -> Moments:
         images=jnp.zeros((), images.dtype),
         hiding_images=per_pixel,
         mean_sum=per_value,
-        mean_count=per_pixel,
+        count=per_pixel,
         sum_sum=per_value,
         sum_count=per_value,
         count_count=per_pixel,
@@ -254,7 +253,7 @@ def _check_arguments(
     targets: Array,
     masks: Array,
     chunk: int,
-    tolerance: float | Array | None,
+    tolerance: Number | None,
 ) -> None:
     checks.check_image(images, name="images", axes=("n", "h", "w", "c"))
     n, shape = images.shape[0], images.shape[1:3]

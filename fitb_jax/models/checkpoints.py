@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,11 @@ def train_or_restore(
     place = folder / f"{classifier.architecture}-{classifier.activation}-{identity[:16]}"
     arguments = (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
     run = partial(train, classifier, training)
-    if place.exists():
-        like = jax.eval_shape(run, *arguments, key=jax.random.key(seed))
+    # A training that was stopped while it saved leaves a folder without a finished checkpoint.
+    with suppress(FileNotFoundError):
+        restored = restore(place, jax.eval_shape(run, *arguments, key=jax.random.key(seed)))
         _LOG.info("network restored from %s", place)
-        return restore(place, like)
+        return restored
     with tqdm(total=training.epochs, desc=f"train {place.name}", disable=not progress) as bar:
         compiled = jax.jit(partial(run, on_epoch=lambda loss: _advance(bar, float(loss))))
         trained = jax.block_until_ready(compiled(*arguments, key=jax.random.key(seed)))

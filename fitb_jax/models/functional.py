@@ -64,7 +64,7 @@ class _Batched:
         return hash(self._apply)
 
 
-def _apply_nnx(graph: nnx.GraphDef, state: nnx.State, image: Image) -> Logits:
+def _apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
     return nnx.merge(graph, state)(image[None])[0]
 
 

@@ -80,7 +80,7 @@ def train(
     schedule = optax.cosine_decay_schedule(training.learning_rate, training.epochs * steps)
     optimizer = optax.adamw(schedule, weight_decay=training.weight_decay)
 
-    def loss_fn(parameters: nnx.State, batch: Array, batch_labels: Array) -> Array:
+    def loss_fn(parameters: Any, batch: Array, batch_labels: Array) -> Array:
         logits = nnx.merge(graph, parameters)(batch)
         return optax.softmax_cross_entropy_with_integer_labels(logits, batch_labels).mean()
 

@@ -1,0 +1,31 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fitb_jax import batching
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 20])
+def test_chunked_vmap_equals_vmap(chunk: int) -> None:
+    x, scale = jnp.arange(14.0).reshape(7, 2), jnp.arange(7.0)
+    function = lambda row, s: {"sum": s * row.sum(), "sine": jnp.sin(row)}  # noqa: E731
+    expected = jax.vmap(function)(x, scale)
+    found = jax.jit(batching.chunked_vmap(function, chunk=chunk))(x, scale)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 20])
+def test_stream_keeps_order_and_drops_padding(chunk: int) -> None:
+    shapes = set()
+
+    def batch(items: dict[str, jax.Array], more: jax.Array) -> tuple[jax.Array, jax.Array]:
+        shapes.add(more.shape)
+        return items["a"] * 2, more.sum(1)
+
+    a, b = np.arange(7.0), np.arange(21.0).reshape(7, 3)
+    doubled, sums = batching.stream(batch, {"a": a}, b, chunk=chunk, progress=False)
+    np.testing.assert_array_equal(doubled, a * 2)
+    np.testing.assert_array_equal(sums, b.sum(1))
+    assert len(shapes) == 1, "a jitted function is compiled for one shape"

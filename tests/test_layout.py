@@ -1,0 +1,113 @@
+"""The rules of the design that a reader of one file cannot see broken."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "fitb_jax"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = [*MODULES, *sorted((ROOT / "experiments").rglob("*.py"))]
+
+# Each part may import itself, what is named here, and what those may import.
+ALLOWED = {
+    "types": set(),
+    "checks": {"types"},
+    "objectives": {"checks"},
+    "masks": {"checks"},
+    "derivatives": {"checks"},
+    "batching": {"checks"},
+    "fill": {"objectives", "masks", "derivatives", "batching"},
+    "plotting": set(),
+    "models": {"checks"},
+    "data": {"checks"},
+    "__init__": {"fill"},
+}
+
+
+def _reachable(part: str) -> set[str]:
+    found = {part}
+    for other in ALLOWED[part]:
+        found |= _reachable(other)
+    return found
+
+
+def _imports(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_one_way(path: Path) -> None:
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for name in _imports(path):
+        package, *rest = name.split(".")
+        assert package not in ("experiments", "benchmarks", "tests")
+        if package == "fitb_jax":
+            assert rest[0] in _reachable(part), f"{part} imports {name}"
+        if package in ("flax", "orbax"):
+            assert part == "models", f"{part} imports {name}"
+        if package == "matplotlib":
+            assert part == "plotting", f"{part} imports {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_are_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 320
+
+
+def test_methods_need_neither_flax_nor_plotting_nor_data() -> None:
+    heavy = ("flax", "orbax", "matplotlib", "tensorflow_datasets", "mlxtend", "optax")
+    code = f"import fitb_jax, sys; print([m for m in {heavy} if m in sys.modules])"
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
+    assert printed.strip() == "[]"
+
+
+def _public_functions() -> list[tuple[str, object]]:
+    found = []
+    for path in MODULES:
+        relative = path.relative_to(ROOT).with_suffix("")
+        if relative.name == "__main__":
+            continue
+        name = ".".join(relative.parts).removesuffix(".__init__")
+        module = importlib.import_module(name)
+        for member, value in inspect.getmembers(module, inspect.isroutine):
+            if not member.startswith("_") and getattr(value, "__module__", "") == name:
+                found.append((f"{name}.{member}", value))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), _public_functions(), ids=lambda value: str(value)[:60]
+)
+def test_public_functions_are_documented(name: str, function: object) -> None:
+    text = inspect.getdoc(function) or ""
+    assert text, name
+    if name.startswith("fitb_jax.checks."):
+        return
+    parameters = inspect.signature(function).parameters
+    if parameters:
+        assert "Args:" in text, name
+    for parameter in parameters:
+        assert f"{parameter}:" in text, f"{name}: {parameter} is not described"
+    annotated = inspect.signature(function)
+    assert annotated.return_annotation is not inspect.Signature.empty, name
+
+
+def test_the_arguments_of_updates_have_one_order_and_name() -> None:
+    from fitb_jax import fill
+
+    for function in (fill.first_order, fill.second_order, fill.second_order_with_diagnostics):
+        parameters = list(inspect.signature(function).parameters.values())
+        assert [p.name for p in parameters[:4]] == ["logits_fn", "image", "mask", "target"]
+        assert {p.kind for p in parameters[4:]} == {inspect.Parameter.KEYWORD_ONLY}

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from fitb_jax import plotting
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.uniform(size=(5, 6, 1)).astype(np.float32)
+MASK = (RNG.uniform(size=(5, 6)) < 0.5).astype(np.float32)
+
+
+def _pixels(figure: Figure) -> np.ndarray:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())
+
+
+def test_red_adds_and_blue_takes_away_on_hidden_pixels_only() -> None:
+    update = RNG.choice([-1.0, 1.0], size=(5, 6, 1)).astype(np.float32)
+    drawn, base = plotting.overlay(IMAGE, MASK, update), plotting.masked(IMAGE, MASK)
+    hidden = MASK == 0
+    np.testing.assert_array_equal(drawn[~hidden], base[~hidden])
+    adding, taking = hidden & (update[..., 0] > 0), hidden & (update[..., 0] < 0)
+    np.testing.assert_allclose(drawn[adding], [[1, 0, 0]] * adding.sum())
+    np.testing.assert_allclose(drawn[taking], [[0, 0, 1]] * taking.sum())
+
+
+def test_no_update_shows_the_masked_image() -> None:
+    drawn = plotting.overlay(IMAGE, MASK, np.zeros_like(IMAGE))
+    np.testing.assert_array_equal(drawn, plotting.masked(IMAGE, MASK))
+    whole = plotting.overlay(IMAGE, np.ones_like(MASK), IMAGE)
+    np.testing.assert_allclose(whole, plotting.as_rgb(IMAGE))
+
+
+def test_colour_images_stay_in_colour() -> None:
+    colour = RNG.uniform(size=(5, 6, 3)).astype(np.float32)
+    np.testing.assert_array_equal(plotting.as_rgb(colour), colour)
+    with pytest.raises(ValueError, match=r"image must have shape"):
+        plotting.as_rgb(RNG.uniform(size=(5, 6, 2)).astype(np.float32))
+
+
+def test_figures_draw_what_they_are_given() -> None:
+    grid = plotting.image_grid(
+        [[IMAGE, None], [plotting.masked(IMAGE, MASK), IMAGE]],
+        column_titles=["a", "b"],
+        row_titles=["c", "d"],
+        captions=[["1", ""], ["2", "3"]],
+    )
+    assert _pixels(grid).std() > 1
+    maps = np.stack([IMAGE - 0.5, IMAGE])
+    maps[0, 0, 0] = np.nan
+    figure = plotting.signed_maps([maps, np.abs(maps)], units=["nats", "nats"])
+    images = [axis.images[0] for axis in figure.axes if axis.images]
+    assert images[0].norm.vmin == -images[0].norm.vmax
+    assert images[-1].norm.vmin == 0
+    assert _pixels(figure).std() > 1
+
+
+def test_heat_map_prints_its_numbers() -> None:
+    figure = Figure()
+    values = np.array([[0.25, 0.5], [0.75, 1.0]])
+    plotting.heat_map(figure.subplots(), values, row_labels=[1, 2], column_labels=[3, 4], title="t")
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert texts == {"0.25", "0.50", "0.75", "1.00"}
+
+
+def test_interval_chart_draws_the_interval() -> None:
+    figure = Figure()
+    axis = figure.subplots()
+    values = np.array([[[0.5, 0.4, 0.7]]])
+    plotting.interval_chart(axis, values, group_labels=["g"], bar_labels=["b"], title="t")
+    low, high = axis.collections[0].get_segments()[0][:, 1]
+    np.testing.assert_allclose((low, high), (0.4, 0.7))
