@@ -1,0 +1,209 @@
+"""Every public function refuses bad arguments by name, before anything is compiled."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fitb_jax import batching, fill, masks, models, plotting
+from tests import problems
+
+pytestmark = pytest.mark.usefixtures("unchecked")
+
+KEY = jax.random.key(0)
+LOGITS_FN = problems.smooth_logits()
+IMAGE, MASK = problems.image_and_mask(dtype=jnp.float32)
+IMAGES, TARGETS = problems.images_and_targets(4)
+MASKS = jnp.stack([MASK, 1 - MASK])
+UPDATE = IMAGE - 0.5
+CLASSIFIER = models.ClassifierConfig(image_shape=(6, 6, 1), classes=3)
+TRAINING = models.TrainingConfig(epochs=1, batch=2)
+
+
+def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
+    """The function with good arguments of its kind, except for the changes."""
+    defaults: dict[Callable, dict[str, Any]] = {
+        fill.threshold: {"update": UPDATE, "mask": MASK},
+        fill.fill: {"image": IMAGE, "mask": MASK, "update": UPDATE},
+        fill.progressive: {
+            "logits_fn": LOGITS_FN,
+            "image": IMAGE,
+            "masks": MASKS,
+            "target": 0,
+        },
+        fill.expected_update: {
+            "logits_fn": LOGITS_FN,
+            "images": IMAGES,
+            "targets": TARGETS,
+            "masks": MASKS,
+        },
+        fill.fidelity: {
+            "logits_fn": LOGITS_FN,
+            "image": IMAGE,
+            "mask": MASK,
+            "target": 0,
+            "update": UPDATE,
+        },
+        fill.first_order_all_classes: {"logits_fn": LOGITS_FN, "image": IMAGE, "mask": MASK},
+        fill.nearest_prototype: {"image": IMAGE, "prototypes": IMAGES},
+        masks.apply: {"image": IMAGE, "mask": MASK},
+        masks.random_patches: {"shape": (6, 6), "ratio": 0.5, "patch": 2, "key": KEY},
+        masks.partition: {"shape": (6, 6), "parts": 3, "patch": 2, "key": KEY},
+        masks.checkerboard: {"shape": (6, 6), "patch": 2},
+        models.train: {
+            "classifier": CLASSIFIER,
+            "training": TRAINING,
+            "images": IMAGES,
+            "labels": TARGETS,
+            "key": KEY,
+        },
+    }
+    update = {"logits_fn": LOGITS_FN, "image": IMAGE, "mask": MASK, "target": 0}
+    return functools.partial(function, **{**defaults.get(function, update), **changes})
+
+
+def _train(**changes: Any) -> Callable[[], Any]:
+    return _call(models.train, training=dataclasses.replace(TRAINING, **changes))
+
+
+def _build(**changes: Any) -> Callable[[], Any]:
+    return lambda: models.build(dataclasses.replace(CLASSIFIER, **changes), key=KEY)
+
+
+TAKES_IMAGE = [
+    fill.first_order,
+    fill.second_order,
+    fill.second_order_with_diagnostics,
+    fill.first_order_all_classes,
+    fill.progressive,
+    fill.fidelity,
+    fill.fill,
+    fill.nearest_prototype,
+]
+TAKES_MASK = [*TAKES_IMAGE[:4], fill.fidelity, fill.fill, fill.threshold, masks.apply]
+TAKES_TARGET = [*TAKES_IMAGE[:3], fill.progressive, fill.fidelity]
+TAKES_LOGITS_FN = TAKES_IMAGE[:6]
+
+NAN = jnp.full_like(IMAGE, jnp.nan)
+CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    *((_call(f, image=IMAGE[:, :, 0]), ValueError, r"image must have shape \(h, w, c\)") for f in TAKES_IMAGE),
+    *((_call(f, image=IMAGE[None]), ValueError, r"image must have shape \(h, w, c\)") for f in TAKES_IMAGE),
+    *((_call(f, image=(255 * IMAGE).astype(jnp.uint8)), TypeError, r"image must be .* floating.* uint8") for f in TAKES_IMAGE),
+    *((_call(f, image=255 * IMAGE), ValueError, r"image must have values in \[0, 1\]") for f in TAKES_IMAGE),
+    *((_call(f, image=NAN), ValueError, "image must be finite") for f in TAKES_IMAGE),
+    *((_call(f, image=IMAGE[:0]), ValueError, "image must have shape .* none of them 0") for f in TAKES_IMAGE),
+    *((_call(f, mask=MASK[:4]), ValueError, r"mask must match .* \(6, 6\), got \(4, 6\)") for f in TAKES_MASK),
+    *((_call(f, mask=MASK + 1), ValueError, r"mask must lie in \[0, 1\]") for f in TAKES_MASK),
+    *((_call(f, mask=MASK * jnp.nan), ValueError, "mask must be finite") for f in TAKES_MASK),
+    *((_call(f, mask=MASK == 1), TypeError, "mask must be .* floating") for f in TAKES_MASK),
+    *((_call(f, mask=MASKS), ValueError, r"mask must have shape \(h, w\)") for f in TAKES_MASK),
+    *((_call(f, target=3), ValueError, r"target must lie in \[0, 3\), got 3") for f in TAKES_TARGET),
+    *((_call(f, target=-1), ValueError, r"target must lie in \[0, 3\), got -1") for f in TAKES_TARGET),
+    *((_call(f, target=1.0), TypeError, "target must be an integer") for f in TAKES_TARGET),
+    *((_call(f, target=TARGETS), ValueError, r"target must have shape \(\)") for f in TAKES_TARGET),
+    *((_call(f, logits_fn=3), TypeError, "logits_fn must be callable") for f in TAKES_LOGITS_FN),
+    *((_call(f, logits_fn=lambda x: LOGITS_FN(x)[None]), ValueError, r"logits_fn must map .* logits \(k,\)") for f in TAKES_LOGITS_FN),
+    *((_call(f, background=jnp.zeros(5)), ValueError, "background must be a number") for f in (*TAKES_LOGITS_FN[:4], fill.fidelity, masks.apply)),
+    *((_call(f, background=np.nan), ValueError, "background must be finite") for f in (*TAKES_LOGITS_FN[:4], masks.apply)),
+    (_call(fill.second_order, method="secant"), ValueError, r"method must be one of \['curvature'.*'secant'"),
+    (_call(fill.second_order, damping=1.0), ValueError, r"damping must lie in \(1, inf\], got 1"),
+    (_call(fill.second_order, damping=np.nan), ValueError, "damping must lie in"),
+    (_call(fill.second_order, damping=jnp.ones(2)), ValueError, "damping must be a scalar"),
+    (_call(fill.second_order, steps=0), ValueError, "steps must be at least 1, got 0"),
+    (_call(fill.second_order, steps=2.5), TypeError, "steps must be an integer"),
+    (_call(fill.threshold), ValueError, "exactly one of quantile, minimum and ink"),
+    (_call(fill.threshold, quantile=0.5, ink=3), ValueError, "exactly one of quantile"),
+    (_call(fill.threshold, quantile=1.5), ValueError, r"quantile must lie in \[0, 1\]"),
+    (_call(fill.threshold, minimum=-1), ValueError, r"minimum must lie in \[0, inf\]"),
+    (_call(fill.threshold, ink=np.inf), ValueError, "ink must lie in"),
+    (_call(fill.threshold, ink=1, intensity="bright"), ValueError, "intensity must be one of"),
+    (_call(fill.threshold, ink=1, intensity=-0.5), ValueError, "intensity must be at least 0"),
+    (_call(fill.threshold, ink=1, intensity=jnp.ones(3)), ValueError, "intensity must be a number"),
+    (_call(fill.threshold, update=NAN, ink=1), ValueError, "update must be finite"),
+    (_call(fill.fill, update=UPDATE[:4]), ValueError, "update must have the shape of image"),
+    (_call(fill.fidelity, update=UPDATE[:4]), ValueError, "update must have the shape of image"),
+    (_call(fill.progressive, mode="both"), ValueError, r"mode must be one of \['parallel'"),
+    (_call(fill.progressive, order="third"), ValueError, r"order must be one of \['first', 'second'\]"),
+    (_call(fill.progressive, masks=MASK), ValueError, r"masks must have shape \(parts, h, w\)"),
+    (_call(fill.expected_update, images=IMAGE), ValueError, r"images must have shape \(n, h, w, c\)"),
+    (_call(fill.expected_update, images=IMAGES[:0]), ValueError, "images must have shape"),
+    (_call(fill.expected_update, targets=TARGETS[:2]), ValueError, r"targets must have shape \(4,\)"),
+    (_call(fill.expected_update, targets=TARGETS + 3), ValueError, r"targets must lie in \[0, 3\)"),
+    (_call(fill.expected_update, masks=MASK), ValueError, r"masks must have shape \(m, h, w\)"),
+    (_call(fill.expected_update, masks=MASKS[None]), ValueError, "masks must have one set for each of the 4"),
+    (_call(fill.expected_update, chunk=0), ValueError, "chunk must be at least 1"),
+    (_call(fill.expected_update, tolerance=-1), ValueError, "tolerance must lie in"),
+    (_call(fill.expected_update, order="zeroth"), ValueError, "order must be one of"),
+    (_call(fill.nearest_prototype, prototypes=IMAGES[:, :4]), ValueError, "prototypes must have shape"),
+    (_call(masks.random_patches, ratio=1.1), ValueError, r"ratio must lie in \[0, 1\], got 1.1"),
+    (_call(masks.random_patches, ratio=np.nan), ValueError, "ratio must lie in"),
+    (_call(masks.random_patches, patch=7), ValueError, "patch must be at most .* 6, got 7"),
+    (_call(masks.random_patches, patch=0), ValueError, "patch must be at least 1"),
+    (_call(masks.random_patches, patch=1.5), TypeError, "patch must be an integer"),
+    (_call(masks.random_patches, shape=(6, 6, 1)), ValueError, r"shape must be \(height, width\)"),
+    (_call(masks.random_patches, shape=(0, 6)), ValueError, "height must be at least 1"),
+    (_call(masks.partition, parts=10), ValueError, "parts must be at most the 9 patches"),
+    (_call(masks.partition, parts=0), ValueError, "parts must be at least 1"),
+    (_call(masks.partition, patch=7), ValueError, "patch must be at most"),
+    (_call(masks.checkerboard, phase=2), ValueError, "phase must be 0 or 1"),
+    (lambda: batching.chunked_vmap(jnp.sin, chunk=0), ValueError, "chunk must be at least 1"),
+    (lambda: batching.stream(jnp.sin, np.ones(3), chunk=-1), ValueError, "chunk must be at least 1"),
+    (lambda: batching.stream(jnp.add, np.ones(3), np.ones(2), chunk=1), ValueError, "one common leading axis"),
+    (lambda: batching.stream(jnp.sin, np.ones(0), chunk=1), ValueError, "one common leading axis"),
+    (lambda: models.as_logits_fn("resnet"), TypeError, "model must be a Flax NNX module"),
+    (lambda: models.stack([]), ValueError, "logits_fns must hold at least one"),
+    (lambda: models.stack([jax.tree_util.Partial(jnp.sin), jax.tree_util.Partial(jnp.cos)]), ValueError, "one structure"),
+    (_build(architecture="rnn"), ValueError, "architecture must be one of"),
+    (_build(activation="tanh"), ValueError, "activation must be one of"),
+    (_build(hidden=0), ValueError, "size of the classifier must be at least 1"),
+    (_build(classes=1), ValueError, "classes must be at least 2"),
+    (_train(batch=5), ValueError, "batch must be at most the number of images 4"),
+    (_train(epochs=0), ValueError, "epochs must be at least 1"),
+    (_train(learning_rate=0.0), ValueError, "learning_rate must lie in"),
+    (_train(weight_decay=-1.0), ValueError, "weight_decay must lie in"),
+    (_train(shift=-1), ValueError, "shift must be at least 0"),
+    (_call(models.train, labels=TARGETS + 5), ValueError, r"labels must lie in \[0, 3\)"),
+    (_call(models.train, labels=TARGETS[:1]), ValueError, r"labels must have shape \(4,\)"),
+    (_call(models.train, images=IMAGES[:, :4]), ValueError, "images must have the classifier's shape"),
+    (_call(models.train, images=255 * IMAGES), ValueError, "images must have values in"),
+    (lambda: models.restore(Path("nowhere"), {}), FileNotFoundError, "no checkpoint at nowhere"),
+    (lambda: plotting.as_rgb(np.ones((4, 4))), ValueError, "image must have shape"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "message"), CASES)
+def test_bad_arguments_are_refused_by_name(
+    call: Callable[[], Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        call()
+
+
+GOOD = [*TAKES_LOGITS_FN, fill.expected_update, masks.random_patches, masks.partition]
+
+
+@pytest.mark.parametrize("function", [*GOOD, masks.checkerboard, masks.apply, models.train])
+def test_the_arguments_left_unchanged_are_good(function: Callable) -> None:
+    assert all(np.isfinite(leaf).any() for leaf in jax.tree.leaves(_call(function)()))
+
+
+def test_nothing_is_compiled_before_the_refusal() -> None:
+    compiled: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, *_, **__: compiled.append(name) if "compile" in name else None
+    )
+    try:
+        for function in (fill.first_order, fill.second_order, fill.progressive):
+            with pytest.raises(ValueError, match="target must lie in"):
+                _call(function, target=99)()
+        assert not [name for name in compiled if "backend_compile" in name]
+        jax.jit(lambda x: x * 1.2345)(IMAGE)
+        assert [name for name in compiled if "backend_compile" in name], "the listener hears"
+    finally:
+        jax.monitoring.clear_event_listeners()
