@@ -105,7 +105,9 @@ def caption(config: Config, outcome: Outcome) -> str:
         "first-order update says where the classifier wants ink (red) and where it wants none "
         f"(blue); its strongest {1 - config.quantile:.0%} hidden values, if positive, are painted "
         f"white. Filling in for a digit's own class takes the mean p(class) from {own[1]:.2f} to "
-        f"{own[0]:.2f}; for another class the same pixels lead elsewhere (mean p {other:.2f})."
+        f"{own[0]:.2f}. For another class the same blanks are filled otherwise, and its mean p "
+        f"reaches {other:.2f}: a fill shows what the class asked for would look like, not which is "
+        "true."
     )
 
 

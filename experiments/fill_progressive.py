@@ -191,7 +191,9 @@ def caption(config: Config, outcome: Outcome) -> str:
         f"original pixel, yet the mean p(target) is {last['trained', 'parallel']:.2f} (parallel) "
         f"and {last['trained', 'sequential']:.2f} (sequential), over "
         f"{len(outcome.arrays['p_before'])} test images. Control: with the updates of an untrained "
-        f"network it is {last['control', 'parallel']:.2f} and {last['control', 'sequential']:.2f}."
+        f"network it is {last['control', 'parallel']:.2f} and {last['control', 'sequential']:.2f}. "
+        "The fills are made for the target: they show what the network takes for its class, not "
+        "that the digit can be recovered."
     )
 
 

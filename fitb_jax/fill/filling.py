@@ -13,7 +13,7 @@ Mode: TypeAlias = Literal["sequential", "parallel"]
 Intensity: TypeAlias = float | Literal["scaled"] | Float[Array, ""] | Image
 
 DEFAULT_QUANTILE = 0.81
-"""Fill the top 19 %: the share of ink (pixels above 1/10) in an MNIST digit."""
+"""Fill the top 19 %: the share of the pixels of an MNIST digit that have any ink."""
 
 
 def threshold(
