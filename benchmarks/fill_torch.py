@@ -37,9 +37,7 @@ def network(module: CNN) -> torch.nn.Module:
     )
     with torch.no_grad():
         for layer, ours in ((net[1], first), (net[3], second)):
-            kernel = _values(ours.linear.kernel)
-            kernel = kernel.reshape(ours.kernel_size, ours.kernel_size, -1, kernel.shape[1])
-            layer.weight.copy_(torch.tensor(kernel.transpose(3, 2, 0, 1)))
+            layer.weight.copy_(torch.tensor(np.asarray(ours.kernel()).transpose(3, 2, 0, 1)))
             layer.bias.copy_(torch.tensor(_values(ours.linear.bias)))
         # Flax flattens (7, 7, channels), PyTorch (channels, 7, 7).
         hidden = _values(module.hidden.kernel).reshape(7, 7, channels[1], -1)

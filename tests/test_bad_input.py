@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from fitb_jax import batching, fill, masks, models, plotting
+from fitb_jax.models.classifiers import Convolution
 from tests import problems
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -117,6 +119,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(fill.second_order, damping=jnp.ones(2)), ValueError, "damping must be a scalar"),
     (_call(fill.second_order, steps=0), ValueError, "steps must be at least 1, got 0"),
     (_call(fill.second_order, steps=2.5), TypeError, "steps must be an integer"),
+    (_call(fill.first_order_all_classes, chunk=0), ValueError, "chunk must be at least 1"),
+    (lambda: Convolution(1, 1, kernel=5, stride=2, rngs=nnx.Rngs(0)), ValueError, "kernel must be a multiple of stride 2, got 5"),
     (_call(fill.threshold), ValueError, "exactly one of quantile, minimum and ink"),
     (_call(fill.threshold, quantile=0.5, ink=3), ValueError, "exactly one of quantile"),
     (_call(fill.threshold, quantile=1.5), ValueError, r"quantile must lie in \[0, 1\]"),

@@ -91,6 +91,7 @@ def first_order_all_classes(
     *,
     objective: Objective = log_prob,
     background: Background = 0.0,
+    chunk: int = 1,
 ) -> Float[Array, "k h w c"]:
     """`first_order` for every class, from one forward pass and k pulled-back cotangents.
 
@@ -100,6 +101,8 @@ def first_order_all_classes(
         mask: (h, w), 1 = visible, 0 = blank.
         objective: what is to grow.
         background: what the blanks show: a number, one value per channel, or an image.
+        chunk: classes pulled back at once; the result does not depend on it. 1 is fastest for a
+            batch of images, whose working set then stays in cache; k for one image on a GPU.
 
     Returns:
         One update per class, (k, h, w, c).
@@ -107,11 +110,12 @@ def first_order_all_classes(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
     """
+    checks.check_count("chunk", chunk)
     _check_arguments(logits_fn, image, mask, 0, background)
     logits, pull_back = jax.vjp(logits_fn, masks.apply(image, mask, background))
     classes = jnp.arange(logits.shape[0])
     cotangents = jax.vmap(jax.grad(objective), in_axes=(None, 0))(logits, classes)
-    return jax.vmap(pull_back)(cotangents)[0]
+    return jax.lax.map(lambda cotangent: pull_back(cotangent)[0], cotangents, batch_size=chunk)
 
 
 def second_order(

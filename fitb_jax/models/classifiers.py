@@ -53,21 +53,34 @@ class ClassifierConfig:
 class Convolution(nnx.Module):
     """A strided convolution written as one matrix product over gathered patches.
 
-    The same function as `nnx.Conv` with SAME padding. On a CPU inside `lax.scan` it trains three
-    times as fast, and `vmap` over parameters makes it a batched matrix product instead of a grouped
+    The same function as `nnx.Conv` with SAME padding. On a CPU inside `lax.scan` it is the faster
+    one, and `vmap` over parameters makes it a batched matrix product instead of a grouped
     convolution.
     """
 
     def __init__(
         self, channels_in: int, channels_out: int, *, kernel: int, stride: int, rngs: nnx.Rngs
     ) -> None:
-        """Draw the weights; `kernel` and `stride` are in pixels."""
+        """Draw the weights; `kernel` and `stride` are in pixels, the first a multiple of the second.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if kernel % stride:
+            raise ValueError(f"kernel must be a multiple of stride {stride}, got {kernel}")
         self.kernel_size, self.stride = kernel, stride
         self.linear = nnx.Linear(kernel * kernel * channels_in, channels_out, rngs=rngs)
 
     def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c2"]:
         """Convolve."""
         return self.linear(_patches(images, self.kernel_size, self.stride))
+
+    def kernel(self) -> Float[Array, "k k c c2"]:
+        """The weights in the layout of `nnx.Conv`."""
+        side, stride = self.kernel_size, self.stride
+        blocks = side // stride
+        weights = self.linear.kernel[...].reshape(blocks, blocks, stride, stride, -1)
+        return weights.transpose(0, 2, 1, 3, 4).reshape(side, side, -1, self.linear.out_features)
 
 
 class CNN(nnx.Module):
@@ -142,17 +155,24 @@ def build(config: ClassifierConfig, *, key: Key) -> nnx.Module:
 def _patches(
     images: Float[Array, "n h w c"], kernel: int, stride: int
 ) -> Float[Array, "n h2 w2 kkc"]:
-    """The kernel x kernel neighbourhood of every output pixel, SAME padding."""
-    rows, columns = (-(-side // stride) for side in images.shape[1:3])
-    spans = ((rows - 1) * stride + 1, (columns - 1) * stride + 1)
-    excess = [
-        max(s - 1 + kernel - side, 0) for s, side in zip(spans, images.shape[1:3], strict=True)
-    ]
+    """The kernel x kernel neighbourhood of every output pixel, SAME padding.
+
+    Blocks of stride x stride pixels become channels first, so that few shifted copies are needed
+    and their derivative scatters whole blocks. Patch entries are ordered (block row, block column,
+    row in block, column in block, channel).
+    """
+    n, height, width, channels = images.shape
+    blocks = kernel // stride
+    rows, columns = -(-height // stride), -(-width // stride)
+    padded_rows, padded_columns = rows + blocks - 1, columns + blocks - 1
+    excess = (padded_rows * stride - height, padded_columns * stride - width)
     padding = [(total // 2, total - total // 2) for total in excess]
     padded = jnp.pad(images, ((0, 0), *padding, (0, 0)))
+    split = padded.reshape(n, padded_rows, stride, padded_columns, stride, channels)
+    deep = split.transpose(0, 1, 3, 2, 4, 5).reshape(n, padded_rows, padded_columns, -1)
     shifted = [
-        padded[:, row : row + spans[0] : stride, column : column + spans[1] : stride]
-        for row in range(kernel)
-        for column in range(kernel)
+        deep[:, row : row + rows, column : column + columns]
+        for row in range(blocks)
+        for column in range(blocks)
     ]
     return jnp.concatenate(shifted, axis=-1)

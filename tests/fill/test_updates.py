@@ -97,11 +97,12 @@ def test_the_residual_is_that_of_the_linear_system(steps: int) -> None:
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_all_classes_equal_the_loop_over_classes(objective) -> None:
+@pytest.mark.parametrize("chunk", [1, 2, problems.CLASSES])
+def test_all_classes_equal_the_loop_over_classes(objective, chunk: int) -> None:
     logits_fn = problems.smooth_logits()
     image, mask = problems.image_and_mask(dtype=jnp.float32)
     together = fill.first_order_all_classes(
-        logits_fn, image, mask, objective=objective, background=0.2
+        logits_fn, image, mask, objective=objective, background=0.2, chunk=chunk
     )
     for target in range(problems.CLASSES):
         alone = fill.first_order(
