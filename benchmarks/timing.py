@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 
+_ENOUGH = 0.1
+
+
 class Timing(NamedTuple):
     """Seconds per call of one side, one value per round."""
 
@@ -21,6 +24,8 @@ class Timing(NamedTuple):
 def interleave(sides: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, Timing]:
     """Time every side once per round, in an order that changes from round to round.
 
+    A timing is the mean of as many calls as fill a tenth of a second.
+
     Args:
         sides: functions that return when their work is done (synchronise inside).
         rounds: how often each is timed, after one call to warm up.
@@ -28,17 +33,24 @@ def interleave(sides: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[s
     Returns:
         The timings by name.
     """
-    for call in sides.values():
-        call()
+    calls = {name: max(1, round(_ENOUGH / _seconds(side, 1))) for name, side in sides.items()}
     names = list(sides)
     seconds: dict[str, list[float]] = {name: [] for name in names}
     order = np.random.default_rng(0)
     for _ in range(rounds):
         for index in order.permutation(len(names)):
-            start = time.perf_counter()
-            sides[names[index]]()
-            seconds[names[index]].append(time.perf_counter() - start)
+            name = names[index]
+            seconds[name].append(_seconds(sides[name], calls[name]))
     return {name: Timing(np.array(values)) for name, values in seconds.items()}
+
+
+def _seconds(side: Callable[[], Any], calls: int) -> float:
+    """Mean seconds of a few calls after one to warm up."""
+    side()
+    start = time.perf_counter()
+    for _ in range(calls):
+        side()
+    return (time.perf_counter() - start) / calls
 
 
 def ratio(a: Timing, b: Timing) -> float:

@@ -61,7 +61,7 @@ class Convolution(nnx.Module):
     def __init__(
         self, channels_in: int, channels_out: int, *, kernel: int, stride: int, rngs: nnx.Rngs
     ) -> None:
-        """Draw the weights; `kernel` and `stride` are in pixels, the first a multiple of the second.
+        """Draw the weights; `kernel` and `stride` are in pixels.
 
         Raises:
             ValueError: it is not.
