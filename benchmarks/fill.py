@@ -71,16 +71,12 @@ def _jax_sides(
     def bare(logits_fn: LogitsFn, image: jax.Array, mask: jax.Array, target: jax.Array) -> Any:
         return jax.grad(lambda z: objectives.log_prob(logits_fn(z), target))(image)
 
-    def forward(logits_fn: LogitsFn, image: jax.Array, mask: jax.Array, target: jax.Array) -> Any:
-        return logits_fn(image)
-
     def all_classes(
         logits_fn: LogitsFn, image: jax.Array, mask: jax.Array, target: jax.Array
     ) -> Any:
         return fill.first_order_all_classes(logits_fn, image, mask)
 
     functions: dict[str, Callable[..., Any]] = {
-        "forward": forward,
         "bare gradient": bare,
         "first order": fill.first_order,
         "all ten classes": all_classes,
@@ -92,12 +88,21 @@ def _jax_sides(
         compiled = jax.jit(jax.vmap(function, in_axes=(None, 0, 0, 0)))
         return lambda: jax.block_until_ready(compiled(logits_fn, images, seen, targets))
 
-    return {name: side(function) for name, function in functions.items()}
+    forward = jax.jit(jax.vmap(jax.vjp, in_axes=(None, 0)))
+    logits, pull_back = forward(logits_fn, images)
+    backward = jax.jit(jax.vmap(lambda pull_back, cotangent: pull_back(cotangent)))
+    passes = {
+        "forward pass": lambda: jax.block_until_ready(forward(logits_fn, images)),
+        "backward pass": lambda: jax.block_until_ready(backward(pull_back, logits)),
+    }
+    return {**passes, **{name: side(function) for name, function in functions.items()}}
 
 
 def _speed_rows(timings: dict[str, timing.Timing], batch: int) -> list[Row]:
-    gradient, forward = timings["bare gradient"], timings["forward"]
-    ten_backward = timing.Timing(forward.seconds + 10 * (gradient.seconds - forward.seconds))
+    gradient = timings["bare gradient"]
+    ten_backward = timing.Timing(
+        timings["forward pass"].seconds + 10 * timings["backward pass"].seconds
+    )
     bound = timing.Timing((STEPS + 1) * gradient.seconds)
     masked = timing.ratio(gradient, timings["first order"])
     classes = timing.ratio(timings["all ten classes"], ten_backward)
@@ -106,7 +111,7 @@ def _speed_rows(timings: dict[str, timing.Timing], batch: int) -> list[Row]:
     return [
         Row("bare input gradient, microseconds an image", f"{gradient.median / batch * 1e6:.0f}"),
         Row("masked first_order: throughput over the bare gradient's", f"{masked:.2f}", ">= 0.95"),
-        Row("all ten classes over one forward + ten backward", f"{classes:.2f}", "<= 1.15"),
+        Row("all ten classes over one forward + ten backward passes", f"{classes:.2f}", "<= 1.15"),
         Row(f"newton, {STEPS} steps, over {STEPS + 1} bare gradients", f"{newton:.2f}", "<= 1.5"),
         Row(f"gauss_newton, {STEPS} steps, over {STEPS + 1} bare gradients", f"{gauss_newton:.2f}"),
     ]

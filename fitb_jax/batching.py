@@ -53,12 +53,13 @@ def stream(
         ValueError: no items, or leading axes that differ.
     """
     checks.check_count("chunk", chunk)
-    lengths = {np.shape(leaf)[0] for leaf in jax.tree.leaves(arrays)}
-    if len(lengths) != 1 or 0 in lengths:
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(arrays)]
+    lengths = {shape[:1] for shape in shapes}
+    if len(lengths) != 1 or lengths & {(), (0,)}:
         raise ValueError(
-            f"arrays must have one common leading axis of at least 1, got lengths {sorted(lengths)}"
+            f"arrays must have one common leading axis of at least 1, got shapes {shapes}"
         )
-    (length,) = lengths
+    ((length,),) = lengths
     results = []
     with tqdm(total=length, desc=label, disable=not progress, unit="item") as bar:
         for start, stop in _spans(length, chunk):

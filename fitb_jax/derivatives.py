@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 
+from fitb_jax import checks
 from fitb_jax.types import Array, Float, Number, Scalar
 
 ScalarFn: TypeAlias = Callable[[Array], Scalar]
@@ -111,8 +112,12 @@ def lanczos(matvec: MatVec, start: Array, *, steps: int) -> Lanczos:
     Returns:
         The decomposition. Where an invariant subspace ends early the rest of it is zero.
 
+    Raises:
+        TypeError, ValueError: `steps` is not an integer of at least 1.
+
     Source: Golub & Van Loan 2013, "Matrix computations", algorithm 10.1.1 and section 10.3.
     """
+    checks.check_count("steps", steps)
     tolerance = 100 * jnp.finfo(start.dtype).eps
     start_norm = _norm(start)
 
@@ -196,7 +201,10 @@ def _tridiagonal(decomposition: Lanczos) -> Float[Array, "steps steps"]:
 
 
 def _norm(vector: Array) -> Array:
-    return jnp.sqrt(jnp.vdot(vector, vector))
+    """Of the vector divided by its largest entry, as the squares of float32 leave its range."""
+    largest = jnp.max(jnp.abs(vector))
+    scaled = _divide(vector, largest)
+    return largest * jnp.sqrt(jnp.vdot(scaled, scaled))
 
 
 def _divide(vector: Array, norm: Array) -> Array:

@@ -116,7 +116,11 @@ def complement(mask: Mask) -> Mask:
 
     Returns:
         `1 - mask`, (h, w).
+
+    Raises:
+        TypeError, ValueError: not a floating array (h, w), or a value outside [0, 1].
     """
+    checks.check_mask(mask, jnp.shape(mask)[-2:])
     return 1 - mask
 
 

@@ -44,6 +44,11 @@ def margin(logits: Logits, target: Target) -> Scalar:
 
     Returns:
         A scalar, positive exactly when the target is predicted (ties aside).
+
+    Raises:
+        ValueError: fewer than two classes.
     """
+    if logits.shape[0] < 2:
+        raise ValueError(f"logits must be of at least 2 classes, got {logits.shape[0]}")
     is_target = jnp.arange(logits.shape[0]) == target
     return logits[target] - jnp.max(jnp.where(is_target, -jnp.inf, logits))

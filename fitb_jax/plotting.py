@@ -103,15 +103,13 @@ def image_grid(
         row, column = divmod(index, columns)
         picture = pictures[row][column] if column < len(pictures[row]) else None
         _blank(axis)
-        if picture is None:
-            axis.set_visible(False)
-            continue
-        axis.imshow(as_rgb(picture), interpolation="nearest")
+        if picture is not None:
+            axis.imshow(as_rgb(picture), interpolation="nearest")
         if row == 0 and column < len(column_titles):
             axis.set_title(column_titles[column], fontsize=8)
         if column == 0 and row < len(row_titles):
             axis.set_ylabel(row_titles[row], fontsize=8, rotation=0, ha="right", va="center")
-        if captions:
+        if row < len(captions) and column < len(captions[row]):
             axis.set_xlabel(captions[row][column], fontsize=7, labelpad=2)
     return figure
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fitb_jax import batching, fill, masks, models, plotting
+from fitb_jax import batching, derivatives, fill, masks, models, objectives, plotting
 from fitb_jax.models.classifiers import Convolution
 from tests import problems
 
@@ -166,6 +166,15 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_build(architecture="rnn"), ValueError, "architecture must be one of"),
     (_build(activation="tanh"), ValueError, "activation must be one of"),
     (_build(hidden=0), ValueError, "size of the classifier must be at least 1"),
+    (_build(deviation=0.0), ValueError, "deviation must lie in"),
+    (_build(mean=np.nan), ValueError, "mean must lie in"),
+    (_build(widths=(4,)), ValueError, "widths must hold 2 sizes"),
+    (lambda: models.predict(LOGITS_FN, IMAGE), ValueError, r"images must have shape \(n, h, w, c\)"),
+    (lambda: masks.complement(MASK + 1), ValueError, r"mask must lie in \[0, 1\]"),
+    (lambda: objectives.margin(jnp.ones(1), 0), ValueError, "at least 2 classes"),
+    (lambda: derivatives.lanczos(lambda v: v, MASK, steps=0), ValueError, "steps must be at least 1"),
+    (lambda: fill.hidden_correlation(IMAGE, UPDATE[:4], MASK), ValueError, "b must have the shape of a"),
+    (lambda: batching.stream(jnp.sin, np.float32(1), chunk=1), ValueError, "one common leading axis"),
     (_build(classes=1), ValueError, "classes must be at least 2"),
     (_train(batch=5), ValueError, "batch must be at most the number of images 4"),
     (_train(epochs=0), ValueError, "epochs must be at least 1"),

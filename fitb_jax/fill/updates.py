@@ -224,15 +224,18 @@ def second_order_with_diagnostics(
             lambda z: objective_of_logits(logits_fn(z)), masked
         )
     gradient = hidden * gradient
-    decomposition = derivatives.lanczos(
-        lambda vector: hidden * product(vector), gradient, steps=steps
-    )
+
+    def hidden_product(vector: Array) -> Array:
+        # On both sides: symmetric also for a mask between 0 and 1.
+        return hidden * product(hidden * vector)
+
+    decomposition = derivatives.lanczos(hidden_product, gradient, steps=steps)
     leading = derivatives.leading_curvature(decomposition)
     residual = jnp.zeros_like(leading.value)
     if method == "principal":
         update = leading.vector
     elif method == "curvature":
-        update = hidden * product(derivatives.unit_vector(gradient))
+        update = hidden_product(derivatives.unit_vector(gradient))
     else:
         update, _, residual = derivatives.damped_newton_step(decomposition, damping)
     return SecondOrder(update, gradient, leading.value, leading.error, residual)

@@ -15,6 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from tqdm.auto import tqdm
 
+from fitb_jax import checks
 from fitb_jax.models.classifiers import ClassifierConfig
 from fitb_jax.models.training import Trained, TrainingConfig, train
 
@@ -53,6 +54,9 @@ def train_or_restore(
         CheckpointError: what is on disk cannot be read.
         TypeError, ValueError: as `models.train`.
     """
+    # Before they are made arrays of JAX: labels that are no integers would be cut off silently.
+    checks.check_image(images, name="images", axes=("n", "h", "w", "c"))
+    checks.check_target(labels, classifier.classes, name="labels", shape=images.shape[:1])
     description = {
         "classifier": dataclasses.asdict(classifier),
         "training": dataclasses.asdict(training),

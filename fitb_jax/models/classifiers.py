@@ -141,10 +141,15 @@ def build(config: ClassifierConfig, *, key: Key) -> nnx.Module:
         A module from images (n, h, w, c) to logits (n, classes).
 
     Raises:
-        ValueError: an unknown architecture or activation, or a size below 1.
+        ValueError: an unknown architecture or activation, a size below 1, or a deviation of 0.
     """
     checks.check_choice("architecture", config.architecture, get_args(Architecture))
     checks.check_choice("activation", config.activation, _ACTIVATIONS)
+    checks.check_number("mean", config.mean)
+    checks.check_number("deviation", config.deviation, least=0, open_least=True)
+    for name, length in (("widths", 2), ("image_shape", 3)):
+        if len(getattr(config, name)) != length:
+            raise ValueError(f"{name} must hold {length} sizes, got {getattr(config, name)}")
     for size in (*config.widths, config.hidden, *config.image_shape):
         checks.check_count("every size of the classifier", size)
     checks.check_count("classes", config.classes, least=2)

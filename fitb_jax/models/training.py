@@ -117,7 +117,11 @@ def predict(logits_fn: LogitsFn, images: Float[Array, "n h w c"]) -> Int[Array, 
 
     Returns:
         Class indices, (n,).
+
+    Raises:
+        TypeError, ValueError: images of a wrong shape, dtype or range.
     """
+    checks.check_image(images, name="images", axes=("n", "h", "w", "c"))
     return jnp.argmax(jax.vmap(logits_fn)(images), axis=-1)
 
 

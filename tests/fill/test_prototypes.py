@@ -125,6 +125,14 @@ def test_stops_when_converged_and_not_before() -> None:
     np.testing.assert_array_equal(run(tolerance=0.0).count, everything.count)
 
 
+def test_a_pixel_that_no_mask_hides_does_not_keep_it_from_stopping() -> None:
+    images, targets = problems.images_and_targets(60)
+    mask = jnp.zeros((1, 6, 6)).at[0, 0, 0].set(1)
+    found = fill.expected_update(LOGITS_FN, images, targets, mask, chunk=5, tolerance=1e6)
+    assert found.count.max() == 5
+    assert np.isnan(found.mean[0, 0, 0])
+
+
 def test_memory_does_not_grow_with_the_number_of_images() -> None:
     def temporary(images: int) -> int:
         shapes = (

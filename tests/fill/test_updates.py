@@ -149,6 +149,35 @@ def test_vmapped_equals_looped(method: str) -> None:
         np.testing.assert_allclose(together[index], alone, rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.parametrize("method", ["newton", "gauss_newton", "principal"])
+def test_a_confident_network_has_an_update(method: str) -> None:
+    """The squares of its gradient leave the range of float32; its direction does not."""
+    logits_fn = problems.smooth_logits()
+    image, mask = problems.image_and_mask(dtype=jnp.float32)
+
+    def confident(image: jax.Array) -> jax.Array:
+        return logits_fn(image) + jnp.asarray([50.0, 0.0, 0.0])
+
+    first = masks.apply(fill.first_order(confident, image, mask, 0), masks.complement(mask))
+    assert 0 < np.abs(first).max() < 1e-18
+    update = fill.second_order(confident, image, mask, 0, method=method)
+    assert float(jnp.vdot(update / jnp.abs(update).max(), first / jnp.abs(first).max())) > 0
+
+
+@pytest.mark.usefixtures("x64")
+def test_newton_solves_its_system_for_a_soft_mask() -> None:
+    logits_fn, matrix, linear = problems.quadratic_logits(concave=False)
+    image, _ = problems.image_and_mask()
+    mask = jnp.asarray(np.random.default_rng(0).uniform(size=(6, 6)))
+    hidden = 1 - np.asarray(mask).ravel()
+    block = hidden[:, None] * matrix[0] * hidden[None]
+    gradient = hidden * (matrix[0] @ np.asarray(masks.apply(image, mask)).ravel() + linear[0])
+    shift = 1.5 * np.abs(np.linalg.eigvalsh(block)).max()
+    expected = np.linalg.solve(shift * np.eye(len(block)) - block, gradient)
+    found = fill.second_order(logits_fn, image, mask, 0, objective=objectives.logit, steps=ENOUGH)
+    np.testing.assert_allclose(np.asarray(found).ravel(), expected, atol=1e-8)
+
+
 def test_one_compile_serves_every_mask_target_and_damping() -> None:
     traces = 0
     logits_fn = problems.smooth_logits()
