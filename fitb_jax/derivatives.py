@@ -154,7 +154,7 @@ def leading_curvature(decomposition: Lanczos) -> Curvature:
     Returns:
         The Ritz pair of largest magnitude and its error bound.
     """
-    values, vectors = jnp.linalg.eigh(_tridiagonal(decomposition))
+    values, vectors = _eigh(_tridiagonal(decomposition))
     leading = jnp.argmax(jnp.abs(values))
     value, coordinates = values[leading], vectors[:, leading]
     coordinates = jnp.where(coordinates[0] < 0, -coordinates, coordinates)
@@ -175,7 +175,7 @@ def damped_newton_step(decomposition: Lanczos, damping: Number) -> NewtonStep:
     Returns:
         The step, the shift `damping |mu|`, and the relative residual.
     """
-    values, vectors = jnp.linalg.eigh(_tridiagonal(decomposition))
+    values, vectors = _eigh(_tridiagonal(decomposition))
     magnitude = jnp.max(jnp.abs(values))
     shift = jnp.where(magnitude > 0, damping * magnitude, 1)
     weights = vectors @ (vectors[0] / (shift - values))
@@ -198,6 +198,51 @@ def unit_vector(vector: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def _tridiagonal(decomposition: Lanczos) -> Float[Array, "steps steps"]:
     beside = decomposition.off_diagonal[:-1]
     return jnp.diag(decomposition.diagonal) + jnp.diag(beside, 1) + jnp.diag(beside, -1)
+
+
+def _eigh(matrix: Float[Array, "n n"]) -> tuple[Float[Array, "n"], Float[Array, "n n"]]:
+    """Eigenvalues and eigenvectors of a small symmetric matrix by cyclic Jacobi rotations.
+
+    Several calls of LAPACK's batched `eigh` in one program wait for each other for ever on a CPU
+    with two threads (seen with jaxlib 0.10.1), so that this is written in plain operations.
+
+    Source: Golub & Van Loan 2013, "Matrix computations", section 8.5.
+    """
+    size = matrix.shape[0]
+    pairs = jnp.asarray([(p, q) for p in range(size) for q in range(p + 1, size)] or [(0, 0)])
+    enough = (jnp.finfo(matrix.dtype).eps * _norm(matrix)) ** 2
+
+    def rotate(carry: tuple[Array, Array], pair: Array) -> tuple[tuple[Array, Array], None]:
+        rotated, vectors = carry
+        p, q = pair
+        beside = rotated[p, q]
+        is_zero = (beside == 0) | (p == q)
+        ratio = (rotated[q, q] - rotated[p, p]) / (2 * jnp.where(is_zero, 1, beside))
+        tangent = jnp.where(ratio < 0, -1, 1) / (jnp.abs(ratio) + jnp.hypot(1.0, ratio))
+        tangent = jnp.where(is_zero, 0, tangent)
+        cosine = 1 / jnp.hypot(1.0, tangent)
+        sine = tangent * cosine
+
+        def turn(rows: Array) -> Array:
+            first, second = rows[p], rows[q]
+            rows = rows.at[p].set(cosine * first - sine * second)
+            return rows.at[q].set(sine * first + cosine * second)
+
+        return (turn(turn(rotated).T).T, turn(vectors)), None
+
+    def sweep(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        rotated, vectors, sweeps = state
+        (rotated, vectors), _ = jax.lax.scan(rotate, (rotated, vectors), pairs)
+        return rotated, vectors, sweeps + 1
+
+    def is_unfinished(state: tuple[Array, Array, Array]) -> Array:
+        rotated, _, sweeps = state
+        left = jnp.sum(jnp.triu(rotated, 1) ** 2)
+        return (left > enough) & (sweeps < 20)
+
+    start = (matrix, jnp.eye(size, dtype=matrix.dtype), jnp.zeros((), jnp.int32))
+    rotated, rows, _ = jax.lax.while_loop(is_unfinished, sweep, start)
+    return jnp.diagonal(rotated), rows.T
 
 
 def _norm(vector: Array) -> Array:
