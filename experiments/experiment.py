@@ -270,8 +270,12 @@ def _replace_folder(new: Path, place: Path, aside: Path) -> None:
 def _commit() -> str | None:
     with suppress(OSError, subprocess.CalledProcessError):
         git = ["git", "-C", str(_ROOT)]
-        commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True, stderr=-3)
-        changes = subprocess.check_output([*git, "status", "--porcelain"], text=True, stderr=-3)
+        commit = subprocess.check_output(
+            [*git, "rev-parse", "HEAD"], text=True, stderr=subprocess.DEVNULL
+        )
+        changes = subprocess.check_output(
+            [*git, "status", "--porcelain"], text=True, stderr=subprocess.DEVNULL
+        )
         return commit.strip() + ("+changes" if changes.strip() else "")
     return None
 

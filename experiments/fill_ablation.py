@@ -128,7 +128,7 @@ def _heat_maps(config: Config, arrays: dict[str, np.ndarray]) -> Figure:
                 row_labels=config.ratios,
                 column_labels=config.patches,
                 title=f"{title}\n{source}, {order} order",
-                limits=(-0.4, 0.4) if field == "correlation" else (0, 1),
+                limits=(-0.4, 0.4) if field == "correlation" else (0.0, 1.0),
             )
             axis.set_xlabel("patch (pixels)", fontsize=8)
             axis.set_ylabel("ratio", fontsize=8)
