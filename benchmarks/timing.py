@@ -1,11 +1,12 @@
 """Timing on a noisy machine: the sides take turns, and ratios are medians over the rounds."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+Name = TypeVar("Name", bound=Hashable)
 _ENOUGH = 0.1
 
 
@@ -20,7 +21,15 @@ class Timing(NamedTuple):
         return float(np.median(self.seconds))
 
 
-def interleave(sides: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[str, Timing]:
+class Row(NamedTuple):
+    """One line of a printed table."""
+
+    what: str
+    value: str
+    required: str = ""
+
+
+def interleave(sides: Mapping[Name, Callable[[], Any]], *, rounds: int) -> dict[Name, Timing]:
     """Time every side once per round, in an order that changes from round to round.
 
     A timing is the mean of as many calls as fill a tenth of a second.
@@ -34,7 +43,7 @@ def interleave(sides: Mapping[str, Callable[[], Any]], *, rounds: int) -> dict[s
     """
     calls = {name: max(1, round(_ENOUGH / _seconds(side, 1))) for name, side in sides.items()}
     names = list(sides)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[Name, list[float]] = {name: [] for name in names}
     order = np.random.default_rng(0)
     for _ in range(rounds):
         for index in order.permutation(len(names)):

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.networks import Network, head
 from experiments.statistics import Interval, mean_interval, proportion_interval
 from fitb_jax import batching, fill, masks
 from fitb_jax.types import Image, LogitsFn, UpdateFn
@@ -65,44 +66,44 @@ def fidelity_program(updates: Mapping[str, UpdateFn], settings: Sequence[MaskSet
     return jax.jit(jax.vmap(one_image, in_axes=(None, None, 0, 0, 0)))
 
 
-def measure(
+def measure_with_control(
     program: Program,
-    judge: LogitsFn,
-    updating: LogitsFn,
-    images: jax.Array,
-    labels: jax.Array,
+    net: Network,
     *,
+    count: int,
     seed: int,
     chunk: int,
-    label: str,
     progress: bool,
-) -> dict[str, fill.Fidelity]:
-    """Run a fidelity program over many images with a progress bar.
+) -> dict[str, dict[str, fill.Fidelity]]:
+    """Fidelity of the updates of a trained network and of its untrained control, over test images.
+
+    The trained network judges both, on the same images under the same masks.
 
     Args:
         program: from `fidelity_program`.
-        judge: network whose prediction is looked at.
-        updating: network whose updates are painted.
-        images: (n, h, w, c).
-        labels: (n,).
-        seed: of the masks; the same masks for every network.
+        net: the network, its control and its data.
+        count: test images; 0 means all.
+        seed: of the masks.
         chunk: images evaluated at once.
-        label: for the progress bar.
-        progress: whether to show it.
+        progress: whether to show a progress bar.
 
     Returns:
-        Per update the fidelities as numpy arrays (n, settings).
+        "trained" and "untrained" to the fidelities of every update, numpy arrays (n, settings).
     """
+    images, labels = head(net.test, count)
     keys = jax.random.split(jax.random.key(seed), len(images))
-    return batching.stream(
-        lambda *items: program(judge, updating, *items),
-        images,
-        labels,
-        keys,
-        chunk=chunk,
-        label=label,
-        progress=progress,
-    )
+    return {
+        source: batching.stream(
+            lambda *items, updating=updating: program(net.trained, updating, *items),
+            images,
+            labels,
+            keys,
+            chunk=chunk,
+            label=f"{net.label}, {source}",
+            progress=progress,
+        )
+        for source, updating in (("trained", net.trained), ("untrained", net.untrained))
+    }
 
 
 def intervals(found: fill.Fidelity, setting: int) -> dict[str, Interval]:

@@ -14,8 +14,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome
-from experiments.fidelity import as_arrays, draw_masks, fidelity_program, from_arrays, measure
-from experiments.networks import NetworkOptions, first_of_class, head, network
+from experiments.fidelity import (
+    as_arrays,
+    draw_masks,
+    fidelity_program,
+    from_arrays,
+    measure_with_control,
+)
+from experiments.networks import NetworkOptions, first_of_class, network
 from fitb_jax import fill, plotting
 from fitb_jax.types import LogitsFn
 
@@ -62,27 +68,24 @@ def compute(config: Config) -> Outcome:
         return jax.vmap(one)(seen)
 
     pictures = show(net.trained, image, jax.random.key(config.seed))
-    images, labels = head(net.test, config.test_images)
     program = fidelity_program(ORDERS, settings)
     arrays = {f"shown_{name}": np.asarray(value) for name, value in pictures.items()}
     arrays["shown_image"] = np.asarray(image)
-    for name, updating in (("trained", net.trained), ("untrained", net.untrained)):
-        found = measure(
-            program,
-            net.trained,
-            updating,
-            images,
-            labels,
-            seed=config.seed,
-            chunk=config.chunk,
-            label=f"{len(settings)} masks, {name}",
-            progress=config.progress,
-        )
-        arrays |= as_arrays(name, found)
+    found = measure_with_control(
+        program,
+        net,
+        count=config.test_images,
+        seed=config.seed,
+        chunk=config.chunk,
+        progress=config.progress,
+    )
+    for source, fidelities in found.items():
+        arrays |= as_arrays(source, fidelities)
+    points = sum(value.size for name, value in arrays.items() if name.endswith("/correlation"))
     numbers = {
         "test accuracy": net.accuracy,
-        "points (image x mask x order x network)": len(images) * len(settings) * 4,
-        "compiled programs for the grid": program._cache_size(),  # type: ignore[attr-defined]
+        "points (image x mask x order x network)": points,
+        "compiled programs for the grid": program._cache_size(),  # type: ignore[attr-defined]  # of jax.jit, untyped
     }
     return Outcome(arrays, numbers, {}, [f"{net.label}; {net.test.source}"])
 

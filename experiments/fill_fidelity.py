@@ -12,8 +12,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
-from experiments.fidelity import as_arrays, fidelity_program, from_arrays, intervals, measure
-from experiments.networks import NetworkOptions, head, network
+from experiments.fidelity import (
+    as_arrays,
+    fidelity_program,
+    from_arrays,
+    intervals,
+    measure_with_control,
+)
+from experiments.networks import NetworkOptions, network
 from experiments.statistics import Interval, mean_interval, proportion_interval
 from fitb_jax import fill, models, plotting
 
@@ -70,19 +76,15 @@ def compute(config: Config) -> Outcome:
                 notes.append(f"{dataset} is left out: {error}")
                 break
             numbers[f"{net.label}: test accuracy"] = net.accuracy
-            images, labels = head(net.test, config.test_images)
-            for source, updating in (("trained", net.trained), ("untrained", net.untrained)):
-                found = measure(
-                    program,
-                    net.trained,
-                    updating,
-                    images,
-                    labels,
-                    seed=config.seed,
-                    chunk=config.chunk,
-                    label=f"{net.label}, {source}",
-                    progress=config.progress,
-                )
+            measured = measure_with_control(
+                program,
+                net,
+                count=config.test_images,
+                seed=config.seed,
+                chunk=config.chunk,
+                progress=config.progress,
+            )
+            for source, found in measured.items():
                 arrays |= as_arrays(f"{net.label}:{source}", found)
             rows += _rows(arrays, net.label, settings)
     if not rows:

@@ -14,7 +14,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
-from experiments.fidelity import as_arrays, fidelity_program, from_arrays, intervals, measure
+from experiments.fidelity import (
+    as_arrays,
+    fidelity_program,
+    from_arrays,
+    intervals,
+    measure_with_control,
+)
 from experiments.networks import NetworkOptions, head, network
 from experiments.statistics import mean_interval, proportion_interval
 from fitb_jax import fill, masks, plotting
@@ -22,6 +28,7 @@ from fitb_jax.types import Image, LogitsFn, UpdateFn
 
 METHODS: tuple[fill.Method, ...] = ("newton", "gauss_newton", "principal", "curvature")
 NUMBERS = ("p(target)", "accuracy", "correlation")
+_DIAGNOSED = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,22 +62,19 @@ def compute(config: Config) -> Outcome:
         updates[method] = functools.partial(
             fill.second_order, method=method, damping=config.damping, steps=config.steps
         )
-    images, labels = head(net.test, config.test_images)
     program = fidelity_program(updates, [(config.ratio, config.patch)])
     arrays = _shown(config, net.trained, net.test.images, net.test.labels, updates)
-    for name, updating in (("trained", net.trained), ("untrained", net.untrained)):
-        found = measure(
-            program,
-            net.trained,
-            updating,
-            images,
-            labels,
-            seed=config.seed,
-            chunk=config.chunk,
-            label=f"directions, {name}",
-            progress=config.progress,
-        )
-        arrays |= as_arrays(name, found)
+    measured = measure_with_control(
+        program,
+        net,
+        count=config.test_images,
+        seed=config.seed,
+        chunk=config.chunk,
+        progress=config.progress,
+    )
+    for source, fidelities in measured.items():
+        arrays |= as_arrays(source, fidelities)
+    images, labels = head(net.test, _DIAGNOSED)
     residual, error = _trust(config, net.trained, images, labels)
     numbers = {
         "test accuracy": net.accuracy,
@@ -123,10 +127,7 @@ def _trust(
         return jnp.stack([found.residual, found.curvature_error / jnp.abs(found.curvature)])
 
     keys = jax.random.split(jax.random.key(config.seed), len(images))
-    few = slice(0, 200)
-    found = jax.vmap(diagnose, in_axes=(None, 0, 0, 0))(
-        logits_fn, images[few], labels[few], keys[few]
-    )
+    found = jax.vmap(diagnose, in_axes=(None, 0, 0, 0))(logits_fn, images, labels, keys)
     residual, error = np.nanmedian(np.asarray(found), axis=0)
     return float(residual), float(error)
 

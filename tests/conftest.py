@@ -7,7 +7,8 @@ from jaxtyping import install_import_hook
 
 _HOOK = install_import_hook("fitb_jax", "beartype.beartype")
 
-import jax  # noqa: E402  (the hook comes before anything that imports the package)
+# The hook comes before anything that imports the package.
+import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")

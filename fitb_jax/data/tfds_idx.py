@@ -95,6 +95,7 @@ def _builder(
 ) -> tfds.core.DatasetBuilder:
     stock = tfds.builder_cls(name)
 
+    # The base class is only known at run time, which no type checker follows.
     class Builder(stock, skip_registration=True):  # type: ignore[call-arg, misc, valid-type]
         # TFDS finds the checksums of the downloads, and records the origin, by these two.
         name = stock.name
