@@ -58,6 +58,7 @@ def compute(config: Config) -> Outcome:
         notes.append(f"{net.label}; {net.test.source}")
         numbers[f"{dataset}: test accuracy"] = net.accuracy
         found = _prototypes(config, net)
+        found["class_names"] = np.array(net.train.class_names)
         arrays |= {f"{dataset}/{name}": array for name, array in found.items()}
         rows += _nearest_prototype_rows(config, dataset, net, found)
     if not arrays:
@@ -127,7 +128,7 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
         }
         figures[f"prototypes_{dataset.replace(':', '_')}"] = plotting.signed_maps(
             list(maps.values()),
-            column_titles=[str(label) for label in range(len(maps["mean"]))],
+            column_titles=outcome.arrays[f"{dataset}/class_names"].tolist(),
             row_titles=["class mean", "E[dx]", "standard\nerror", "E[dx],\nuntrained"],
             units=["intensity", "nats / intensity", "nats / intensity", "nats / intensity"],
         )
