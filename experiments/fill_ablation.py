@@ -2,7 +2,7 @@
 
     python -m experiments fill_ablation
 
-About 40 s on 2 cores. The masks of the whole grid, both orders and their fidelities are one
+About 20 s on 2 cores. The masks of the whole grid, both orders and their fidelities are one
 compiled program, which serves the trained network and its control.
 """
 
@@ -166,7 +166,7 @@ EXPERIMENT = Experiment(
     title="Mask ratio x patch size",
     regenerates="Figure 4",
     needs="nothing",
-    duration="40 s",
+    duration="20 s",
     config=Config,
     compute=compute,
     draw=draw,

@@ -2,7 +2,7 @@
 
     python -m experiments fill_in --digits 3 8 --classes 3 8 5
 
-About 15 s on 2 cores (7 s of them train the network, which later experiments find again).
+About 13 s on 2 cores (7 s of them train the network, which later experiments find again).
 """
 
 import dataclasses
@@ -116,7 +116,7 @@ EXPERIMENT = Experiment(
     title="Fill in the blanks of a digit",
     regenerates="Figure 1",
     needs="nothing",
-    duration="15 s",
+    duration="13 s",
     config=Config,
     compute=compute,
     draw=draw,

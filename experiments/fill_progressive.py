@@ -2,7 +2,7 @@
 
     python -m experiments fill_progressive --digits 3 8
 
-About 15 s on 2 cores.
+About 10 s on 2 cores.
 """
 
 import dataclasses
@@ -202,7 +202,7 @@ EXPERIMENT = Experiment(
     title="Progressive masking",
     regenerates="Figure 3",
     needs="nothing",
-    duration="15 s",
+    duration="10 s",
     config=Config,
     compute=compute,
     draw=draw,

@@ -2,7 +2,7 @@
 
     python -m experiments fill_prototypes --datasets mnist_5k fashion_mnist
 
-About 20 s on 2 cores for the embedded digits, 60 s more with Fashion-MNIST.
+About 30 s on 2 cores, most of it to train on Fashion-MNIST.
 """
 
 import dataclasses
@@ -161,7 +161,7 @@ EXPERIMENT = Experiment(
     title="Class prototypes E[dx]",
     regenerates="Figure 2",
     needs="Fashion-MNIST for its half (left out where absent)",
-    duration="20 s",
+    duration="30 s",
     config=Config,
     compute=compute,
     draw=draw,

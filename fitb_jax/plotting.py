@@ -187,7 +187,7 @@ def heat_map(
         axis.text(
             column,
             row,
-            f"{value:.2f}",
+            f"{round(float(value), 2) + 0.0:.2f}",
             ha="center",
             va="center",
             fontsize=7,
