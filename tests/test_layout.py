@@ -23,6 +23,8 @@ ALLOWED = {
     "derivatives": {"checks"},
     "batching": {"checks"},
     "fill": {"objectives", "masks", "derivatives", "batching"},
+    "ablation": {"checks", "__version__"},
+    "__version__": set(),
     "plotting": set(),
     "models": {"checks"},
     "data": {"checks"},

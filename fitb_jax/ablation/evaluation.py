@@ -1,0 +1,278 @@
+"""Evaluate the points of one block in chunks, whatever goes wrong with some of them."""
+
+import collections
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from fitb_jax.ablation.grid import Block
+from fitb_jax.ablation.identity import key_words
+from fitb_jax.ablation.program import (
+    Inputs,
+    OneFn,
+    Points,
+    Program,
+    compile_chunk,
+    is_out_of_memory,
+    on_devices,
+    points_on_devices,
+)
+from fitb_jax.ablation.schema import DONE, FAILED, NOT_FINITE, Results, Schema
+from fitb_jax.ablation.task import Task
+
+_LOG = logging.getLogger(__name__)
+_IN_FLIGHT = 2
+_PROBE = 32
+
+
+class Evaluator:
+    """Keeps the compiled program of one structural value and the block's inputs on the devices.
+
+    Args:
+        task: what is evaluated.
+        schema: the blocks.
+        chunk: points at once; None for as many as `memory` allows.
+        memory: bytes on each device.
+    """
+
+    def __init__(  # noqa: D107  (the arguments are described above, as of a function)
+        self, task: Task, schema: Schema, chunk: int | None, memory: int
+    ) -> None:
+        self._task, self._schema, self._memory = task, schema, memory
+        self._chunk = None if chunk is None else self._rounded(chunk)
+        self._programs: dict[tuple[int, ...], Program] = {}
+        self._held: dict[str, tuple[Any, Any]] = {}
+        self._constant: Any = None
+        self.compiles = 0
+
+    def structural(self, block: Block) -> tuple[int, ...]:
+        """Place of a block on each structural axis.
+
+        Args:
+            block: which.
+
+        Returns:
+            The index of its program.
+        """
+        grid = self._task.grid
+        return tuple(block.start[grid.place(name)] for name in grid.of_kind("structural"))
+
+    def program(self, block: Block) -> Program:
+        """The program for a block's structural value, compiled at the first use.
+
+        Args:
+            block: any of that value.
+
+        Returns:
+            The program.
+
+        Raises:
+            Exception: what tracing or compiling raised.
+        """
+        index = self.structural(block)
+        if index not in self._programs:
+            self._programs.clear()  # blocks of one value come together
+            one = self._task.programs[index]
+            if isinstance(one, Exception):
+                raise one
+            inputs = self._inputs(block)
+            chunk = self._chunk or self._largest_chunk(one, inputs)
+            self._programs[index] = self._compile(one, inputs, chunk)
+            while self._chunk is None and self._programs[index].bytes > self._memory and chunk > 1:
+                chunk = self._rounded(int(chunk * 0.9 * self._memory / self._programs[index].bytes))
+                self._programs[index] = self._compile(one, inputs, chunk)
+        return self._programs[index]
+
+    def results(self, block: Block) -> Results:
+        """Evaluate every point of a block.
+
+        Args:
+            block: which.
+
+        Returns:
+            The fields, and for each point whether it can be used.
+        """
+        task, count = self._task, math.prod(block.shape)
+        values = {
+            name: np.full((count, *output.shape), _missing(output.dtype), output.dtype)
+            for name, output in task.outputs.items()
+        }
+        status = np.full(count, FAILED, np.uint8)
+        reasons: dict[int, str] = {}
+        try:
+            self.program(block)
+        except Exception as error:  # the whole structural value fails, the others go on
+            reasons = dict.fromkeys(range(count), _reason(error))
+        else:
+            self._fill(block, values, status, reasons)
+        return Results(
+            {name: v.reshape(*block.shape, *v.shape[1:]) for name, v in values.items()},
+            status.reshape(block.shape),
+            {
+                tuple(map(int, np.unravel_index(at, block.shape))): text
+                for at, text in reasons.items()
+            },
+        )
+
+    def _fill(
+        self,
+        block: Block,
+        values: dict[str, np.ndarray],
+        status: np.ndarray,
+        reasons: dict[int, str],
+    ) -> None:
+        """Two chunks are on the way at any time, so that the device does not wait for the host."""
+        inputs, everything = self._inputs(block), self._points(block)
+        sent = done = 0
+        flying: collections.deque[tuple[int, int, Any]] = collections.deque()
+        while done < len(status):
+            program = self.program(block)
+            try:
+                while sent < len(status) and len(flying) < _IN_FLIGHT:
+                    stop = min(sent + program.chunk, len(status))
+                    points = self._chunk_of(everything, sent, stop, program.chunk)
+                    flying.append((sent, stop, program.call(inputs, points)))
+                    sent = stop
+                start, stop, found = flying[0]
+                self._keep(start, stop, found, values, status, reasons)
+                flying.popleft()
+                done = stop
+            except Exception as error:  # XLA raises its own types for what a point raises
+                flying.clear()
+                if is_out_of_memory(error) and program.chunk > self._task.mesh.size:
+                    self._halve(block, program)
+                    sent = done
+                    continue
+                stop = min(done + program.chunk, len(status))
+                for at in range(done, stop):
+                    self._one_by_one(block, at, values, status, reasons)
+                sent = done = stop
+
+    def _one_by_one(
+        self,
+        block: Block,
+        at: int,
+        values: dict[str, np.ndarray],
+        status: np.ndarray,
+        reasons: dict[int, str],
+    ) -> None:
+        """Find out which point of a failed chunk it was."""
+        index = (*self.structural(block), -1)
+        if index not in self._programs:
+            one = self._task.programs[self.structural(block)]
+            self._programs[index] = self._compile(one, self._inputs(block), self._task.mesh.size)
+        program = self._programs[index]
+        points = self._chunk_of(self._points(block), at, at + 1, program.chunk)
+        try:
+            found = program.call(self._inputs(block), points)
+            self._keep(at, at + 1, found, values, status, reasons)
+        except Exception as error:  # as above
+            reasons[at] = _reason(error)
+
+    def _keep(
+        self,
+        start: int,
+        stop: int,
+        found: Any,
+        values: dict[str, np.ndarray],
+        status: np.ndarray,
+        reasons: dict[int, str],
+    ) -> None:
+        fields, finite = jax.device_get(found)
+        kept = stop - start
+        unusable = np.zeros(kept, bool)
+        for name, field in self._task.fields.items():
+            values[name][start:stop] = fields[name][:kept]
+            if not field.nan_is_answer:
+                unusable |= ~finite[name][:kept]
+        status[start:stop] = np.where(unusable, NOT_FINITE, DONE)
+        for at in np.flatnonzero(unusable):
+            names = [n for n, f in self._task.fields.items() if not f.nan_is_answer]
+            reasons[start + int(at)] = "not finite: " + ", ".join(
+                name for name in names if not finite[name][at]
+            )
+
+    def _compile(self, one: Any, inputs: Inputs, chunk: int) -> Program:
+        self.compiles += 1
+        names = list(self._task.grid.of_kind("batched"))
+        return compile_chunk(one, inputs, names, chunk, self._task.mesh)
+
+    def _largest_chunk(self, one: OneFn, inputs: Inputs) -> int:
+        """From the memory of a small program: all but its arguments grows with the chunk."""
+        small = self._compile(one, inputs, self._rounded(_PROBE))
+        fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(inputs))
+        each = max(1, small.bytes - fixed) / small.chunk
+        most = math.prod(
+            e for e, axis in zip(self._schema.extents, self._task.grid.shape, strict=True)
+        )
+        return self._rounded(max(1, min(int((self._memory - fixed) / each), most)))
+
+    def _halve(self, block: Block, program: Program) -> None:
+        self._chunk = self._rounded(program.chunk // 2)
+        _LOG.warning("out of memory: chunks of %d instead of %d", self._chunk, program.chunk)
+        del self._programs[self.structural(block)]
+
+    def _rounded(self, chunk: int) -> int:
+        """Every device gets the same number of points."""
+        devices = self._task.mesh.size
+        return max(1, math.ceil(chunk / devices)) * devices
+
+    def _chunk_of(self, points: Points, start: int, stop: int, chunk: int) -> Points:
+        """Some points on the devices; the last chunk of a block repeats its last point."""
+        at = np.minimum(np.arange(start, start + chunk), stop - 1)
+        return points_on_devices(jax.tree.map(lambda leaf: leaf[at], points), self._task.mesh)
+
+    def _points(self, block: Block) -> Points:
+        """Every point of a block, on the host."""
+        grid = self._task.grid
+        within = np.unravel_index(np.arange(math.prod(block.shape)), block.shape)
+        here = dict(zip(grid.names, within, strict=True))
+        everywhere = {name: here[name] + block.start[grid.place(name)] for name in grid.names}
+        labels = {name: grid.axes[name].labels for name in self._task.key_axes}
+        words = key_words(labels, everywhere)
+        places = {name: here[name].astype(np.int32) for name in grid.of_kind("batched")}
+        return Points(places, words)
+
+    def _inputs(self, block: Block) -> Inputs:
+        """What the block's points are made of, on the devices; what the last block had is kept."""
+        task, grid = self._task, self._task.grid
+
+        def looped(name: str) -> Any:
+            at = block.start[grid.place(name)]
+            return jax.tree.map(lambda leaf: leaf[at], grid.axes[name].values)
+
+        def values(name: str) -> Any:
+            axis, place = grid.axes[name], grid.place(name)
+            at = block.start[place] + np.arange(self._schema.extents[place])
+            # All blocks have one shape, for one compiled program: the last one repeats its end.
+            return jax.tree.map(lambda leaf: leaf[np.minimum(at, axis.size - 1)], axis.values)
+
+        def held(name: str, make: Callable[[str], Any]) -> Any:
+            at = block.index[grid.place(name)]
+            if self._held.get(name, (None,))[0] != at:
+                self._held[name] = (at, on_devices(make(name), task.mesh))
+            return self._held[name][1]
+
+        if self._constant is None:
+            self._constant = on_devices((task.shared, task.key_data), task.mesh)
+        shared, key_data = self._constant
+        return Inputs(
+            shared,
+            {name: held(name, looped) for name in grid.of_kind("looped")},
+            {name: held(name, values) for name in grid.of_kind("batched")},
+            key_data,
+        )
+
+
+def _missing(dtype: Any) -> float | int:
+    return np.nan if np.dtype(dtype).kind == "f" else 0
+
+
+def _reason(error: Exception) -> str:
+    """The last line says what was raised; those before it say where."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"

@@ -1,0 +1,114 @@
+"""Look into a store: which points failed, and whether the files are still what was written."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fitb_jax.ablation.schema import DONE, QUANTILE
+from fitb_jax.ablation.store import StoreError, open_root, part_file, read_meta
+
+
+class Failure(NamedTuple):
+    """A point without a usable result.
+
+    Attributes:
+        coordinates: of the point, by axis.
+        reason: what was raised, or which fields are not finite.
+    """
+
+    coordinates: dict[str, Any]
+    reason: str
+
+
+def failures(path: str | os.PathLike[str]) -> Iterator[Failure]:
+    """Points of a store that failed or are not finite, read block by block.
+
+    Args:
+        path: of the store.
+
+    Yields:
+        Their coordinates and reasons.
+
+    Raises:
+        StoreError: it is not the store of a grid.
+    """
+    path = Path(path)
+    extents = read_meta(path)["extents"]
+    root = open_root(path, "r")
+    status, reason = root["status"], root["work/reason"]
+    names = status.metadata.dimension_names
+    labels = {name: root[name][:] for name in names}
+    starts = (range(0, n, e) for n, e in zip(status.shape, extents, strict=True))
+    for start in itertools.product(*starts):
+        region = tuple(slice(a, a + e) for a, e in zip(start, extents, strict=True))
+        places = np.argwhere(status[region] > DONE)
+        reasons = reason[region] if len(places) else np.zeros(0)
+        for place in places:
+            coordinates = {
+                name: np.asarray(labels[name][a + p]).item()
+                for name, a, p in zip(names, start, place, strict=True)
+            }
+            text = bytes(reasons[tuple(place)]).rstrip(b"\0").decode(errors="replace")
+            yield Failure(coordinates, text)
+
+
+def verify(path: str | os.PathLike[str], *, repair: bool = False) -> list[str]:
+    """Read everything that is on disk and check it against its checksums.
+
+    Args:
+        path: of the store.
+        repair: forget what is damaged, so that running the grid again computes just that.
+
+    Returns:
+        The damaged files, as paths in the store; empty if there are none.
+
+    Raises:
+        StoreError: it is not the store of a grid, or a coordinate of it is damaged.
+    """
+    path = Path(path)
+    fields = read_meta(path)["identity"]["fields"]
+    root = open_root(path, "r+" if repair else "r")
+    damaged = [part for part in _parts(path) if not _is_readable(root, *part)]
+    for name, _ in damaged:
+        if name in root["status"].metadata.dimension_names or name == QUANTILE:
+            raise StoreError(f"coordinate {name!r} of store {path} is damaged: delete the store")
+    if repair and damaged:
+        root.attrs["completeness"] = "incomplete"
+        for name, index in damaged:
+            part_file(path, name, index).unlink()
+            _forget_blocks(path, fields, name, index[: root["status"].ndim])
+    return [str(part_file(path, *part).relative_to(path)) for part in damaged]
+
+
+def _parts(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Every written chunk of every array: the array's name and the chunk's index."""
+    for file in sorted(path.rglob("c/**/*")):
+        if file.is_file() and file.suffix != ".partial":
+            name, _, index = file.relative_to(path).as_posix().rpartition("/c/")
+            yield name, tuple(int(i) for i in index.split("/"))
+
+
+def _is_readable(root: Any, name: str, index: tuple[int, ...]) -> bool:
+    try:
+        root[name].get_block_selection(index)
+    except Exception:  # a checksum, a length, a decompressor: all mean the same here
+        return False
+    return True
+
+
+def _forget_blocks(
+    path: Path, fields: Mapping[str, Any], name: str, index: tuple[int, ...]
+) -> None:
+    """Count the block that a damaged part belongs to as not done."""
+    statistics = {f"{field}_{which}" for field, about in fields.items() for which in about["kept"]}
+    if name in statistics:
+        return  # pooled again from the blocks
+    if name in {f"{field}_{QUANTILE}" for field in fields}:
+        shutil.rmtree(path / "status" / "c")  # the values it came from are no longer kept
+        return
+    part_file(path, "status", index).unlink(missing_ok=True)

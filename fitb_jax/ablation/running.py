@@ -1,0 +1,335 @@
+"""`run`: a grid of points in chunks, block by block, on any devices, to a store on disk."""
+
+import collections
+import inspect
+import itertools
+import logging
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import xarray as xr
+from jax.sharding import Mesh
+from tqdm.auto import tqdm
+
+from fitb_jax import checks
+from fitb_jax.ablation import store as disk
+from fitb_jax.ablation.evaluation import Evaluator
+from fitb_jax.ablation.fields import Field
+from fitb_jax.ablation.grid import Block, Grid, block_extents, blocks
+from fitb_jax.ablation.inspection import failures
+from fitb_jax.ablation.mesh import wait_for_all
+from fitb_jax.ablation.program import PointFn
+from fitb_jax.ablation.schema import Results, Schema
+from fitb_jax.ablation.task import Task, prepare, structural_label
+from fitb_jax.types import Key
+
+_LOG = logging.getLogger(__name__)
+_CHUNKS_A_BLOCK = 64
+_BLOCK_BYTES = 2**28
+_WRITES_IN_FLIGHT = 2
+
+
+class PointError(RuntimeError):
+    """A point failed, or is not finite, in a strict run."""
+
+
+class Plan(NamedTuple):
+    """What a run will do, known before anything is evaluated.
+
+    Attributes:
+        axes: size of each axis.
+        points: product of the sizes.
+        compiles: one for each value of the structural axes.
+        chunk: points evaluated at once.
+        chunk_bytes: memory the first compiled program needs for a chunk; 0 where it is not known.
+        block: most points of a block: what is written, and lost if a run is killed.
+        blocks: how many there are.
+        blocks_left: how many are not in the store yet.
+        point_bytes: of the fields of one point.
+        store_bytes: of the fields as they are kept, statistics in place of what is reduced.
+    """
+
+    axes: dict[str, int]
+    points: int
+    compiles: int
+    chunk: int
+    chunk_bytes: int
+    block: int
+    blocks: int
+    blocks_left: int
+    point_bytes: int
+    store_bytes: int
+
+    def __str__(self) -> str:
+        """One paragraph for a person."""
+        axes = " x ".join(f"{size} {name}" for name, size in self.axes.items())
+        return (
+            f"{axes} = {self.points:,} points; {self.compiles} compiles; chunks of {self.chunk:,} "
+            f"points ({_bytes(self.chunk_bytes)} each); {self.blocks:,} blocks of at most "
+            f"{self.block:,} points, {self.blocks_left:,} to do; about "
+            f"{_bytes(self.store_bytes)} on disk"
+        )
+
+
+def run(
+    point_fn: PointFn,
+    grid: Mapping[str, Any],
+    *,
+    key: Key | None = None,
+    store: str | Path | None = None,
+    chunk: int | Literal["auto"] = 256,
+    mesh: Mesh | None = None,
+    shared: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Field] | None = None,
+    key_axes: Sequence[str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    block: int | None = None,
+    memory: int = 2**30,
+    strict: bool = False,
+    progress: bool = True,
+) -> xr.Dataset:
+    """Evaluate a function at every point of a grid, and keep the results in a store.
+
+    Run again with the same arguments it continues where it was stopped, whatever stopped it. The
+    result of a point depends on its coordinates, `shared` and `key` alone: not on the rest of the
+    grid, nor on chunks, blocks or devices. A point that fails, or is not finite, is recorded with
+    its reason (`failures`) and the others go on.
+
+    Args:
+        point_fn: pure function of one point. It takes the axes and `shared` by name, and `key` if
+            it likes to; it returns a NamedTuple or a dict of arrays.
+        grid: name to `Axis`, or to a sequence of numbers, which is a batched axis. The results
+            have these dimensions in this order.
+        key: random key; each point gets its own, derived from its coordinates.
+        store: folder of the zarr store; None keeps the results in memory only.
+        chunk: points evaluated at once: the one knob for memory. "auto" takes as many as need
+            `memory` bytes.
+        mesh: devices that a chunk is divided over; by default all. With several processes each
+            one computes and writes blocks of its own on its own devices.
+        shared: arguments that no axis varies, pytrees of arrays.
+        fields: what the outputs mean, and which are reduced over axes instead of kept.
+        key_axes: axes that the keys depend on; by default all. Points that differ in the others
+            only get the same key, such as the same mask for several networks.
+        config: JSON values that are kept in the store and must be the same to continue.
+        block: most points of a block, which is written at once; by default 64 chunks, and at most
+            256 MiB of results. A store keeps the blocks it was made with.
+        memory: bytes on each device for chunk "auto".
+        strict: stop at the first point that fails or is not finite.
+        progress: whether to show a bar.
+
+    Returns:
+        A dataset with the fields, or their statistics, and `status` (1 = done, 2 = a field is not
+        finite, 3 = failed), read from the store as it is used.
+
+    Raises:
+        TypeError, ValueError: an argument that does not fit, named.
+        StoreError: the store is of another run or version; the differences are listed.
+        PointError: a point failed in a strict run.
+        OSError: the store cannot be written; what is done is kept.
+    """
+    task, sizes = _prepare(
+        point_fn,
+        grid,
+        key=key,
+        chunk=chunk,
+        mesh=mesh,
+        shared=shared,
+        fields=fields,
+        key_axes=key_axes,
+        config=config,
+        block=block,
+        memory=memory,
+    )
+    if store is not None:
+        return _run(task, sizes, Path(store), strict=strict, progress=progress)
+    if jax.process_count() > 1:
+        raise ValueError("store must be given where several processes share a grid, got None")
+    with tempfile.TemporaryDirectory() as folder:
+        return _run(task, sizes, Path(folder) / "store", strict=strict, progress=progress).load()
+
+
+def plan(point_fn: PointFn, grid: Mapping[str, Any], **arguments: Any) -> Plan:
+    """What `run` would do with the same arguments. The first program is compiled, none is run.
+
+    Args:
+        point_fn: as in `run`.
+        grid: the axes.
+        **arguments: the others of `run`; blocks that are in `store` already count.
+
+    Returns:
+        The plan; its text says it all.
+
+    Raises:
+        TypeError, ValueError, StoreError: as in `run`.
+    """
+    inspect.signature(run).bind(point_fn, grid, **arguments)
+    place = Path(arguments["store"]) if arguments.get("store") is not None else None
+    preparing = inspect.signature(_prepare).parameters
+    task, sizes = _prepare(
+        point_fn, grid, **{name: a for name, a in arguments.items() if name in preparing}
+    )
+    found = place if place is not None and disk.exists(place) else None
+    schema = _schema(task, sizes, found)
+    evaluator = Evaluator(task, schema, sizes.chunk, sizes.memory)
+    return _plan(task, schema, evaluator, _pending(schema, found))
+
+
+class _Sizes(NamedTuple):
+    chunk: int | None
+    block: int
+    memory: int
+
+
+def _prepare(
+    point_fn: PointFn,
+    grid: Mapping[str, Any],
+    *,
+    key: Key | None = None,
+    chunk: int | str = 256,
+    mesh: Mesh | None = None,
+    shared: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Field] | None = None,
+    key_axes: Sequence[str] | None = None,
+    config: Mapping[str, Any] | None = None,
+    block: int | None = None,
+    memory: int = 2**30,
+) -> tuple[Task, _Sizes]:
+    if isinstance(chunk, str):
+        checks.check_choice("chunk", chunk, ("auto",))
+    else:
+        checks.check_count("chunk", chunk)
+    checks.check_count("memory", memory)
+    if block is not None:
+        checks.check_count("block", block)
+    task = prepare(
+        point_fn,
+        grid,
+        key=key,
+        shared=shared or {},
+        fields=fields or {},
+        key_axes=key_axes,
+        config=config or {},
+        mesh=mesh,
+    )
+    known_chunk = None if isinstance(chunk, str) else chunk
+    few = max(1, _BLOCK_BYTES // max(1, task.point_bytes))
+    default = min(few, _CHUNKS_A_BLOCK * (known_chunk or few))
+    return task, _Sizes(known_chunk, block or default, memory)
+
+
+def _run(task: Task, sizes: _Sizes, place: Path, *, strict: bool, progress: bool) -> xr.Dataset:
+    if jax.process_index() == 0 and not disk.exists(place):
+        disk.create(place, _schema(task, sizes, None), task.identity)
+    wait_for_all(f"made {place}")
+    schema = _schema(task, sizes, place)
+    if not disk.is_complete(place):
+        pending = _pending(schema, place)
+        wait_for_all(f"listed {place}")
+        if jax.process_index() == 0:
+            disk.remove_leftovers(place)
+        wait_for_all(f"cleaned {place}")
+        own = pending[jax.process_index() :: jax.process_count()]
+        evaluator = Evaluator(task, schema, sizes.chunk, sizes.memory)
+        if own:
+            _LOG.info("%s", _plan(task, schema, evaluator, pending))
+        _compute(task, schema, evaluator, own, place, strict=strict, progress=progress)
+        wait_for_all(f"written {place}")
+        if jax.process_index() == 0:
+            disk.finish(place, schema)
+        wait_for_all(f"finished {place}")
+    if jax.process_index() == 0 and (first := next(failures(place), None)):
+        _LOG.warning(
+            "some points failed or are not finite, see ablation.failures; first: %s", first
+        )
+    return xr.open_zarr(place, consolidated=False)
+
+
+def _schema(task: Task, sizes: _Sizes, place: Path | None) -> Schema:
+    """With the blocks of the store if there is one, which must be of this run."""
+    if place is not None:
+        extents = disk.check_identity(place, task.identity)
+    else:
+        reduced = {a for f in task.fields.values() if f.reduction for a in f.reduction.over}
+        extents = block_extents(task.grid, sizes.block, first=tuple(reduced))
+    return Schema(task.grid, task.fields, task.outputs, extents)
+
+
+def _pending(schema: Schema, place: Path | None) -> list[Block]:
+    every = blocks(schema.grid, schema.extents)
+    return [block for block in every if place is None or not disk.is_done(place, block)]
+
+
+def _compute(
+    task: Task,
+    schema: Schema,
+    evaluator: Evaluator,
+    own: list[Block],
+    place: Path,
+    *,
+    strict: bool,
+    progress: bool,
+) -> None:
+    """Evaluate blocks while those before them are written; what is finished is always kept."""
+    writing: collections.deque[Future[None]] = collections.deque()
+    total = sum(math.prod(block.shape) for block in own)
+    label = f"host {jax.process_index()}" if jax.process_count() > 1 else place.name
+    with (
+        ThreadPoolExecutor(1) as writer,
+        tqdm(total=total, desc=label, unit="point", unit_scale=True, disable=not progress) as bar,
+    ):
+        for index, group in itertools.groupby(own, evaluator.structural):
+            same = list(group)
+            points = sum(math.prod(block.shape) for block in same)
+            name = structural_label(task.grid, index)
+            _LOG.info("%s: %d points in %d blocks", name, points, len(same))
+            for block in same:
+                results = evaluator.results(block)
+                if strict and results.reasons:
+                    raise PointError(_first_reason(task.grid, block, results))
+                while len(writing) >= _WRITES_IN_FLIGHT:
+                    writing.popleft().result()
+                writing.append(writer.submit(disk.write, place, schema, block, results))
+                bar.update(math.prod(block.shape))
+        for write in writing:
+            write.result()
+
+
+def _first_reason(grid: Grid, block: Block, results: Results) -> str:
+    at, reason = next(iter(results.reasons.items()))
+    labels = {
+        name: grid.axes[name].labels[start + int(place)].item()
+        for name, start, place in zip(grid.names, block.start, at, strict=True)
+    }
+    return f"point {labels}: {reason}"
+
+
+def _plan(task: Task, schema: Schema, evaluator: Evaluator, pending: list[Block]) -> Plan:
+    first = pending[0] if pending else next(blocks(schema.grid, schema.extents))
+    broken = {index for index, one in task.programs.items() if isinstance(one, Exception)}
+    every = itertools.chain([first], blocks(schema.grid, schema.extents))
+    program = evaluator.program(next(b for b in every if evaluator.structural(b) not in broken))
+    return Plan(
+        axes=dict(zip(task.grid.names, task.grid.shape, strict=True)),
+        points=math.prod(task.grid.shape),
+        compiles=len(task.programs),
+        chunk=program.chunk,
+        chunk_bytes=program.bytes,
+        block=math.prod(schema.extents),
+        blocks=math.prod(schema.counts),
+        blocks_left=len(pending),
+        point_bytes=task.point_bytes,
+        store_bytes=schema.kept_bytes,
+    )
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
