@@ -21,7 +21,7 @@ from fitb_jax.ablation.program import (
     on_devices,
     points_on_devices,
 )
-from fitb_jax.ablation.schema import DONE, FAILED, NOT_FINITE, Results, Schema
+from fitb_jax.ablation.schema import Results, Schema
 from fitb_jax.ablation.task import Task
 
 _LOG = logging.getLogger(__name__)
@@ -98,47 +98,39 @@ class Evaluator:
         """
         task, count = self._task, math.prod(block.shape)
         values = {
-            name: np.full((count, *output.shape), _missing(output.dtype), output.dtype)
+            name: np.empty((count, *output.shape), output.dtype)
             for name, output in task.outputs.items()
         }
-        status = np.full(count, FAILED, np.uint8)
         reasons: dict[int, str] = {}
         try:
             self.program(block)
         except Exception as error:  # the whole structural value fails, the others go on
             reasons = dict.fromkeys(range(count), _reason(error))
         else:
-            self._fill(block, values, status, reasons)
+            self._fill(block, values, reasons)
+        for value in values.values():
+            value[list(reasons)] = np.nan if value.dtype.kind == "f" else 0
         return Results(
-            {name: v.reshape(*block.shape, *v.shape[1:]) for name, v in values.items()},
-            status.reshape(block.shape),
-            {
-                tuple(map(int, np.unravel_index(at, block.shape))): text
-                for at, text in reasons.items()
-            },
+            {name: value.reshape(*block.shape, *value.shape[1:]) for name, value in values.items()},
+            {_place(at, block): reason for at, reason in reasons.items()},
         )
 
-    def _fill(
-        self,
-        block: Block,
-        values: dict[str, np.ndarray],
-        status: np.ndarray,
-        reasons: dict[int, str],
-    ) -> None:
+    def _fill(self, block: Block, values: dict[str, np.ndarray], reasons: dict[int, str]) -> None:
         """Two chunks are on the way at any time, so that the device does not wait for the host."""
         inputs, everything = self._inputs(block), self._points(block)
+        count = math.prod(block.shape)
         sent = done = 0
         flying: collections.deque[tuple[int, int, Any]] = collections.deque()
-        while done < len(status):
+        while done < count:
             program = self.program(block)
             try:
-                while sent < len(status) and len(flying) < _IN_FLIGHT:
-                    stop = min(sent + program.chunk, len(status))
+                while sent < count and len(flying) < _IN_FLIGHT:
+                    stop = min(sent + program.chunk, count)
                     points = self._chunk_of(everything, sent, stop, program.chunk)
                     flying.append((sent, stop, program.call(inputs, points)))
                     sent = stop
                 start, stop, found = flying[0]
-                self._keep(start, stop, found, values, status, reasons)
+                _keep(start, stop, found, values)
                 flying.popleft()
                 done = stop
             except Exception as error:  # XLA raises its own types for what a point raises
@@ -147,18 +139,13 @@ class Evaluator:
                     self._halve(block, program)
                     sent = done
                     continue
-                stop = min(done + program.chunk, len(status))
+                stop = min(done + program.chunk, count)
                 for at in range(done, stop):
-                    self._one_by_one(block, at, values, status, reasons)
+                    self._one_by_one(block, at, values, reasons)
                 sent = done = stop
 
     def _one_by_one(
-        self,
-        block: Block,
-        at: int,
-        values: dict[str, np.ndarray],
-        status: np.ndarray,
-        reasons: dict[int, str],
+        self, block: Block, at: int, values: dict[str, np.ndarray], reasons: dict[int, str]
     ) -> None:
         """Find out which point of a failed chunk it was."""
         index = (*self.structural(block), -1)
@@ -169,32 +156,9 @@ class Evaluator:
         points = self._chunk_of(self._points(block), at, at + 1, program.chunk)
         try:
             found = program.call(self._inputs(block), points)
-            self._keep(at, at + 1, found, values, status, reasons)
+            _keep(at, at + 1, found, values)
         except Exception as error:  # as above
             reasons[at] = _reason(error)
-
-    def _keep(
-        self,
-        start: int,
-        stop: int,
-        found: Any,
-        values: dict[str, np.ndarray],
-        status: np.ndarray,
-        reasons: dict[int, str],
-    ) -> None:
-        fields, finite = jax.device_get(found)
-        kept = stop - start
-        unusable = np.zeros(kept, bool)
-        for name, field in self._task.fields.items():
-            values[name][start:stop] = fields[name][:kept]
-            if not field.nan_is_answer:
-                unusable |= ~finite[name][:kept]
-        status[start:stop] = np.where(unusable, NOT_FINITE, DONE)
-        for at in np.flatnonzero(unusable):
-            names = [n for n, f in self._task.fields.items() if not f.nan_is_answer]
-            reasons[start + int(at)] = "not finite: " + ", ".join(
-                name for name in names if not finite[name][at]
-            )
 
     def _compile(self, one: Any, inputs: Inputs, chunk: int) -> Program:
         self.compiles += 1
@@ -268,8 +232,14 @@ class Evaluator:
         )
 
 
-def _missing(dtype: Any) -> float | int:
-    return np.nan if np.dtype(dtype).kind == "f" else 0
+def _keep(start: int, stop: int, found: Any, values: dict[str, np.ndarray]) -> None:
+    """Wait for a chunk, and copy what is no padding."""
+    for name, field in jax.device_get(found).items():
+        values[name][start:stop] = field[: stop - start]
+
+
+def _place(at: int, block: Block) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(at, block.shape))
 
 
 def _reason(error: Exception) -> str:

@@ -49,12 +49,12 @@ class Program(NamedTuple):
     """A compiled program.
 
     Attributes:
-        call: (inputs, points) -> (fields, finite), leading axis `chunk`.
+        call: (inputs, points) -> fields, leading axis `chunk`.
         chunk: points at once.
         bytes: memory it needs, arguments and results included; 0 where it is not known.
     """
 
-    call: Callable[[Inputs, Points], tuple[dict[str, jax.Array], dict[str, jax.Array]]]
+    call: Callable[[Inputs, Points], dict[str, jax.Array]]
     chunk: int
     bytes: int
 
@@ -132,7 +132,7 @@ def compile_chunk(one: OneFn, inputs: Inputs, places: list[str], chunk: int, mes
         The program.
     """
 
-    def evaluate(inputs: Inputs, points: Points) -> tuple[dict[str, Any], dict[str, Any]]:
+    def evaluate(inputs: Inputs, points: Points) -> dict[str, jax.Array]:
         def at(places: dict[str, jax.Array], words: jax.Array) -> dict[str, jax.Array]:
             values = {
                 name: jax.tree.map(lambda leaf, i=index: leaf[i], inputs.values[name])
@@ -140,12 +140,7 @@ def compile_chunk(one: OneFn, inputs: Inputs, places: list[str], chunk: int, mes
             }
             return one(inputs.shared, inputs.looped, values, words, inputs.key_data)
 
-        fields = jax.vmap(at)(points.places, points.words)
-        finite = {
-            name: jnp.isfinite(value).reshape(value.shape[0], -1).all(1)
-            for name, value in fields.items()
-        }
-        return fields, finite
+        return jax.vmap(at)(points.places, points.words)
 
     function: Callable[..., Any] = evaluate
     sharding = NamedSharding(mesh, PartitionSpec(POINTS))

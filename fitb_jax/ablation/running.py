@@ -20,11 +20,11 @@ from fitb_jax import checks
 from fitb_jax.ablation import store as disk
 from fitb_jax.ablation.evaluation import Evaluator
 from fitb_jax.ablation.fields import Field
-from fitb_jax.ablation.grid import Block, Grid, block_extents, blocks
+from fitb_jax.ablation.grid import Block, block_extents, blocks
 from fitb_jax.ablation.inspection import failures
 from fitb_jax.ablation.mesh import wait_for_all
 from fitb_jax.ablation.program import PointFn
-from fitb_jax.ablation.schema import Results, Schema
+from fitb_jax.ablation.schema import Results, Schema, judge
 from fitb_jax.ablation.task import Task, prepare, structural_label
 from fitb_jax.types import Key
 
@@ -289,23 +289,27 @@ def _compute(
             _LOG.info("%s: %d points in %d blocks", name, points, len(same))
             for block in same:
                 results = evaluator.results(block)
-                if strict and results.reasons:
-                    raise PointError(_first_reason(task.grid, block, results))
                 while len(writing) >= _WRITES_IN_FLIGHT:
                     writing.popleft().result()
-                writing.append(writer.submit(disk.write, place, schema, block, results))
+                writing.append(writer.submit(_write, place, schema, block, results, strict))
                 bar.update(math.prod(block.shape))
         for write in writing:
             write.result()
 
 
-def _first_reason(grid: Grid, block: Block, results: Results) -> str:
-    at, reason = next(iter(results.reasons.items()))
-    labels = {
-        name: grid.axes[name].labels[start + int(place)].item()
-        for name, start, place in zip(grid.names, block.start, at, strict=True)
-    }
-    return f"point {labels}: {reason}"
+def _write(place: Path, schema: Schema, block: Block, results: Results, strict: bool) -> None:
+    judgement = judge(schema, results)
+    if strict and judgement.reasons:
+        at, reason = next(iter(judgement.reasons.items()))
+        axes = schema.grid.axes.values()
+        labels = {
+            name: axis.labels[start + where].item()
+            for name, axis, start, where in zip(
+                schema.grid.names, axes, block.start, at, strict=True
+            )
+        }
+        raise PointError(f"point {labels}: {reason}")
+    disk.write(place, schema, block, results, judgement)
 
 
 def _plan(task: Task, schema: Schema, evaluator: Evaluator, pending: list[Block]) -> Plan:

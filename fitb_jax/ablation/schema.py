@@ -67,13 +67,50 @@ class Results(NamedTuple):
 
     Attributes:
         values: by field, the block's shape followed by the field's.
-        status: the block's shape.
-        reasons: of points that failed or are not finite, by their place in the block.
+        failed: why, for each point that raised, by its place in the block.
     """
 
     values: dict[str, np.ndarray]
+    failed: dict[tuple[int, ...], str]
+
+
+class Judgement(NamedTuple):
+    """Which points of a block can be used.
+
+    Attributes:
+        status: DONE, NOT_FINITE or FAILED, the block's shape.
+        reasons: for each point that is not done, by its place in the block.
+    """
+
     status: np.ndarray
     reasons: dict[tuple[int, ...], str]
+
+
+def judge(schema: Schema, results: Results) -> Judgement:
+    """Find the points that failed, or in which a number is not finite that should be.
+
+    Args:
+        schema: says which fields may be nan.
+        results: of a block.
+
+    Returns:
+        The status of every point.
+    """
+    not_finite = {}
+    for name, field in schema.fields.items():
+        values = results.values[name]
+        if not field.nan_is_answer and values.dtype.kind == "f":
+            own = tuple(range(values.ndim - len(field.dims), values.ndim))
+            not_finite[name] = ~np.isfinite(values).all(axis=own)
+    shape = np.shape(next(iter(results.values.values())))[: len(schema.grid.names)]
+    status = np.full(shape, DONE, np.uint8)
+    status[np.any([np.zeros(shape, bool), *not_finite.values()], axis=0)] = NOT_FINITE
+    reasons = {}
+    for at in map(tuple, np.argwhere(status == NOT_FINITE).tolist()):
+        reasons[at] = "not finite: " + ", ".join(n for n, bad in not_finite.items() if bad[at])
+    for at in results.failed:
+        status[at] = FAILED
+    return Judgement(status, {**reasons, **results.failed})
 
 
 def create_arrays(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from fitb_jax.ablation.schema import (
     PARTS,
     QUANTILE,
     REASON_BYTES,
+    Judgement,
     Results,
     Schema,
     create_arrays,
@@ -192,7 +193,7 @@ def remove_leftovers(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def write(path: Path, schema: Schema, block: Block, results: Results) -> None:
+def write(path: Path, schema: Schema, block: Block, results: Results, judgement: Judgement) -> None:
     """Write one block; its status comes last.
 
     Args:
@@ -200,6 +201,7 @@ def write(path: Path, schema: Schema, block: Block, results: Results) -> None:
         schema: what it holds.
         block: which.
         results: of its points.
+        judgement: which of them can be used.
 
     Raises:
         OSError: the disk is full or cannot be written; the block counts as not done.
@@ -211,7 +213,7 @@ def write(path: Path, schema: Schema, block: Block, results: Results) -> None:
             root[name][block.region] = values
             continue
         over = schema.over(name)
-        failed = (results.status == FAILED).reshape(block.shape + (1,) * len(field.dims))
+        failed = (judgement.status == FAILED).reshape(block.shape + (1,) * len(field.dims))
         values = np.where(failed, np.nan, values) if failed.any() else values
         at = tuple(
             slice(block.index[i], block.index[i] + 1) if i in over else place
@@ -221,13 +223,13 @@ def write(path: Path, schema: Schema, block: Block, results: Results) -> None:
             root[f"work/{name}/{part}"][at] = found
         if field.reduction.quantiles:
             root[f"work/{name}/values"][block.region] = values
-    if results.reasons:
+    if judgement.reasons:
         text = np.zeros((*block.shape, REASON_BYTES), np.uint8)
-        for place, reason in results.reasons.items():
+        for place, reason in judgement.reasons.items():
             encoded = reason.encode()[:REASON_BYTES]
             text[place][: len(encoded)] = np.frombuffer(encoded, np.uint8)
         root["work/reason"][block.region] = text
-    root["status"][block.region] = results.status
+    root["status"][block.region] = judgement.status
 
 
 def finish(path: Path, schema: Schema) -> None:
