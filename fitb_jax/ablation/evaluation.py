@@ -36,13 +36,15 @@ class Evaluator:
         task: what is evaluated.
         schema: the blocks.
         chunk: points at once; None for as many as `memory` allows.
+        lanes: points that are vectorised together; None for all of a chunk.
         memory: bytes on each device.
     """
 
     def __init__(  # noqa: D107  (the arguments are described above, as of a function)
-        self, task: Task, schema: Schema, chunk: int | None, memory: int
+        self, task: Task, schema: Schema, chunk: int | None, lanes: int | None, memory: int
     ) -> None:
         self._task, self._schema, self._memory = task, schema, memory
+        self._lanes = lanes
         self._chunk = None if chunk is None else self._rounded(chunk)
         self._programs: dict[tuple[int, ...], Program] = {}
         self._held: dict[str, tuple[Any, Any]] = {}
@@ -79,12 +81,7 @@ class Evaluator:
             one = self._task.programs[index]
             if isinstance(one, Exception):
                 raise one
-            inputs = self._inputs(block)
-            chunk = self._chunk or self._largest_chunk(one, inputs)
-            self._programs[index] = self._compile(one, inputs, chunk)
-            while self._chunk is None and self._programs[index].bytes > self._memory and chunk > 1:
-                chunk = self._rounded(int(chunk * 0.9 * self._memory / self._programs[index].bytes))
-                self._programs[index] = self._compile(one, inputs, chunk)
+            self._programs[index] = self._compile_to_fit(one, self._inputs(block))
         return self._programs[index]
 
     def results(self, block: Block) -> Results:
@@ -136,7 +133,8 @@ class Evaluator:
             except Exception as error:  # XLA raises its own types for what a point raises
                 flying.clear()
                 if is_out_of_memory(error) and program.chunk > self._task.mesh.size:
-                    self._halve(block, program)
+                    self._smaller(program.chunk)
+                    del self._programs[self.structural(block)]
                     sent = done
                     continue
                 stop = min(done + program.chunk, count)
@@ -151,7 +149,7 @@ class Evaluator:
         index = (*self.structural(block), -1)
         if index not in self._programs:
             one = self._task.programs[self.structural(block)]
-            self._programs[index] = self._compile(one, self._inputs(block), self._task.mesh.size)
+            self._programs[index] = self._compile(one, self._inputs(block), self._rounded(1))
         program = self._programs[index]
         points = self._chunk_of(self._points(block), at, at + 1, program.chunk)
         try:
@@ -163,27 +161,53 @@ class Evaluator:
     def _compile(self, one: Any, inputs: Inputs, chunk: int) -> Program:
         self.compiles += 1
         names = list(self._task.grid.of_kind("batched"))
-        return compile_chunk(one, inputs, names, chunk, self._task.mesh)
+        lanes = self._lanes or chunk // self._task.mesh.size
+        return compile_chunk(one, inputs, names, chunk, lanes, self._task.mesh)
+
+    def _compile_to_fit(self, one: OneFn, inputs: Inputs) -> Program:
+        """With the chunk asked for, or the one that the memory allows; less if that fails."""
+        points = math.prod(self._schema.extents)
+        chunk = self._evened(self._chunk or self._largest_chunk(one, inputs), points)
+        while True:
+            try:
+                program = self._compile(one, inputs, chunk)
+            except Exception as error:  # XLA raises its own types
+                if not is_out_of_memory(error) or chunk <= self._task.mesh.size:
+                    raise
+                chunk = self._smaller(chunk)
+                continue
+            is_least = chunk == self._task.mesh.size
+            if self._chunk is not None or program.bytes <= self._memory or is_least:
+                return program
+            if self._lanes is not None and chunk == self._rounded(1):
+                self._lanes = max(1, self._lanes // 2)
+            # Not all of it grew in proportion, and a whole number of turns may be the same again.
+            wanted = int(chunk * 0.9 * self._memory / program.bytes)
+            chunk = min(self._rounded(wanted), chunk - self._rounded(1)) or self._rounded(1)
 
     def _largest_chunk(self, one: OneFn, inputs: Inputs) -> int:
         """From the memory of a small program: all but its arguments grows with the chunk."""
         small = self._compile(one, inputs, self._rounded(_PROBE))
         fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(inputs))
-        each = max(1, small.bytes - fixed) / small.chunk
-        most = math.prod(
-            e for e, axis in zip(self._schema.extents, self._task.grid.shape, strict=True)
-        )
-        return self._rounded(max(1, min(int((self._memory - fixed) / each), most)))
+        each = max(1, small.bytes - fixed) * self._task.mesh.size / small.chunk
+        return max(1, int((self._memory - fixed) / each)) * self._task.mesh.size
 
-    def _halve(self, block: Block, program: Program) -> None:
-        self._chunk = self._rounded(program.chunk // 2)
-        _LOG.warning("out of memory: chunks of %d instead of %d", self._chunk, program.chunk)
-        del self._programs[self.structural(block)]
+    def _evened(self, chunk: int, points: int) -> int:
+        """Chunks of one size for a whole block, so that none is mostly padding."""
+        return self._rounded(math.ceil(points / math.ceil(points / min(chunk, points))))
+
+    def _smaller(self, chunk: int) -> int:
+        """Half a chunk, if need be by half the lanes."""
+        if self._lanes is not None and chunk == self._rounded(1):
+            self._lanes = max(1, self._lanes // 2)
+        self._chunk = self._rounded(chunk // 2)
+        _LOG.warning("out of memory: chunks of %d points instead of %d", self._chunk, chunk)
+        return self._chunk
 
     def _rounded(self, chunk: int) -> int:
-        """Every device gets the same number of points."""
-        devices = self._task.mesh.size
-        return max(1, math.ceil(chunk / devices)) * devices
+        """Every device gets the same number of points, and whole turns of them."""
+        together = self._task.mesh.size * (self._lanes or 1)
+        return max(1, math.ceil(chunk / together)) * together
 
     def _chunk_of(self, points: Points, start: int, stop: int, chunk: int) -> Points:
         """Some points on the devices; the last chunk of a block repeats its last point."""
@@ -243,6 +267,6 @@ def _place(at: int, block: Block) -> tuple[int, ...]:
 
 
 def _reason(error: Exception) -> str:
-    """The last line says what was raised; those before it say where."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"
+    """The first and the last line: between them, XLA and others print where it was raised."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {' ... '.join(dict.fromkeys(lines[:1] + lines[-1:]))}"

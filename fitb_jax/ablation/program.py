@@ -118,14 +118,17 @@ def _one_point(inputs: Inputs) -> tuple[Any, ...]:
     return inputs.shared, inputs.looped, values, jnp.zeros(2, jnp.uint32), inputs.key_data
 
 
-def compile_chunk(one: OneFn, inputs: Inputs, places: list[str], chunk: int, mesh: Mesh) -> Program:
+def compile_chunk(
+    one: OneFn, inputs: Inputs, places: list[str], chunk: int, lanes: int, mesh: Mesh
+) -> Program:
     """Compile the program for chunks of one size.
 
     Args:
         one: from `bind`.
         inputs: of any block; all blocks have the same shapes.
         places: names of the batched axes.
-        chunk: points at once; a multiple of the number of devices.
+        chunk: points at once; a multiple of the number of devices times `lanes`.
+        lanes: points that are vectorised together; a device takes those of its part in turns.
         mesh: devices of this process that the points are divided over.
 
     Returns:
@@ -140,7 +143,9 @@ def compile_chunk(one: OneFn, inputs: Inputs, places: list[str], chunk: int, mes
             }
             return one(inputs.shared, inputs.looped, values, words, inputs.key_data)
 
-        return jax.vmap(at)(points.places, points.words)
+        turns = jax.tree.map(lambda leaf: leaf.reshape(-1, lanes, *leaf.shape[1:]), points)
+        found = jax.lax.map(lambda some: jax.vmap(at)(some.places, some.words), turns)
+        return {name: value.reshape(-1, *value.shape[2:]) for name, value in found.items()}
 
     function: Callable[..., Any] = evaluate
     sharding = NamedSharding(mesh, PartitionSpec(POINTS))

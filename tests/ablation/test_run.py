@@ -1,0 +1,264 @@
+import itertools
+import logging
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+from fitb_jax import ablation
+from tests.ablation import problem
+
+
+def test_every_point_is_what_the_function_returns_there(whole: xr.Dataset) -> None:
+    labels = {name: whole[name].values for name in ("network", "order", "ratio", "image", "seed")}
+    grid = problem.grid()
+    direct = jax.jit(problem.point, static_argnames="order")
+    pictures = []
+    for at in itertools.product((0, 2), (0, 1), (0, 2), (1, 4), (0, 1)):
+        place = dict(zip(labels, at, strict=True))
+        found = whole[["probability", "picture", "blanks"]].isel(place)
+        expected = direct(
+            network=jax.tree.map(lambda leaf, i=at[0]: leaf[i], problem.NETWORKS),
+            order=problem.ORDERS[at[1]],
+            ratio=labels["ratio"][at[2]],
+            image=jax.tree.map(lambda leaf, i=at[3]: leaf[i], grid["image"].values),
+            seed=at[4],
+            key=_key(ratio=labels["ratio"][at[2]], image=at[3], seed=at[4]),
+        )
+        np.testing.assert_allclose(found["probability"], expected.probability, rtol=1e-5)
+        np.testing.assert_allclose(found["picture"], expected.picture, atol=1e-5)
+        assert found["blanks"] == expected.blanks
+        pictures.append(expected.picture)
+    assert np.std(pictures, axis=0).min() > 0
+
+
+def _key(**labels: float) -> jax.Array:
+    """As documented: the digests of the coordinates are added, and folded in by halves."""
+    import hashlib
+
+    digests = (
+        hashlib.blake2b(f"{name}={np.asarray(label).item()!r}".encode(), digest_size=8).digest()
+        for name, label in labels.items()
+    )
+    total = sum(int.from_bytes(digest, "little") for digest in digests) % 2**64
+    key = jax.random.fold_in(jax.random.key(7), np.uint32(total >> 32))
+    return jax.random.fold_in(key, np.uint32(total % 2**32))
+
+
+def test_dimensions_coordinates_and_attributes_are_in_the_store(whole: xr.Dataset) -> None:
+    assert whole["probability"].dims == ("network", "order", "ratio", "image", "seed")
+    assert whole["update_mean"].dims == ("network", "order", "ratio", "y", "x", "channel")
+    assert whole["spread_quantile"].dims == ("quantile", "network", "order", "ratio", "seed")
+    assert whole["order"].values.tolist() == ["first", "second"]
+    assert whole["ratio"].values.tolist() == [0.25, 0.5, 0.75]
+    assert whole["probability"].attrs["long_name"] == "p(target) of the masked image"
+    assert whole["update_mean"].attrs["units"] == "nats / intensity"
+    assert whole.attrs["completeness"] == "complete"
+    versions = whole.attrs["fitb_jax_ablation"]["identity"]["versions"]
+    assert versions["jax"] == jax.__version__
+    assert (whole["status"] == 1).all()
+    assert whole["blanks"].dtype == np.int32
+
+
+def test_statistics_are_those_of_the_points(whole: xr.Dataset) -> None:
+    found = problem.run(None, fields={})
+    updates = found["update"].values.astype(np.float64)
+    assert updates.shape == (3, 2, 3, 5, 2, *problem.SHAPE)
+    np.testing.assert_allclose(whole["update_mean"], updates.mean((3, 4)), atol=1e-7)
+    error = updates.std((3, 4), ddof=1) / np.sqrt(10)
+    np.testing.assert_allclose(whole["update_standard_error"], error, rtol=1e-6, atol=1e-9)
+    assert (whole["update_count"] == 10).all()
+    spread = found["spread"].values.astype(np.float64)
+    np.testing.assert_allclose(whole["spread_mean"], spread.mean(3), rtol=1e-7)
+    np.testing.assert_allclose(
+        whole["spread_quantile"], np.quantile(spread, [0.25, 0.5], axis=3), rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize(("chunk", "block"), [(4, 7), (4, 12), (8, 30), (20, 5), (64, 1)])
+def test_results_do_not_depend_on_chunks_and_blocks(
+    chunk: int, block: int, whole: xr.Dataset
+) -> None:
+    problem.assert_same(problem.run(None, chunk=chunk, block=block), whole)
+
+
+def test_results_do_not_depend_on_the_rest_of_the_grid(whole: xr.Dataset) -> None:
+    smaller = problem.run(None, grid=problem.grid(orders=("second",), ratios=(0.75, 0.1)))
+    names = ["probability", "picture", "blanks"]
+    problem.assert_same(
+        smaller[names].sel(order="second", ratio=0.75), whole[names].sel(order="second", ratio=0.75)
+    )
+
+
+def test_points_that_differ_in_other_axes_share_their_key(whole: xr.Dataset) -> None:
+    blanks = problem.run(None, point_fn=_noise, fields={})["noise"].values
+    assert (blanks == blanks[:1, :1]).all(), "networks and orders must share the noise"
+    assert len(np.unique(blanks)) == 3 * 5 * 2
+    own = problem.run(None, point_fn=_noise, fields={}, key_axes=None)["noise"].values
+    assert len(np.unique(own)) == own.size
+
+
+def _noise(*, key: jax.Array, **_: object) -> dict[str, jax.Array]:
+    return {"noise": jax.random.normal(key)}
+
+
+def test_one_compile_for_each_structural_value() -> None:
+    traces = []
+
+    def counted(*, order: str, ratio: jax.Array, network: jax.Array) -> dict[str, jax.Array]:
+        traces.append(order)
+        return {"value": ratio * network}
+
+    grid = {
+        "order": ablation.structural(["a", "b", "c"]),
+        "network": ablation.looped(np.arange(4.0)),
+        "ratio": np.linspace(0, 1, 23),
+    }
+    found = ablation.run(counted, grid, chunk=5, block=7, progress=False)
+    np.testing.assert_allclose(found["value"][1], np.outer(np.arange(4), np.linspace(0, 1, 23)))
+    # Once to find out shapes and a fingerprint, once to compile.
+    assert sorted(traces) == sorted(["a", "b", "c"] * 2)
+    plan = ablation.plan(counted, grid, chunk=5, block=7)
+    assert (plan.points, plan.compiles, plan.blocks) == (276, 3, 48)
+
+
+def test_the_plan_says_what_will_be_done(tmp_path: Path) -> None:
+    arguments = {"key": jax.random.key(7), "fields": problem.FIELDS, "chunk": 4, "block": 12}
+    before = ablation.plan(problem.point, problem.grid(), store=tmp_path / "s", **arguments)
+    assert before.points == 180
+    assert before.axes == {"network": 3, "order": 2, "ratio": 3, "image": 5, "seed": 2}
+    assert before.blocks == before.blocks_left == 18
+    assert before.chunk_bytes > 4 * before.point_bytes
+    assert "3 network x 2 order x 3 ratio x 5 image x 2 seed = 180 points" in str(before)
+    assert not (tmp_path / "s").exists()
+    found = problem.run(tmp_path / "s", key_axes=None)
+    after = ablation.plan(problem.point, problem.grid(), store=tmp_path / "s", **arguments)
+    assert after.blocks_left == 0
+    kept = sum(found[name].nbytes for name in found.data_vars)
+    assert after.store_bytes == kept
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_structural_value_that_raises_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    found = problem.run(store, grid=problem.grid(orders=("first", "third")))
+    assert (found["status"].sel(order="first") == 1).all()
+    assert (found["status"].sel(order="third") == 3).all()
+    assert np.isnan(found["probability"].sel(order="third")).all()
+    assert (found["update_count"].sel(order="third") == 0).all()
+    failures = list(ablation.failures(store))
+    assert len(failures) == 90
+    assert failures[0].coordinates["order"] == "third"
+    assert "order must be one of ['first', 'second'], got 'third'" in failures[0].reason
+    with pytest.raises(ablation.PointError, match=r"'order': 'third'.*got 'third'"):
+        problem.run(None, grid=problem.grid(orders=("first", "third")), strict=True)
+    with pytest.raises(ValueError, match="got 'fourth'"):
+        problem.run(None, grid=problem.grid(orders=("third", "fourth")))
+
+
+def _explode(value: np.ndarray) -> np.ndarray:
+    if (np.asarray(value) == 13).any():
+        raise RuntimeError("thirteen is unlucky")
+    return np.asarray(value, np.float32)
+
+
+def _unlucky(*, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
+    shape = jax.ShapeDtypeStruct((), jnp.float32)
+    value = jax.pure_callback(_explode, shape, x + 10 * y, vmap_method="expand_dims")
+    return {"value": value, "root": jnp.sqrt(x - 2.0)}
+
+
+GRID = {"y": np.arange(3, dtype=np.float32), "x": np.arange(8, dtype=np.float32)}
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 24])
+def test_a_point_that_raises_is_found_in_its_chunk(chunk: int, tmp_path: Path) -> None:
+    found = ablation.run(_unlucky, GRID, store=tmp_path / "s", chunk=chunk, progress=False)
+    assert found["status"].values.tolist() == [
+        [2, 2, 1, 1, 1, 1, 1, 1],
+        [2, 2, 1, 3, 1, 1, 1, 1],
+        [2, 2, 1, 1, 1, 1, 1, 1],
+    ]
+    values = found["value"].values
+    assert np.isnan(values[1, 3])
+    np.testing.assert_array_equal(np.delete(values.ravel(), 11)[:11], [*range(8), 10, 11, 12])
+    failures = {tuple(f.coordinates.values()): f.reason for f in ablation.failures(tmp_path / "s")}
+    assert "thirteen is unlucky" in failures[1.0, 3.0]
+    assert failures[0.0, 1.0] == "not finite: root"
+    assert len(failures) == 7
+
+
+def test_nan_may_be_an_answer(tmp_path: Path) -> None:
+    fields = {"root": ablation.Field(nan_is_answer=True)}
+    grid = {"y": np.zeros(1, np.float32), "x": np.arange(8, dtype=np.float32)}
+    found = ablation.run(_unlucky, grid, fields=fields, progress=False)
+    assert (found["status"] == 1).all()
+    assert np.isnan(found["root"]).sum() == 2
+    with pytest.raises(ablation.PointError, match=r"'x': 0.0.*not finite: root"):
+        ablation.run(_unlucky, grid, strict=True, progress=False)
+
+
+def test_statistics_leave_out_what_is_not_finite() -> None:
+    reduction = ablation.Reduction(("x",), ("mean", "count"), (0.5,))
+    fields = {
+        "root": ablation.Field(reduction=reduction),
+        "value": ablation.Field(reduction=reduction),
+    }
+    found = ablation.run(_unlucky, GRID, fields=fields, block=3, chunk=2, progress=False)
+    expected = np.sqrt(np.arange(6.0))
+    assert found["root_count"].values.tolist() == [6, 5, 6]
+    np.testing.assert_allclose(found["root_mean"][0], expected.mean(), rtol=1e-6)
+    np.testing.assert_allclose(found["root_mean"][1], np.delete(expected, 1).mean(), rtol=1e-6)
+    np.testing.assert_allclose(found["root_quantile"][0, 2], np.median(expected), rtol=1e-6)
+
+
+def test_memory_that_is_not_there_halves_the_chunk(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from fitb_jax.ablation import evaluation
+
+    compile_chunk = evaluation.compile_chunk
+
+    def with_little_memory(*arguments: object) -> evaluation.Program:
+        program = compile_chunk(*arguments)
+
+        def call(*given: object) -> object:
+            if program.chunk > 7:
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+            return program.call(*given)
+
+        return program._replace(call=call)
+
+    monkeypatch.setattr(evaluation, "compile_chunk", with_little_memory)
+    with caplog.at_level(logging.WARNING):
+        found = ablation.run(
+            lambda *, x: {"value": x**2}, {"x": np.arange(50.0)}, chunk=25, lanes=10, progress=False
+        )
+    np.testing.assert_allclose(found["value"], np.arange(50.0) ** 2)
+    assert (found["status"] == 1).all()
+    assert [record.args for record in caplog.records] == [(20, 30), (10, 20), (5, 10)]
+
+
+@pytest.mark.parametrize("memory", [2**19, 2**21, 2**24])
+def test_chunks_fit_the_memory_asked_for(memory: int) -> None:
+    def table(*, x: jax.Array) -> dict[str, jax.Array]:
+        squares = jnp.outer(jnp.arange(64.0), jnp.arange(64.0)) * x
+        return {"value": jnp.sort(squares, axis=0)}
+
+    plan = ablation.plan(table, {"x": np.arange(20_000.0)}, chunk="auto", memory=memory)
+    assert 0.4 * memory < plan.chunk_bytes <= memory
+
+
+def test_a_grid_may_hold_keys_and_no_batched_axis() -> None:
+    keys = jax.random.split(jax.random.key(3), 4)
+
+    def draw(*, own: jax.Array) -> dict[str, jax.Array]:
+        return {"value": jax.random.normal(own)}
+
+    expected = jax.vmap(jax.random.normal)(keys)
+    for axis in (ablation.batched(keys), ablation.looped(keys)):
+        found = ablation.run(draw, {"own": axis}, progress=False)
+        np.testing.assert_array_equal(found["value"], expected)
