@@ -115,6 +115,8 @@ def structural(
 def _array_axis(
     kind: Kind, values: Any, labels: Sequence[Any] | None, units: str, meaning: str
 ) -> Axis:
+    if isinstance(values, list | tuple) and all(np.isscalar(value) for value in values):
+        values = np.asarray(values)
     values = jax.tree.map(on_host, values)
     shapes = [leaf.shape for leaf in jax.tree.leaves(values)]
     lengths = {shape[:1] for shape in shapes}

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fitb_jax.ablation.schema import DONE, QUANTILE
-from fitb_jax.ablation.store import StoreError, open_root, part_file, read_meta
+from fitb_jax.ablation.store import StoreError, is_complete, open_root, part_file, read_meta
 
 
 class Failure(NamedTuple):
@@ -78,10 +78,15 @@ def verify(path: str | os.PathLike[str], *, repair: bool = False) -> list[str]:
         if name in root["status"].metadata.dimension_names or name == QUANTILE:
             raise StoreError(f"coordinate {name!r} of store {path} is damaged: delete the store")
     if repair and damaged:
+        # Quantiles are made of values that a finished store no longer has.
+        needs_all = is_complete(path) and any(about["quantiles"] for about in fields.values())
         root.attrs["completeness"] = "incomplete"
+        if needs_all:
+            shutil.rmtree(path / "status" / "c")
         for name, index in damaged:
-            part_file(path, name, index).unlink()
-            _forget_blocks(path, fields, name, index[: root["status"].ndim])
+            part_file(path, name, index).unlink(missing_ok=True)
+            if not _is_statistic(name, fields):
+                part_file(path, "status", index[: root["status"].ndim]).unlink(missing_ok=True)
     return [str(part_file(path, *part).relative_to(path)) for part in damaged]
 
 
@@ -101,14 +106,6 @@ def _is_readable(root: Any, name: str, index: tuple[int, ...]) -> bool:
     return True
 
 
-def _forget_blocks(
-    path: Path, fields: Mapping[str, Any], name: str, index: tuple[int, ...]
-) -> None:
-    """Count the block that a damaged part belongs to as not done."""
-    statistics = {f"{field}_{which}" for field, about in fields.items() for which in about["kept"]}
-    if name in statistics:
-        return  # pooled again from the blocks
-    if name in {f"{field}_{QUANTILE}" for field in fields}:
-        shutil.rmtree(path / "status" / "c")  # the values it came from are no longer kept
-        return
-    part_file(path, "status", index).unlink(missing_ok=True)
+def _is_statistic(name: str, fields: Mapping[str, Any]) -> bool:
+    """Whether an array is pooled from the blocks, and is none of a block's own."""
+    return name in {f"{field}_{kept}" for field, about in fields.items() for kept in about["kept"]}

@@ -23,6 +23,7 @@ from fitb_jax.ablation.fields import Field
 from fitb_jax.ablation.grid import Block, block_extents, blocks
 from fitb_jax.ablation.inspection import failures
 from fitb_jax.ablation.mesh import wait_for_all
+from fitb_jax.ablation.planning import Plan, make_plan
 from fitb_jax.ablation.program import PointFn
 from fitb_jax.ablation.schema import Results, Schema, judge
 from fitb_jax.ablation.task import Task, prepare, structural_label
@@ -38,44 +39,6 @@ _WRITES_IN_FLIGHT = 2
 
 class PointError(RuntimeError):
     """A point failed, or is not finite, in a strict run."""
-
-
-class Plan(NamedTuple):
-    """What a run will do, known before anything is evaluated.
-
-    Attributes:
-        axes: size of each axis.
-        points: product of the sizes.
-        compiles: one for each value of the structural axes.
-        chunk: points evaluated at once.
-        chunk_bytes: memory the first compiled program needs for a chunk; 0 where it is not known.
-        block: most points of a block: what is written, and lost if a run is killed.
-        blocks: how many there are.
-        blocks_left: how many are not in the store yet.
-        point_bytes: of the fields of one point.
-        store_bytes: of the fields as they are kept, statistics in place of what is reduced.
-    """
-
-    axes: dict[str, int]
-    points: int
-    compiles: int
-    chunk: int
-    chunk_bytes: int
-    block: int
-    blocks: int
-    blocks_left: int
-    point_bytes: int
-    store_bytes: int
-
-    def __str__(self) -> str:
-        """One paragraph for a person."""
-        axes = " x ".join(f"{size} {name}" for name, size in self.axes.items())
-        return (
-            f"{axes} = {self.points:,} points; {self.compiles} compiles; chunks of {self.chunk:,} "
-            f"points ({_bytes(self.chunk_bytes)} each); {self.blocks:,} blocks of at most "
-            f"{self.block:,} points, {self.blocks_left:,} to do; about "
-            f"{_bytes(self.store_bytes)} on disk"
-        )
 
 
 def run(
@@ -185,7 +148,7 @@ def plan(point_fn: PointFn, grid: Mapping[str, Any], **arguments: Any) -> Plan:
     found = place if place is not None and disk.exists(place) else None
     schema = _schema(task, sizes, found)
     evaluator = Evaluator(task, schema, sizes.chunk, sizes.lanes, sizes.memory)
-    return _plan(task, schema, evaluator, _pending(schema, found))
+    return make_plan(task, schema, evaluator, _pending(schema, found))
 
 
 class _Sizes(NamedTuple):
@@ -250,7 +213,7 @@ def _run(task: Task, sizes: _Sizes, place: Path, *, strict: bool, progress: bool
         own = pending[jax.process_index() :: jax.process_count()]
         evaluator = Evaluator(task, schema, sizes.chunk, sizes.lanes, sizes.memory)
         if own:
-            _LOG.info("%s", _plan(task, schema, evaluator, pending))
+            _LOG.info("%s", make_plan(task, schema, evaluator, pending))
         _compute(task, schema, evaluator, own, place, strict=strict, progress=progress)
         wait_for_all(f"written {place}")
         if jax.process_index() == 0:
@@ -324,30 +287,3 @@ def _write(place: Path, schema: Schema, block: Block, results: Results, strict: 
         }
         raise PointError(f"point {labels}: {reason}")
     disk.write(place, schema, block, results, judgement)
-
-
-def _plan(task: Task, schema: Schema, evaluator: Evaluator, pending: list[Block]) -> Plan:
-    first = pending[0] if pending else next(blocks(schema.grid, schema.extents))
-    broken = {index for index, one in task.programs.items() if isinstance(one, Exception)}
-    every = itertools.chain([first], blocks(schema.grid, schema.extents))
-    program = evaluator.program(next(b for b in every if evaluator.structural(b) not in broken))
-    return Plan(
-        axes=dict(zip(task.grid.names, task.grid.shape, strict=True)),
-        points=math.prod(task.grid.shape),
-        compiles=len(task.programs),
-        chunk=program.chunk,
-        chunk_bytes=program.bytes,
-        block=math.prod(schema.extents),
-        blocks=math.prod(schema.counts),
-        blocks_left=len(pending),
-        point_bytes=task.point_bytes,
-        store_bytes=schema.kept_bytes,
-    )
-
-
-def _bytes(size: float | int) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"

@@ -265,7 +265,7 @@ def finish(path: Path, schema: Schema) -> None:
     root.attrs["completeness"] = "complete"
     for name, field in schema.fields.items():
         if field.reduction is not None and field.reduction.quantiles:
-            shutil.rmtree(path / "work" / name / "values", ignore_errors=True)
+            shutil.rmtree(path / "work" / name / "values" / "c", ignore_errors=True)
 
 
 def _indices_of_the_rest(schema: Schema, over: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:

@@ -1,0 +1,257 @@
+import functools
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+from fitb_jax import ablation
+from tests.ablation import problem
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "tests.ablation.problem"]
+
+
+def _open(store: Path) -> xr.Dataset:
+    return xr.open_zarr(store, consolidated=False).load()
+
+
+def _is_done(store: Path) -> np.ndarray:
+    return _open(store)["status"].values > 0
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.timeout(600)
+def test_a_run_killed_at_random_moments_ends_with_the_same_store(
+    kills: int, tmp_path: Path, whole: xr.Dataset
+) -> None:
+    store = tmp_path / "store"
+    moments = random.Random(kills)
+    # Blocks of a tenth of a second, so that most kills fall between the first and the last.
+    for _ in range(kills):
+        with subprocess.Popen(
+            [*COMMAND, store, "--nap", "0.1"], cwd=ROOT, stdout=subprocess.PIPE
+        ) as process:
+            started = time.monotonic()
+            while not (store / "status" / "c").exists() and time.monotonic() < started + 60:
+                time.sleep(0.05)
+            time.sleep(moments.uniform(0, 2 if kills > 3 else 1))
+            is_done = process.poll() is not None
+            process.send_signal(signal.SIGKILL)
+        kept = _open(store)
+        assert kept.attrs["completeness"] == "complete" if is_done else True
+        if kept.attrs["completeness"] == "incomplete":
+            done = kept["status"].values > 0
+            np.testing.assert_array_equal(
+                kept["picture"].values[done], whole["picture"].values[done]
+            )
+            assert np.isnan(kept["update_mean"]).all()
+    subprocess.run([*COMMAND, store, "--chunk", "8"], cwd=ROOT, check=True)
+    problem.assert_same(_open(store), whole)
+    assert ablation.verify(store) == []
+    assert not list(store.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("write", [0, 3, 60, 130, 185, 200])
+def test_a_write_that_fails_loses_no_finished_block(
+    write: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: xr.Dataset
+) -> None:
+    store = tmp_path / "store"
+    put, count = zarr.storage._local._put, 0
+
+    def fails_once(*arguments: Any, **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == write + 1:
+            raise OSError(28, "No space left on device")
+        return put(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(zarr.storage._local, "_put", fails_once)
+        with pytest.raises(OSError, match="No space left on device"):
+            problem.run(store)
+    if store.exists():
+        assert _open(store).attrs["completeness"] == "incomplete"
+        done = _is_done(store).sum()
+        assert 0 <= done <= 180
+    problem.run(store)
+    problem.assert_same(_open(store), whole)
+
+
+def test_an_exception_keeps_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: xr.Dataset
+) -> None:
+    from fitb_jax.ablation.evaluation import Evaluator
+
+    results, calls = Evaluator.results, 0
+
+    def interrupted(self: Evaluator, block: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return results(self, block)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Evaluator, "results", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            problem.run(tmp_path / "s")
+    assert _is_done(tmp_path / "s").sum() == 5 * 10
+    problem.assert_same(problem.run(tmp_path / "s").load(), whole)
+
+
+def test_a_full_disk_is_an_error_and_room_is_all_it_takes(whole: xr.Dataset) -> None:
+    place = Path("/tmp") / f"fitb_jax_full_{os.getpid()}"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        place.rmdir()
+        pytest.skip("a small tmpfs can only be mounted as root")
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            problem.run(place / "store")
+        assert _open(place / "store").attrs["completeness"] == "incomplete"
+        done = _is_done(place / "store").sum()
+        assert 0 < done < 180
+        subprocess.run(["mount", "-o", "remount,size=50m", str(place)], check=True)
+        problem.assert_same(problem.run(place / "store").load(), whole)
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+        place.rmdir()
+
+
+def test_a_file_that_may_not_grow_is_an_error(tmp_path: Path, whole: xr.Dataset) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+        with pytest.raises(OSError, match="File too large"):
+            problem.run(tmp_path / "s")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
+    problem.assert_same(problem.run(tmp_path / "s").load(), whole)
+
+
+@pytest.mark.parametrize("place", ["/proc/store", "/dev/null/store"])
+def test_a_place_that_cannot_be_written_is_named(place: str) -> None:
+    with pytest.raises(OSError, match=place.split("/")[1]):
+        problem.run(Path(place))
+
+
+def test_a_finished_grid_is_not_computed_again(
+    whole_store: Path, monkeypatch: pytest.MonkeyPatch, whole: xr.Dataset
+) -> None:
+    from fitb_jax.ablation import evaluation
+
+    monkeypatch.setattr(evaluation, "compile_chunk", lambda *_: pytest.fail("compiled again"))
+    problem.assert_same(problem.run(whole_store), whole)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": {"epochs": 5}}, "config.epochs: the store has nothing, this run has 5"),
+        ({"grid": problem.grid(ratios=(0.25, 0.5))}, r"axes.ratio.labels: the store has \[0.25, 0"),
+        ({"grid": problem.grid(orders=("second",))}, "axes.order.labels"),
+        ({"fields": {}}, r"fields.update.over: the store has \['image', 'seed'\]"),
+        ({"key_axes": ("image",)}, "key_axes: the store has .*'ratio'"),
+    ],
+    ids=["config", "labels", "structural", "fields", "key_axes"],
+)
+def test_a_store_of_another_run_is_refused_with_the_difference(
+    change: dict[str, Any], message: str, whole_store: Path
+) -> None:
+    with pytest.raises(ablation.StoreError, match=message):
+        problem.run(whole_store, **change)
+
+
+def test_changed_code_is_refused(whole_store: Path) -> None:
+    @functools.wraps(problem.point)
+    def other(**arguments: Any) -> problem.Found:
+        found = problem.point(**arguments)
+        return found._replace(probability=found.probability + 1)
+
+    with pytest.raises(
+        ablation.StoreError, match=r"program.order=first: the store has [0-9a-f]{16}"
+    ):
+        problem.run(whole_store, point_fn=other)
+
+
+def test_another_format_and_what_is_no_store_are_refused(tmp_path: Path, whole_store: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(whole_store, store)
+    root = zarr.open_group(store, mode="r+")
+    root.attrs["fitb_jax_ablation"] = {**root.attrs["fitb_jax_ablation"], "format": 99}
+    with pytest.raises(
+        ablation.StoreError, match="has format 99, this version of fitb_jax reads 1"
+    ):
+        problem.run(store)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "file").write_text("hello")
+    for name in ("other", "file"):
+        with pytest.raises(ablation.StoreError, match=f"{name} is not the store of a grid"):
+            problem.run(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "hello"
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["picture/c/0/0/0/0/0/0/0", "update_mean/c/1/0/0/0/0/0", "status/c/2/1/0/0/0",
+     "spread_quantile/c/0/0/0/0/0", "work/update/mean/c/0/1/0/0/0/0/0/0"],
+)  # fmt: skip
+@pytest.mark.parametrize("damage", ["bits", "length"])
+def test_damaged_files_are_found_and_computed_again(
+    part: str, damage: str, tmp_path: Path, whole_store: Path, whole: xr.Dataset
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(whole_store, store)
+    content = bytearray((store / part).read_bytes())
+    content[len(content) // 2] ^= 1
+    (store / part).write_bytes(content if damage == "bits" else content[:-5])
+    if not part.startswith("work"):
+        with pytest.raises(ValueError, match=r"checksum|buffer|size|reshape|Checksum|shape"):
+            _open(store)
+    assert ablation.verify(store) == [part]
+    assert ablation.verify(store, repair=True) == [part]
+    assert _open(store).attrs["completeness"] == "incomplete"
+    problem.assert_same(problem.run(store).load(), whole)
+    assert ablation.verify(store) == []
+
+
+def test_a_damaged_coordinate_cannot_be_repaired(tmp_path: Path, whole_store: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(whole_store, store)
+    (store / "ratio" / "c" / "0").write_bytes(b"nonsense")
+    with pytest.raises(ablation.StoreError, match="coordinate 'ratio'"):
+        ablation.verify(store, repair=True)
+
+
+def test_only_damaged_blocks_are_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fitb_jax.ablation.evaluation import Evaluator
+
+    before = problem.run(tmp_path / "s", fields={}).load()
+    (tmp_path / "s" / "picture/c/1/0/2/0/0/0/0").write_bytes(b"")
+    ablation.verify(tmp_path / "s", repair=True)
+    assert (_open(tmp_path / "s")["status"].values == 0).sum() == 10
+    results, starts = Evaluator.results, []
+
+    def noted(self: Evaluator, block: Any) -> Any:
+        starts.append(block.start)
+        return results(self, block)
+
+    monkeypatch.setattr(Evaluator, "results", noted)
+    problem.assert_same(problem.run(tmp_path / "s", fields={}), before)
+    assert starts == [(1, 0, 2, 0, 0)]
