@@ -89,11 +89,12 @@ def pool(found: Moments, axes: Sequence[int]) -> Moments:
     axes = tuple(axes)
     count = found.count.sum(axis=axes, keepdims=True)
     mean = (found.count * found.mean).sum(axis=axes, keepdims=True) / np.maximum(count, 1)
-    squares = (found.squares + found.count * (found.mean - mean) ** 2).sum(axis=axes)
-    return Moments(count.squeeze(axes), mean.squeeze(axes), squares)
+    deviations = found.squares + found.count * (found.mean - mean) ** 2
+    squares = deviations.sum(axis=axes, keepdims=True)
+    return Moments(count.squeeze(axes), mean.squeeze(axes), squares.squeeze(axes))
 
 
-def statistic(name: Statistic, found: Moments) -> np.ndarray:
+def statistic(name: Statistic, found: Moments) -> Any:
     """One statistic of moments.
 
     Args:
