@@ -34,6 +34,8 @@ class Options:
         full: the paper's scale.
         plot_only: redraw the figures from the arrays of the last run.
         progress: show progress bars.
+        plan: print what the experiment's grids will do, and do nothing. No network is trained.
+        strict: stop at the first point of a grid that fails or is not finite.
     """
 
     results: Path = Path("results")
@@ -43,6 +45,8 @@ class Options:
     full: bool = False
     plot_only: bool = False
     progress: bool = True
+    plan: bool = False
+    strict: bool = False
 
 
 class Table(NamedTuple):
@@ -84,6 +88,7 @@ class Experiment:
         caption: one paragraph that states what the figure shows, numbers included.
         smoke: options that `--smoke` changes.
         full: options that `--full` changes.
+        plan: from the options to a line for each grid it will run.
     """
 
     name: str
@@ -97,6 +102,7 @@ class Experiment:
     caption: Callable[[Any, Outcome], str]
     smoke: dict[str, Any]
     full: dict[str, Any]
+    plan: Callable[[Any], list[str]] | None = None
 
     def default(self, *, smoke: bool = False, full: bool = False) -> Any:
         """The options before any is given on the command line.
@@ -121,12 +127,17 @@ def run(experiment: Experiment, config: Any, *, command: str) -> Path:
         command: the command line that does the same, for the report.
 
     Returns:
-        The folder: `config.json`, `metrics.json`, `arrays.npz` and a PNG per figure.
+        The folder: `config.json`, `metrics.json`, `arrays.npz` and a PNG per figure. With
+        `config.plan` nothing is written.
 
     Raises:
         FileNotFoundError: `plot_only` without a run before it.
     """
     folder: Path = config.results / experiment.name
+    if config.plan:
+        lines = experiment.plan(config) if experiment.plan else ["no grid"]
+        print("\n".join(f"{experiment.name}: {line}" for line in lines))
+        return folder
     if config.plot_only:
         outcome = load_outcome(folder)
         config = dataclasses.replace(config, **_restored_options(config, read_config(folder)))
@@ -139,7 +150,7 @@ def run(experiment: Experiment, config: Any, *, command: str) -> Path:
         part = Path(scratch) / folder.name
         part.mkdir()
         outcome = experiment.compute(config)
-        _write_json(part / "config.json", _provenance(config, command))
+        _write_json(part / "config.json", provenance(config, command))
         _write_json(part / "metrics.json", _metrics(experiment, config, outcome))
         np.savez_compressed(part / "arrays.npz", allow_pickle=False, **outcome.arrays)
         _write_figures(experiment, config, outcome, part)
@@ -207,14 +218,23 @@ def is_current(folder: Path, config: Any) -> bool:
         found = read_config(folder)
     except (FileNotFoundError, ValueError):
         return False
-    wanted = _provenance(config, found.get("command", ""))
+    wanted = provenance(config, found.get("command", ""))
     is_clean = wanted["commit"] is not None and not wanted["commit"].endswith("+changes")
     return is_clean and found == wanted
 
 
-def _provenance(config: Any, command: str) -> dict[str, Any]:
+def provenance(config: Any, command: str) -> dict[str, Any]:
+    """What decides the results: options, commit, versions and device; and the command.
+
+    Args:
+        config: the options.
+        command: the command line.
+
+    Returns:
+        JSON values.
+    """
     options = dataclasses.asdict(config)
-    for transient in ("progress", "plot_only", "results", "data_dir"):
+    for transient in ("progress", "plot_only", "results", "data_dir", "plan", "strict"):
         options.pop(transient)
     return _as_json(
         {

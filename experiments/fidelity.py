@@ -1,26 +1,131 @@
 """Fidelity of several updates over masks and images: what Figures 4 and 5 and the table share."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.experiment import Options
+from experiments.grids import GridRun, run_grid
 from experiments.networks import Network, head
 from experiments.statistics import Interval, mean_interval, proportion_interval
-from fitb_jax import batching, fill, masks
-from fitb_jax.types import Image, LogitsFn, UpdateFn
+from fitb_jax import ablation, fill, masks, models
+from fitb_jax.types import LogitsFn, UpdateFn
 
-MaskSetting = tuple[float, int]
-"""Share of the patches that are blank, and the side of a patch in pixels."""
+Settings = Sequence[tuple[float, int]]
+"""Share of the patches that are blank, and the side of a patch in pixels, of each mask."""
 
-Program = Callable[[LogitsFn, LogitsFn, jax.Array, jax.Array, jax.Array], dict[str, fill.Fidelity]]
-"""(judge, network of the updates, images, targets, keys) -> fidelities, (n, settings) each."""
+_NUMBERS = fill.Fidelity._fields
+FIELDS = {
+    "correlation": ablation.Field(
+        meaning="correlation of the update with the hidden pixels", nan_is_answer=True
+    ),
+    "probability_filled": ablation.Field(meaning="p(target) of the filled image"),
+    "correct_filled": ablation.Field(meaning="whether the filled image is classified right"),
+}
 
 
-def draw_masks(
-    shape: tuple[int, ...], settings: Sequence[MaskSetting], *, key: jax.Array
-) -> jax.Array:
+def fidelity_point(
+    *,
+    judge: LogitsFn,
+    update: UpdateFn,
+    network: LogitsFn,
+    setting: dict[str, jax.Array],
+    image: dict[str, jax.Array],
+    key: jax.Array,
+) -> fill.Fidelity:
+    """How well one update of one network fills in one image under one random mask.
+
+    Args:
+        judge: network whose prediction is looked at.
+        update: rule of the update.
+        network: whose update it is.
+        setting: `ratio` and `patch` of the mask.
+        image: `pixels` and `label`.
+        key: of the mask.
+
+    Returns:
+        The measures.
+    """
+    pixels, label = image["pixels"], image["label"]
+    mask = masks.random_patches(pixels.shape[:2], setting["ratio"], setting["patch"], key=key)
+    return fill.fidelity(judge, pixels, mask, label, update(network, pixels, mask, label))
+
+
+def fidelity_grid(
+    name: str,
+    net: Network,
+    updates: Mapping[str, UpdateFn],
+    settings: Settings,
+    *,
+    count: int,
+    seed: int,
+    chunk: int,
+) -> GridRun:
+    """Fidelity of the updates of a trained network and of its untrained control, over test images.
+
+    The trained network judges both, on the same images under the same masks.
+
+    Args:
+        name: of the grid.
+        net: the network, its control and its data.
+        updates: by name; one compile each.
+        settings: of the masks.
+        count: test images; 0 means all.
+        seed: of the masks.
+        chunk: points evaluated at once.
+
+    Returns:
+        The grid, of axes update, network, setting, image.
+    """
+    images, labels = head(net.test, count)
+    ratios, patches = zip(*settings, strict=True)
+    grid = {
+        "update": ablation.structural([*updates.values()], labels=[*updates]),
+        "network": ablation.looped(
+            models.stack([net.trained, net.untrained]), labels=["trained", "untrained"]
+        ),
+        "setting": ablation.batched(
+            {"ratio": np.array(ratios, np.float32), "patch": np.array(patches, np.int32)},
+            labels=[f"ratio {ratio:g}, patch {patch}" for ratio, patch in settings],
+        ),
+        "image": ablation.batched({"pixels": images, "label": labels}),
+    }
+    arguments = {
+        "key": jax.random.key(seed),
+        "key_axes": ("setting", "image"),
+        "shared": {"judge": net.trained},
+        "fields": FIELDS,
+        "chunk": chunk,
+    }
+    return GridRun(name, fidelity_point, grid, arguments)
+
+
+def fidelity_arrays(options: Options, run: GridRun, prefix: str = "") -> dict[str, np.ndarray]:
+    """Run a fidelity grid, and name its results as they are saved.
+
+    Args:
+        options: of the experiment.
+        run: from `fidelity_grid`.
+        prefix: of the names, such as a network's label and a colon.
+
+    Returns:
+        `{prefix}{network}/{update}/{field}` to array (n, settings), network "trained" or
+        "untrained".
+    """
+    found = run_grid(options, run).transpose("update", "network", "image", "setting").load()
+    return {
+        f"{prefix}{network}/{update}/{field}": found[field]
+        .sel(update=update, network=network)
+        .values
+        for update in found["update"].values.tolist()
+        for network in found["network"].values.tolist()
+        for field in _NUMBERS
+    }
+
+
+def draw_masks(shape: tuple[int, ...], settings: Settings, *, key: jax.Array) -> jax.Array:
     """One random mask per setting.
 
     Args:
@@ -37,73 +142,6 @@ def draw_masks(
             for index, (ratio, patch) in enumerate(settings)
         ]
     )
-
-
-def fidelity_program(updates: Mapping[str, UpdateFn], settings: Sequence[MaskSetting]) -> Program:
-    """One compiled program for a whole grid of masks, several updates, and any network.
-
-    Args:
-        updates: by name.
-        settings: of the masks.
-
-    Returns:
-        The jitted program; the networks are arguments, so that a control is no second compile.
-    """
-
-    def one_image(
-        judge: LogitsFn, updating: LogitsFn, image: Image, target: jax.Array, key: jax.Array
-    ) -> dict[str, fill.Fidelity]:
-        def one_mask(mask: jax.Array) -> dict[str, fill.Fidelity]:
-            return {
-                name: fill.fidelity(
-                    judge, image, mask, target, update(updating, image, mask, target)
-                )
-                for name, update in updates.items()
-            }
-
-        return jax.vmap(one_mask)(draw_masks(image.shape[:2], settings, key=key))
-
-    return jax.jit(jax.vmap(one_image, in_axes=(None, None, 0, 0, 0)))
-
-
-def measure_with_control(
-    program: Program,
-    net: Network,
-    *,
-    count: int,
-    seed: int,
-    chunk: int,
-    progress: bool,
-) -> dict[str, dict[str, fill.Fidelity]]:
-    """Fidelity of the updates of a trained network and of its untrained control, over test images.
-
-    The trained network judges both, on the same images under the same masks.
-
-    Args:
-        program: from `fidelity_program`.
-        net: the network, its control and its data.
-        count: test images; 0 means all.
-        seed: of the masks.
-        chunk: images evaluated at once.
-        progress: whether to show a progress bar.
-
-    Returns:
-        "trained" and "untrained" to the fidelities of every update, numpy arrays (n, settings).
-    """
-    images, labels = head(net.test, count)
-    keys = jax.random.split(jax.random.key(seed), len(images))
-    return {
-        source: batching.stream(
-            lambda *items, updating=updating: program(net.trained, updating, *items),
-            images,
-            labels,
-            keys,
-            chunk=chunk,
-            label=f"{net.label}, {source}",
-            progress=progress,
-        )
-        for source, updating in (("trained", net.trained), ("untrained", net.untrained))
-    }
 
 
 def intervals(found: fill.Fidelity, setting: int) -> dict[str, Interval]:
@@ -123,28 +161,11 @@ def intervals(found: fill.Fidelity, setting: int) -> dict[str, Interval]:
     }
 
 
-def as_arrays(prefix: str, found: Mapping[str, fill.Fidelity]) -> dict[str, np.ndarray]:
-    """Fidelities under names that can be saved.
-
-    Args:
-        prefix: such as the network.
-        found: per update.
-
-    Returns:
-        `prefix/update/field` to array (n, settings).
-    """
-    return {
-        f"{prefix}/{name}/{field}": np.asarray(value)
-        for name, fidelity in found.items()
-        for field, value in fidelity._asdict().items()
-    }
-
-
 def from_arrays(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, fill.Fidelity]:
-    """The inverse of `as_arrays`.
+    """The inverse of `fidelity_arrays`, for one network.
 
     Args:
-        prefix: as given there.
+        prefix: with the network.
         arrays: what was saved.
 
     Returns:

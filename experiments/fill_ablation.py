@@ -2,8 +2,8 @@
 
     python -m experiments fill_ablation
 
-About 20 s on 2 cores. The masks of the whole grid, both orders and their fidelities are one
-compiled program, which serves the trained network and its control.
+About 20 s on 2 cores. Each order is one compiled program, which serves every mask, the trained
+network and its control. `--plan` says how many points there are.
 """
 
 import dataclasses
@@ -14,14 +14,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome
-from experiments.fidelity import (
-    as_arrays,
-    draw_masks,
-    fidelity_program,
-    from_arrays,
-    measure_with_control,
-)
-from experiments.networks import NetworkOptions, first_of_class, network
+from experiments.fidelity import draw_masks, fidelity_arrays, fidelity_grid, from_arrays
+from experiments.grids import GridRun, plan_grid
+from experiments.networks import Network, NetworkOptions, first_of_class, network
 from fitb_jax import fill, plotting
 from fitb_jax.types import LogitsFn
 
@@ -41,20 +36,20 @@ class Config(NetworkOptions):
         ratios: shares of the patches that are blank.
         patches: sides of a patch in pixels.
         digit: label of the test image shown.
-        chunk: images evaluated at once, each under every mask.
+        chunk: points (an image under a mask) evaluated at once.
     """
 
     ratios: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9)
     patches: tuple[int, ...] = (1, 2, 4, 7)
     digit: int = 3
     test_images: int = 200
-    chunk: int = 20
+    chunk: int = 256
 
 
 def compute(config: Config) -> Outcome:
     """Pictures of one digit, and the fidelity of every cell over the test images."""
     net = network(config)
-    settings = [(ratio, patch) for ratio in config.ratios for patch in config.patches]
+    settings = _settings(config)
     image = jnp.asarray(first_of_class(net.test, config.digit))
 
     @jax.jit
@@ -68,26 +63,37 @@ def compute(config: Config) -> Outcome:
         return jax.vmap(one)(seen)
 
     pictures = show(net.trained, image, jax.random.key(config.seed))
-    program = fidelity_program(ORDERS, settings)
     arrays = {f"shown_{name}": np.asarray(value) for name, value in pictures.items()}
     arrays["shown_image"] = np.asarray(image)
-    found = measure_with_control(
-        program,
-        net,
-        count=config.test_images,
-        seed=config.seed,
-        chunk=config.chunk,
-        progress=config.progress,
-    )
-    for source, fidelities in found.items():
-        arrays |= as_arrays(source, fidelities)
+    arrays |= fidelity_arrays(config, _grid(config, net))
     points = sum(value.size for name, value in arrays.items() if name.endswith("/correlation"))
     numbers = {
         "test accuracy": net.accuracy,
         "points (image x mask x order x network)": points,
-        "compiled programs for the grid": program._cache_size(),  # type: ignore[attr-defined]  # of jax.jit, untyped
+        "compiled programs, one for each order": len(ORDERS),
     }
     return Outcome(arrays, numbers, {}, [f"{net.label}; {net.test.source}"])
+
+
+def plan(config: Config) -> list[str]:
+    """What the grid will do."""
+    return [plan_grid(_grid(config, network(config)))]
+
+
+def _settings(config: Config) -> list[tuple[float, int]]:
+    return [(ratio, patch) for ratio in config.ratios for patch in config.patches]
+
+
+def _grid(config: Config, net: Network) -> GridRun:
+    return fidelity_grid(
+        "fill_ablation",
+        net,
+        ORDERS,
+        _settings(config),
+        count=config.test_images,
+        seed=config.seed,
+        chunk=config.chunk,
+    )
 
 
 def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
@@ -170,6 +176,7 @@ EXPERIMENT = Experiment(
     config=Config,
     compute=compute,
     draw=draw,
+    plan=plan,
     caption=caption,
     smoke={"epochs": 1, "ratios": (0.25, 0.5), "patches": (4, 7), "test_images": 20},
     full={

@@ -6,20 +6,16 @@ About 95 s on 2 cores, half of it for Fashion-MNIST, whose networks are trained 
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
-from experiments.fidelity import (
-    as_arrays,
-    fidelity_program,
-    from_arrays,
-    intervals,
-    measure_with_control,
-)
-from experiments.networks import NetworkOptions, network
+from experiments.fidelity import fidelity_arrays, fidelity_grid, from_arrays, intervals
+from experiments.grids import GridRun, plan_grid
+from experiments.networks import Network, NetworkOptions, network
 from experiments.statistics import Interval, mean_interval, proportion_interval
 from fitb_jax import fill, models, plotting
 
@@ -36,7 +32,7 @@ class Config(NetworkOptions):
         networks: architecture and activation of each.
         ratios: share of the patches that are blank, one per mask setting.
         patches: side of a patch in pixels, one per mask setting.
-        chunk: images evaluated at once, each under every mask.
+        chunk: points (an image under a mask) evaluated at once.
     """
 
     datasets: tuple[str, ...] = ("mnist_5k", "fashion_mnist")
@@ -49,48 +45,23 @@ class Config(NetworkOptions):
     ratios: tuple[float, ...] = (0.25, 0.5, 0.5, 0.75)
     patches: tuple[int, ...] = (7, 4, 7, 4)
     test_images: int = 500
-    chunk: int = 50
+    chunk: int = 256
 
 
 def compute(config: Config) -> Outcome:
     """Fidelity of both orders for every data set and network, trained and untrained."""
-    if len(config.ratios) != len(config.patches):
-        raise ValueError(
-            "ratios and patches must have one entry per mask setting, got "
-            f"{len(config.ratios)} and {len(config.patches)}"
-        )
-    settings = list(zip(config.ratios, config.patches, strict=True))
-    program = fidelity_program(ORDERS, settings)
     arrays: dict[str, np.ndarray] = {}
     numbers: dict[str, object] = {}
     notes: list[str] = []
     rows: list[list[object]] = []
-    for dataset in config.datasets:
-        for architecture, activation in config.networks:
-            options = dataclasses.replace(
-                config, dataset=dataset, architecture=architecture, activation=activation
-            )
-            try:
-                net = network(options)
-            except FileNotFoundError as error:
-                notes.append(f"{dataset} is left out: {error}")
-                break
-            numbers[f"{net.label}: test accuracy"] = net.accuracy
-            measured = measure_with_control(
-                program,
-                net,
-                count=config.test_images,
-                seed=config.seed,
-                chunk=config.chunk,
-                progress=config.progress,
-            )
-            for source, found in measured.items():
-                arrays |= as_arrays(f"{net.label}:{source}", found)
-            rows += _rows(arrays, net.label, settings)
+    for net in _networks(config, notes):
+        numbers[f"{net.label}: test accuracy"] = net.accuracy
+        arrays |= fidelity_arrays(config, _grid(config, net), f"{net.label}:")
+        rows += _rows(arrays, net.label, _settings(config))
     if not rows:
         raise FileNotFoundError(f"none of the data sets {config.datasets} was found: {notes}")
     columns = ["network", "ratio", "patch", "updates", *NUMBERS]
-    gains = _gains(arrays, settings)
+    gains = _gains(arrays, _settings(config))
     numbers["second order below first: estimates"] = sum(
         gain.estimate < 0 for row in gains for gain in row[3:]
     )
@@ -105,6 +76,47 @@ def compute(config: Config) -> Outcome:
         ),
     }
     return Outcome(arrays, numbers, tables, notes)
+
+
+def plan(config: Config) -> list[str]:
+    """What the grid of each data set and network will do."""
+    notes: list[str] = []
+    return [plan_grid(_grid(config, net)) for net in _networks(config, notes)] + notes
+
+
+def _networks(config: Config, notes: list[str]) -> Iterator[Network]:
+    """Those whose data set is here; the others become notes."""
+    for dataset in config.datasets:
+        for architecture, activation in config.networks:
+            options = dataclasses.replace(
+                config, dataset=dataset, architecture=architecture, activation=activation
+            )
+            try:
+                yield network(options)
+            except FileNotFoundError as error:
+                notes.append(f"{dataset} is left out: {error}")
+                break
+
+
+def _settings(config: Config) -> list[tuple[float, int]]:
+    if len(config.ratios) != len(config.patches):
+        raise ValueError(
+            "ratios and patches must have one entry per mask setting, got "
+            f"{len(config.ratios)} and {len(config.patches)}"
+        )
+    return list(zip(config.ratios, config.patches, strict=True))
+
+
+def _grid(config: Config, net: Network) -> GridRun:
+    return fidelity_grid(
+        f"fill_fidelity {net.label}",
+        net,
+        ORDERS,
+        _settings(config),
+        count=config.test_images,
+        seed=config.seed,
+        chunk=config.chunk,
+    )
 
 
 def _rows(
@@ -220,6 +232,7 @@ EXPERIMENT = Experiment(
     config=Config,
     compute=compute,
     draw=draw,
+    plan=plan,
     caption=caption,
     smoke={
         "epochs": 1,

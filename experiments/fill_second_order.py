@@ -14,14 +14,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
-from experiments.fidelity import (
-    as_arrays,
-    fidelity_program,
-    from_arrays,
-    intervals,
-    measure_with_control,
-)
-from experiments.networks import NetworkOptions, head, network
+from experiments.fidelity import fidelity_arrays, fidelity_grid, from_arrays, intervals
+from experiments.grids import GridRun, plan_grid
+from experiments.networks import Network, NetworkOptions, head, network
 from experiments.statistics import mean_interval, proportion_interval
 from fitb_jax import fill, masks, plotting
 from fitb_jax.types import Image, LogitsFn, UpdateFn
@@ -41,7 +36,7 @@ class Config(NetworkOptions):
         patch: side of a patch in pixels.
         damping: of newton and gauss_newton, above 1.
         steps: Lanczos steps.
-        chunk: images evaluated at once.
+        chunk: points evaluated at once.
         test_images: 0, so that the table is over the whole test split.
     """
 
@@ -50,30 +45,16 @@ class Config(NetworkOptions):
     patch: int = 4
     damping: float = 1.5
     steps: int = 8
-    chunk: int = 100
+    chunk: int = 256
     test_images: int = 0
 
 
 def compute(config: Config) -> Outcome:
     """Every direction for the digits shown, and its fidelity over the test split."""
     net = network(config)
-    updates: dict[str, UpdateFn] = {"first order": fill.first_order}
-    for method in METHODS:
-        updates[method] = functools.partial(
-            fill.second_order, method=method, damping=config.damping, steps=config.steps
-        )
-    program = fidelity_program(updates, [(config.ratio, config.patch)])
+    updates = _updates(config)
     arrays = _shown(config, net.trained, net.test.images, net.test.labels, updates)
-    measured = measure_with_control(
-        program,
-        net,
-        count=config.test_images,
-        seed=config.seed,
-        chunk=config.chunk,
-        progress=config.progress,
-    )
-    for source, fidelities in measured.items():
-        arrays |= as_arrays(source, fidelities)
+    arrays |= fidelity_arrays(config, _grid(config, net, updates))
     images, labels = head(net.test, _DIAGNOSED)
     residual, error = _trust(config, net.trained, images, labels)
     numbers = {
@@ -83,6 +64,32 @@ def compute(config: Config) -> Outcome:
     }
     tables = {"directions over the test split": _table(arrays, list(updates))}
     return Outcome(arrays, numbers, tables, [f"{net.label}; {net.test.source}"])
+
+
+def plan(config: Config) -> list[str]:
+    """What the grid will do."""
+    return [plan_grid(_grid(config, network(config), _updates(config)))]
+
+
+def _updates(config: Config) -> dict[str, UpdateFn]:
+    updates: dict[str, UpdateFn] = {"first order": fill.first_order}
+    for method in METHODS:
+        updates[method] = functools.partial(
+            fill.second_order, method=method, damping=config.damping, steps=config.steps
+        )
+    return updates
+
+
+def _grid(config: Config, net: Network, updates: dict[str, UpdateFn]) -> GridRun:
+    return fidelity_grid(
+        "fill_second_order",
+        net,
+        updates,
+        [(config.ratio, config.patch)],
+        count=config.test_images,
+        seed=config.seed,
+        chunk=config.chunk,
+    )
 
 
 def _shown(
@@ -232,6 +239,7 @@ EXPERIMENT = Experiment(
     config=Config,
     compute=compute,
     draw=draw,
+    plan=plan,
     caption=caption,
     smoke={"epochs": 1, "digits": (3,), "test_images": 20, "chunk": 20, "steps": 2},
     full={"dataset": "mnist"},

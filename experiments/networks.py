@@ -72,6 +72,39 @@ def network(options: NetworkOptions) -> Network:
     """
     train = data.load(options.dataset, split="train", data_dir=options.data_dir)
     test = data.load(options.dataset, split="test", data_dir=options.data_dir)
+    classifier, training = configurations(options, train)
+    untrained = models.as_logits_fn(
+        models.build(classifier, key=jax.random.key(options.seed + 1000))
+    )
+    label = f"{options.dataset}, {options.architecture} {options.activation}"
+    if options.plan:
+        return Network(untrained, untrained, train, test, Interval(0, 0, 0), label)
+    trained = models.train_or_restore(
+        classifier,
+        training,
+        train.images,
+        train.labels,
+        seed=options.seed,
+        folder=Path(options.results) / "networks",
+        progress=options.progress,
+    ).logits_fn
+    accuracy = accuracy_of(trained, test)
+    _LOG.info("%s: test accuracy %s", label, accuracy)
+    return Network(trained, untrained, train, test, accuracy, label)
+
+
+def configurations(
+    options: NetworkOptions, train: data.Images
+) -> tuple[models.ClassifierConfig, models.TrainingConfig]:
+    """Architecture and hyperparameters for a data set.
+
+    Args:
+        options: as in `network`.
+        train: the images to be trained on.
+
+    Returns:
+        Both.
+    """
     classifier = models.ClassifierConfig(
         architecture=options.architecture,
         activation=options.activation,
@@ -85,28 +118,26 @@ def network(options: NetworkOptions) -> Network:
         epochs=options.epochs or (15 if len(train.images) < _FEW_IMAGES else 6),
         batch=min(100, len(train.images)),
     )
-    trained = models.train_or_restore(
-        classifier,
-        training,
-        train.images,
-        train.labels,
-        seed=options.seed,
-        folder=Path(options.results) / "networks",
-        progress=options.progress,
-    ).logits_fn
+    return classifier, training
+
+
+def accuracy_of(logits_fn: LogitsFn, test: data.Images) -> Interval:
+    """Share of test images that are classified as they are labelled.
+
+    Args:
+        logits_fn: the classifier.
+        test: images and labels.
+
+    Returns:
+        The accuracy.
+    """
     predicted = batching.stream(
-        jax.jit(lambda images: models.predict(trained, images)),
+        jax.jit(lambda images: models.predict(logits_fn, images)),
         test.images,
         chunk=1000,
         progress=False,
     )
-    accuracy = proportion_interval(predicted == test.labels)
-    label = f"{options.dataset}, {options.architecture} {options.activation}"
-    _LOG.info("%s: test accuracy %s", label, accuracy)
-    untrained = models.as_logits_fn(
-        models.build(classifier, key=jax.random.key(options.seed + 1000))
-    )
-    return Network(trained, untrained, train, test, accuracy, label)
+    return proportion_interval(predicted == test.labels)
 
 
 def head(images: data.Images, count: int) -> tuple[jax.Array, jax.Array]:

@@ -32,7 +32,7 @@ def reproduce(config: Config) -> Path:
         config: which preset, where to.
 
     Returns:
-        The report, `index.html`.
+        The report, `index.html`; the folder of results if only plans were asked for.
     """
     start = time.monotonic()
     with tqdm(EXPERIMENTS.values(), desc="reproduce", disable=not config.progress) as bar:
@@ -44,10 +44,13 @@ def reproduce(config: Config) -> Path:
             default = experiment.default(smoke=config.smoke, full=config.full)
             options = dataclasses.replace(default, **shared)
             folder = config.results / experiment.name
-            if not config.plot_only and not config.force and is_current(folder, options):
+            is_wanted = config.plot_only or config.plan or config.force
+            if not is_wanted and is_current(folder, options):
                 _LOG.info("%s is up to date", experiment.name)
                 continue
             run(experiment, options, command=command_line(experiment.name, options))
+    if config.plan:
+        return config.results
     report = write_report(config.results)
     _LOG.info("%s written after %.0f s", report, time.monotonic() - start)
     return report

@@ -37,6 +37,16 @@ def test_ratio_may_be_an_array_argument() -> None:
     assert drawn._cache_size() == 1
 
 
+def test_patch_may_be_an_array_argument() -> None:
+    drawn = jax.jit(lambda ratio, patch: masks.random_patches((7, 8), ratio, patch, key=KEY))
+    for ratio, patch in ((0.0, 1), (0.3, 2), (0.5, 3), (1.0, 1), (0.7, 7)):
+        expected = masks.random_patches((7, 8), ratio, patch, key=KEY)
+        np.testing.assert_array_equal(drawn(ratio, patch), expected)
+        array = jnp.asarray(patch)
+        np.testing.assert_array_equal(masks.random_patches((7, 8), ratio, array, key=KEY), expected)
+    assert drawn._cache_size() == 1
+
+
 def test_every_patch_is_blanked_equally_often() -> None:
     keys = jax.random.split(KEY, 4000)
     drawn = jax.vmap(lambda key: masks.random_patches((4, 4), 0.25, 1, key=key))(keys)
