@@ -2,6 +2,7 @@
 
 from experiments import (
     fill_ablation,
+    fill_ablation_large,
     fill_fidelity,
     fill_in,
     fill_progressive,
@@ -19,5 +20,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         fill_ablation,
         fill_second_order,
         fill_fidelity,
+        fill_ablation_large,
     )
 }

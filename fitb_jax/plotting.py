@@ -232,6 +232,29 @@ def interval_chart(
     axis.grid(axis="y", alpha=0.3)
 
 
+def band(
+    axis: Axes,
+    places: Float[np.ndarray, "n"],
+    values: Float[np.ndarray, "n 3"],
+    *,
+    label: str,
+    control: Float[np.ndarray, "n"],
+) -> None:
+    """A curve with its band, and a dashed one of the same colour for a control.
+
+    Args:
+        axis: where to draw.
+        places: on the horizontal axis, (n,).
+        values: estimate, lower and upper end, (n, 3).
+        label: in the legend.
+        control: values without a band, (n,).
+    """
+    (line,) = axis.plot(places, values[:, 0], marker="o", markersize=3, label=label)
+    axis.fill_between(places, values[:, 1], values[:, 2], alpha=0.2, color=line.get_color())
+    axis.plot(places, control, linestyle="--", linewidth=0.9, color=line.get_color())
+    axis.grid(alpha=0.3)
+
+
 def _scale(maps: np.ndarray) -> tuple[Normalize, str]:
     finite = maps[np.isfinite(maps)]
     largest = float(np.abs(finite).max(initial=1e-30))

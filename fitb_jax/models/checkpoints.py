@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,7 @@ def train_or_restore(
     images: np.ndarray,
     labels: np.ndarray,
     *,
-    seed: int,
+    seed: int | tuple[int, ...],
     folder: Path,
     progress: bool = True,
 ) -> Trained:
@@ -43,7 +44,8 @@ def train_or_restore(
         training: the hyperparameters.
         images: (n, h, w, c) in [0, 1]; their content is part of the configuration.
         labels: (n,) class indices, likewise.
-        seed: of the training.
+        seed: of the training; several train as many networks at once, by `vmap` over their keys,
+            and the result has a leading axis.
         folder: where networks are kept, one sub-folder each.
         progress: whether to show a bar over the epochs.
 
@@ -67,18 +69,32 @@ def train_or_restore(
     place = folder / f"{classifier.architecture}-{classifier.activation}-{identity[:16]}"
     arguments = (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
     run = partial(train, classifier, training)
+    keys = (
+        jax.random.key(seed)
+        if isinstance(seed, int)
+        else jax.vmap(jax.random.key)(jnp.asarray(seed))
+    )
     # A training that was stopped while it saved leaves a folder without a finished checkpoint.
     with suppress(FileNotFoundError):
-        restored = restore(place, jax.eval_shape(run, *arguments, key=jax.random.key(seed)))
+        restored = restore(place, jax.eval_shape(partial(_train_each, run), keys, *arguments))
         _LOG.info("network restored from %s", place)
         return restored
-    with tqdm(total=training.epochs, desc=f"train {place.name}", disable=not progress) as bar:
-        compiled = jax.jit(partial(run, on_epoch=lambda loss: _advance(bar, float(loss))))
-        trained = jax.block_until_ready(compiled(*arguments, key=jax.random.key(seed)))
+    epochs = training.epochs * keys.size
+    with tqdm(total=epochs, desc=f"train {place.name}", disable=not progress) as bar:
+        watched = partial(run, on_epoch=lambda loss: _advance(bar, float(loss)))
+        compiled = jax.jit(partial(_train_each, watched))
+        trained = jax.block_until_ready(compiled(keys, *arguments))
         jax.effects_barrier()
     save(place, trained, description)
     _LOG.info("network trained on %d images and saved to %s", len(images), place)
     return trained
+
+
+def _train_each(run: Callable[..., Trained], keys: jax.Array, *arguments: jax.Array) -> Trained:
+    """One network for one key, and for several keys as many."""
+    if keys.ndim == 0:
+        return run(*arguments, key=keys)
+    return jax.vmap(lambda key: run(*arguments, key=key))(keys)
 
 
 def save(place: Path, state: Any, description: dict[str, Any]) -> None:

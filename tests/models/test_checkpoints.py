@@ -1,6 +1,7 @@
 import dataclasses
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
@@ -13,7 +14,9 @@ from tests.models.conftest import CLASSIFIER, TRAINING
 STATE = {"a": jnp.arange(3.0), "b": {"c": jnp.ones((2, 2), jnp.int32)}}
 
 
-def _run(bars, folder: Path, *, seed: int = 0, classifier=CLASSIFIER, training=TRAINING):
+def _run(
+    bars, folder: Path, *, seed: int | tuple[int, ...] = 0, classifier=CLASSIFIER, training=TRAINING
+):
     return models.train_or_restore(
         classifier, training, *bars, seed=seed, folder=folder, progress=False
     )
@@ -28,6 +31,20 @@ def test_a_network_is_found_again_by_its_configuration(
     image = jnp.asarray(bars[0][0])
     np.testing.assert_array_equal(restored.logits_fn(image), trained.logits_fn(image))
     np.testing.assert_array_equal(restored.losses, trained.losses)
+
+
+def test_several_networks_are_trained_at_once_and_found_again(bars, tmp_path: Path) -> None:
+    short = dataclasses.replace(TRAINING, epochs=2)
+    many = _run(bars, tmp_path, training=short, seed=(0, 4))
+    again = _run(bars, tmp_path, training=short, seed=(0, 4))
+    assert len(list(tmp_path.iterdir())) == 1
+    images = jnp.asarray(bars[0][:5])
+    for index, seed in enumerate((0, 4)):
+        alone = _run(bars, tmp_path, training=short, seed=seed)
+        expected = jax.vmap(alone.logits_fn)(images)
+        for found in (many, again):
+            own = jax.tree.map(lambda leaf, i=index: leaf[i], found.logits_fn)
+            np.testing.assert_allclose(jax.vmap(own)(images), expected, atol=1e-4)
 
 
 def test_anything_else_trains_anew(bars, tmp_path: Path) -> None:
