@@ -1,12 +1,14 @@
 """`python -m benchmarks NAME`: run one benchmark and print its table."""
 
+from collections.abc import Callable
+
 import jax
 import tyro
 
-from benchmarks import fill
+from benchmarks import ablation, fill
 from benchmarks.timing import Row
 
-BENCHMARKS = {"fill": fill.run}
+BENCHMARKS: dict[str, Callable[..., list[Row]]] = {"fill": fill.run, "ablation": ablation.run}
 
 
 def main() -> None:

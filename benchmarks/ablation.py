@@ -1,5 +1,8 @@
-"""A large grid of masked updates through `fitb_jax.ablation`, against what it is made of."""
+"""A grid of masked first-order updates: the engine, the bare update, and loops a user writes."""
 
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -9,49 +12,270 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from benchmarks import timing
-from benchmarks.timing import Row
+from benchmarks.timing import Row, Timing
 from fitb_jax import ablation, fill, masks, models
-from fitb_jax.types import Image, LogitsFn, Mask
-from flax import nnx
 from fitb_jax.models.classifiers import CNN
+from fitb_jax.types import LogitsFn, Mask
+
+try:
+    from benchmarks import fill_torch
+except ImportError:  # PyTorch is not a dependency
+    fill_torch = None  # type: ignore[assignment]  # a module otherwise
+
+_CHUNKS = (64, 256, 1024)
+_LOOPED_POINTS = 2000
 
 
-class Kept(NamedTuple):
+class Summary(NamedTuple):
+    """What is kept of an update where its pixels are not."""
+
     norm: jax.Array
     largest: jax.Array
 
 
-def whole(*, logits_fn: LogitsFn, image: dict, mask: Mask) -> dict[str, jax.Array]:
+def whole(*, logits_fn: LogitsFn, image: dict[str, jax.Array], mask: Mask) -> dict[str, jax.Array]:
+    """A point whose whole update is kept."""
     return {"update": fill.first_order(logits_fn, image["pixels"], mask, image["target"])}
 
 
-def summary(*, logits_fn: LogitsFn, image: dict, mask: Mask) -> Kept:
+def summary(*, logits_fn: LogitsFn, image: dict[str, jax.Array], mask: Mask) -> Summary:
+    """A point of which two numbers are kept."""
     update = fill.first_order(logits_fn, image["pixels"], mask, image["target"])
-    return Kept(jnp.linalg.norm(update.ravel()), update.max())
+    return Summary(jnp.linalg.norm(update.ravel()), update.max())
 
-def main():
-    logits_fn = models.as_logits_fn(CNN(models.ClassifierConfig(), rngs=nnx.Rngs(0)))
-    n_images, n_masks = 500, 200
-    images = np.asarray(jax.random.uniform(jax.random.key(1), (n_images, 28, 28, 1)))
-    targets = np.arange(n_images, dtype=np.int32) % 10
-    seen = np.asarray(jax.vmap(lambda key: masks.random_patches((28, 28), 0.5, 4, key=key))(jax.random.split(jax.random.key(2), n_masks)))
-    grid = {"image": ablation.batched({"pixels": images, "target": targets}), "mask": ablation.batched(seen)}
-    def ours(fn, chunk, fields=None):
-        with tempfile.TemporaryDirectory() as d:
-            ablation.run(fn, grid, store=Path(d)/"s", chunk=chunk, shared={"logits_fn": logits_fn}, progress=False, fields=fields)
-    step = jax.jit(jax.vmap(fill.first_order, in_axes=(None,0,0,0)))
-    def bare(chunk):
-        batch = (jnp.asarray(images[:chunk]), jnp.asarray(np.resize(seen,(chunk,28,28))), jnp.asarray(targets[:chunk]))
-        for _ in range(100_000//chunk): out = step(logits_fn, *batch)
-        jax.block_until_ready(out)
-    red={"update": ablation.Field(reduction=ablation.Reduction(("image",)))}
-    for r in range(2):
-      for c in (64,256):
-        t=time.perf_counter(); bare(c); b=time.perf_counter()-t
-        t=time.perf_counter(); ours(summary,c); o=time.perf_counter()-t
-        t=time.perf_counter(); ours(whole,c); w=time.perf_counter()-t
-        t=time.perf_counter(); ours(whole,c,red); m=time.perf_counter()-t
-        print(c,'bare',round(b,2),'summary',round(o,2),round(b/o,2),'whole',round(w,2),round(b/w,2),'mean',round(m,2),round(b/m,2))
-main()
+
+_AVERAGED = {"update": ablation.Field(reduction=ablation.Reduction(("image",)))}
+_KINDS: dict[str, tuple[Callable[..., Any], dict[str, ablation.Field]]] = {
+    "two numbers a point": (summary, {}),
+    "every update": (whole, {}),
+    "the mean over images": (whole, _AVERAGED),
+}
+
+
+def run(*, rounds: int = 5, images: int = 500, masks_per_image: int = 200) -> list[Row]:
+    """A large grid through the engine, store included, against what it is made of.
+
+    Both sides compile anew each time. The bare update is given the chunk that is fastest for it,
+    its results are dropped, and its inputs already lie on the device.
+
+    Args:
+        rounds: timings of each side.
+        images: on one axis of the grid.
+        masks_per_image: on the other.
+
+    Returns:
+        The rows of the table.
+    """
+    module = CNN(models.ClassifierConfig(), rngs=nnx.Rngs(0))
+    logits_fn = models.as_logits_fn(module)
+    grid = _grid(images, masks_per_image)
+    points = images * masks_per_image
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(rounds):
+            for kind, (point_fn, fields) in _KINDS.items():
+                for chunk in _CHUNKS:
+                    name = f"bare {kind} {chunk}"
+                    took = _seconds(_bare, point_fn, logits_fn, grid, chunk, points)
+                    seconds.setdefault(name, []).append(took)
+                place = Path(folder) / f"{turn}-{kind}"
+                took = _seconds(_engine, point_fn, fields, logits_fn, grid, place)
+                seconds.setdefault(kind, []).append(took)
+        finished = Path(folder) / f"0-{next(iter(_KINDS))}"
+        resumed = _seconds(_engine, summary, {}, logits_fn, grid, finished)
+    rows = [
+        Row("points", f"{points:,}"),
+        *(_row(kind, seconds, points) for kind in _KINDS),
+        Row("continuing the finished grid", f"{resumed:.1f} s", "< 5 s"),
+        _compile_row(logits_fn, grid),
+        *_memory_rows(),
+        *_loop_rows(module, logits_fn, grid),
+    ]
+    return rows
+
+
+def _grid(images: int, masks_per_image: int) -> dict[str, Any]:
+    keys = jax.random.split(jax.random.key(2), masks_per_image)
+    seen = jax.vmap(lambda key: masks.random_patches((28, 28), 0.5, 4, key=key))(keys)
+    pixels = jax.random.uniform(jax.random.key(1), (images, 28, 28, 1))
+    targets = np.arange(images, dtype=np.int32) % 10
+    return {
+        "image": ablation.batched({"pixels": pixels, "target": targets}),
+        "mask": ablation.batched(seen),
+    }
+
+
+def _engine(
+    point_fn: Callable[..., Any],
+    fields: dict[str, ablation.Field],
+    logits_fn: LogitsFn,
+    grid: dict[str, Any],
+    place: Path,
+) -> None:
+    ablation.run(
+        point_fn,
+        grid,
+        store=place,
+        shared={"logits_fn": logits_fn},
+        fields=fields,
+        progress=False,
+    )
+
+
+def _bare(
+    point_fn: Callable[..., Any],
+    logits_fn: LogitsFn,
+    grid: dict[str, Any],
+    chunk: int,
+    points: int,
+) -> None:
+    jax.clear_caches()
+
+    def one(logits_fn: LogitsFn, image: dict[str, jax.Array], mask: Mask) -> Any:
+        return point_fn(logits_fn=logits_fn, image=image, mask=mask)
+
+    step = jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+    at = np.arange(chunk)
+    image = jax.tree.map(lambda a: jnp.asarray(a[at % len(a)]), grid["image"].values)
+    mask = jnp.asarray(grid["mask"].values[at % len(grid["mask"].values)])
+    for _ in range(points // chunk):
+        found = step(logits_fn, image, mask)
+    jax.block_until_ready(found)
+
+
+def _row(kind: str, seconds: dict[str, list[float]], points: int) -> Row:
+    bare = {chunk: Timing(np.array(seconds[f"bare {kind} {chunk}"])) for chunk in _CHUNKS}
+    chunk = min(bare, key=lambda chunk: bare[chunk].median)
+    ratio = timing.ratio(bare[chunk], Timing(np.array(seconds[kind])))
+    rate = points / float(np.median(seconds[kind]))
+    return Row(
+        f"throughput over the bare update's, {kind} kept",
+        f"{ratio:.2f} ({rate:,.0f} points a second; bare: chunks of {chunk})",
+        ">= 0.9",
+    )
+
+
+def _compile_row(logits_fn: LogitsFn, grid: dict[str, Any]) -> Row:
+    """Counted by the traces beyond the one that finds shapes and the fingerprint."""
+    traces = 0
+
+    def counted(*, order: fill.Order, image: Any, mask: Mask) -> dict[str, jax.Array]:
+        nonlocal traces
+        traces += 1
+        update = fill.resolve_order(order)(logits_fn, image["pixels"], mask, image["target"])
+        return {"norm": jnp.linalg.norm(update.ravel())}
+
+    few = {name: ablation.batched(_head(axis.values, 9)) for name, axis in grid.items()}
+    axes = {"order": ablation.structural(["first", "second"]), **few}
+    ablation.run(counted, axes, chunk=16, block=27, progress=False)
+    return Row("compiles for 2 structural values", f"{traces - 2}", "2")
+
+
+def _head(values: Any, count: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[:count], values)
+
+
+def _memory_rows() -> list[Row]:
+    """Peak resident memory of a fresh process over what it had before the run."""
+    rows = []
+    for budget in (2**28, 2**29, 2**30):
+        command = [sys.executable, "-m", "benchmarks.ablation", str(budget)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        ratio = float(said.split()[-1]) / budget
+        rows.append(
+            Row(f"peak memory over a budget of {budget / 2**20:.0f} MiB", f"{ratio:.2f}", "<= 1.2")
+        )
+    return rows
+
+
+def _measure_memory(budget: int) -> None:
+    """Print the growth of peak memory while a grid whose points need much of it is run."""
+
+    def hungry(*, x: jax.Array) -> dict[str, jax.Array]:
+        table = jnp.sort(jnp.outer(jnp.arange(512.0), jnp.arange(512.0)) * x, axis=0)
+        return {"value": jnp.sort(table, axis=1)[::8, ::8]}
+
+    grid = {"x": np.arange(1.0, 2001.0)}
+    ablation.run(hungry, {"x": np.arange(2.0)}, chunk=1, lanes=1, progress=False)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        ablation.run(
+            hungry,
+            grid,
+            store=Path(folder) / "s",
+            chunk="auto",
+            memory=budget,
+            lanes=512,
+            block=500,
+            progress=False,
+        )
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+
+
+def _loop_rows(module: CNN, logits_fn: LogitsFn, grid: dict[str, Any]) -> list[Row]:
+    """What a user would write: a loop over jitted points, or over PyTorch's vmap of a chunk."""
+    image, seen = grid["image"].values, grid["mask"].values
+    step = jax.jit(summary)
+
+    def python_loop() -> None:
+        for index in range(_LOOPED_POINTS):
+            i, m = index // len(seen), index % len(seen)
+            one = jax.tree.map(lambda leaf, at=i: leaf[at], image)
+            found = step(logits_fn=logits_fn, image=one, mask=seen[m])
+            float(found.norm), float(found.largest)
+
+    def ours() -> None:
+        few = {
+            "image": ablation.batched(_head(image, _LOOPED_POINTS * 10 // len(seen))),
+            "mask": grid["mask"],
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            _engine(summary, {}, logits_fn, few, Path(folder) / "s")
+
+    python_loop()
+    sides: dict[str, Callable[[], Any]] = {"loop": python_loop, "ours": ours}
+    if fill_torch is not None:
+        at = np.arange(256)
+        batch = (image["pixels"][at % len(image["pixels"])], seen[at % len(seen)], at % 10)
+        first = fill_torch.sides(module, *batch, steps=1)["torch.func first order"]
+
+        def torch_loop() -> None:
+            for _ in range(_LOOPED_POINTS * 10 // 256):
+                update = first()
+                np.linalg.norm(update.reshape(256, -1), axis=1), update.max(axis=(1, 2, 3))
+
+        sides["torch"] = torch_loop
+    found = {name: _seconds_each(side, 3) for name, side in sides.items()}
+    each = {"ours": _LOOPED_POINTS * 10, "loop": _LOOPED_POINTS, "torch": _LOOPED_POINTS * 10}
+    rate = {name: each[name] / seconds for name, seconds in found.items()}
+    rows = [
+        Row(
+            "a Python loop over jitted points: times as long as ours (compile and store included)",
+            f"{rate['ours'] / rate['loop']:.1f}",
+        )
+    ]
+    if "torch" in rate:
+        rows.append(
+            Row(
+                "torch.func.vmap in chunks of 256, results dropped: times as long as ours",
+                f"{rate['ours'] / rate['torch']:.2f}",
+            )
+        )
+    return rows
+
+
+def _seconds(side: Callable[..., Any], *arguments: Any) -> float:
+    start = time.perf_counter()
+    side(*arguments)
+    return time.perf_counter() - start
+
+
+def _seconds_each(side: Callable[[], Any], rounds: int) -> float:
+    return float(np.median([_seconds(side) for _ in range(rounds)]))
+
+
+if __name__ == "__main__":
+    _measure_memory(int(sys.argv[1]))
