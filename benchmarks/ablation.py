@@ -90,6 +90,7 @@ def run(*, rounds: int = 5, images: int = 500, masks_per_image: int = 200) -> li
         Row("points", f"{points:,}"),
         *(_row(kind, seconds, points) for kind in _KINDS),
         Row("continuing the finished grid", f"{resumed:.1f} s", "< 5 s"),
+        *_overhead_rows(),
         _compile_row(logits_fn, grid),
         *_memory_rows(),
         *_loop_rows(module, logits_fn, grid),
@@ -155,6 +156,42 @@ def _row(kind: str, seconds: dict[str, list[float]], points: int) -> Row:
         f"throughput over the bare update's, {kind} kept",
         f"{ratio:.2f} ({rate:,.0f} points a second; bare: chunks of {chunk})",
         ">= 0.9",
+    )
+
+
+def _overhead_rows() -> list[Row]:
+    """Points a second when a point costs nothing: what the host can feed and write."""
+    grid = {"y": np.arange(1000.0), "x": np.arange(1000.0)}
+    rows = []
+    for chunk in (4096, 65536):
+        with tempfile.TemporaryDirectory() as folder:
+            seconds = _seconds(_nothing, grid, chunk, Path(folder) / "s")
+        rate = 1e6 / seconds
+        rows.append(Row(f"points that cost nothing, chunks of {chunk:,}", f"{rate:,.0f} a second"))
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = _seconds(_large_fields, Path(folder) / "s")
+    rows.append(Row("fields of 1 MiB a point that cost nothing", f"{1024 / seconds:,.0f} MiB/s"))
+    return rows
+
+
+def _nothing(grid: dict[str, Any], chunk: int, place: Path) -> None:
+    ablation.run(
+        lambda *, x, y: {"value": x + y},
+        grid,
+        store=place,
+        chunk=chunk,
+        lanes=chunk,
+        progress=False,
+    )
+
+
+def _large_fields(place: Path) -> None:
+    ablation.run(
+        lambda *, x: {"value": jnp.full((512, 512), x)},
+        {"x": np.arange(1024, dtype=np.float32)},
+        store=place,
+        chunk=64,
+        progress=False,
     )
 
 

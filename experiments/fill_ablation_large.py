@@ -238,7 +238,7 @@ def _heat_maps(config: Config, arrays: dict[str, np.ndarray]) -> Figure:
             row_labels=config.ratios,
             column_labels=config.patches,
             title=f"{title}\n{order} order",
-            limits=(0, 0.4) if name == "correlation" else (0, 1),
+            limits=(0.0, 0.4) if name == "correlation" else (0.0, 1.0),
         )
         axes[row, column].set_xlabel("patch (pixels)", fontsize=8)
         axes[row, column].set_ylabel("ratio", fontsize=8)
