@@ -1,6 +1,5 @@
 """A grid of masked first-order updates: the engine, the bare update, and loops a user writes."""
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -53,6 +52,7 @@ _KINDS: dict[str, tuple[Callable[..., Any], dict[str, ablation.Field]]] = {
     "every update": (whole, {}),
     "the mean over images": (whole, _AVERAGED),
 }
+_FIRST = next(iter(_KINDS))
 
 
 def run(*, rounds: int = 5, images: int = 500, masks_per_image: int = 200) -> list[Row]:
@@ -84,7 +84,7 @@ def run(*, rounds: int = 5, images: int = 500, masks_per_image: int = 200) -> li
                 place = Path(folder) / f"{turn}-{kind}"
                 took = _seconds(_engine, point_fn, fields, logits_fn, grid, place)
                 seconds.setdefault(kind, []).append(took)
-        finished = Path(folder) / f"0-{next(iter(_KINDS))}"
+        finished = Path(folder) / f"0-{_FIRST}"
         resumed = _seconds(_engine, summary, {}, logits_fn, grid, finished)
     rows = [
         Row("points", f"{points:,}"),
@@ -93,7 +93,7 @@ def run(*, rounds: int = 5, images: int = 500, masks_per_image: int = 200) -> li
         *_overhead_rows(),
         _compile_row(logits_fn, grid),
         *_memory_rows(),
-        *_loop_rows(module, logits_fn, grid),
+        *_loop_rows(module, grid, logits_fn, points / float(np.median(seconds[_FIRST]))),
     ]
     return rows
 
@@ -237,7 +237,7 @@ def _measure_memory(budget: int) -> None:
 
     grid = {"x": np.arange(1.0, 2001.0)}
     ablation.run(hungry, {"x": np.arange(2.0)}, chunk=1, lanes=1, progress=False)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _kibibytes("VmRSS")
     with tempfile.TemporaryDirectory() as folder:
         ablation.run(
             hungry,
@@ -249,11 +249,20 @@ def _measure_memory(budget: int) -> None:
             block=500,
             progress=False,
         )
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+    print((_kibibytes("VmHWM") - before) * 1024)
 
 
-def _loop_rows(module: CNN, logits_fn: LogitsFn, grid: dict[str, Any]) -> list[Row]:
-    """What a user would write: a loop over jitted points, or over PyTorch's vmap of a chunk."""
+def _kibibytes(entry: str) -> int:
+    """Of this process alone: what `getrusage` says is the parent's peak as well."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(entry))
+
+
+def _loop_rows(module: CNN, grid: dict[str, Any], logits_fn: LogitsFn, ours: float) -> list[Row]:
+    """What a user would write: a loop over jitted points, or over PyTorch's vmap of a chunk.
+
+    `ours` is our points a second, compile and store included; theirs are warm and keep nothing.
+    """
     image, seen = grid["image"].values, grid["mask"].values
     step = jax.jit(summary)
 
@@ -264,16 +273,8 @@ def _loop_rows(module: CNN, logits_fn: LogitsFn, grid: dict[str, Any]) -> list[R
             found = step(logits_fn=logits_fn, image=one, mask=seen[m])
             float(found.norm), float(found.largest)
 
-    def ours() -> None:
-        few = {
-            "image": ablation.batched(_head(image, _LOOPED_POINTS * 10 // len(seen))),
-            "mask": grid["mask"],
-        }
-        with tempfile.TemporaryDirectory() as folder:
-            _engine(summary, {}, logits_fn, few, Path(folder) / "s")
-
     python_loop()
-    sides: dict[str, Callable[[], Any]] = {"loop": python_loop, "ours": ours}
+    sides: dict[str, Callable[[], Any]] = {"loop": python_loop}
     if fill_torch is not None:
         at = np.arange(256)
         batch = (image["pixels"][at % len(image["pixels"])], seen[at % len(seen)], at % 10)
@@ -286,19 +287,19 @@ def _loop_rows(module: CNN, logits_fn: LogitsFn, grid: dict[str, Any]) -> list[R
 
         sides["torch"] = torch_loop
     found = {name: _seconds_each(side, 3) for name, side in sides.items()}
-    each = {"ours": _LOOPED_POINTS * 10, "loop": _LOOPED_POINTS, "torch": _LOOPED_POINTS * 10}
+    each = {"loop": _LOOPED_POINTS, "torch": _LOOPED_POINTS * 10}
     rate = {name: each[name] / seconds for name, seconds in found.items()}
     rows = [
         Row(
-            "a Python loop over jitted points: times as long as ours (compile and store included)",
-            f"{rate['ours'] / rate['loop']:.1f}",
+            "a Python loop over jitted points, results dropped: times as long as ours",
+            f"{ours / rate['loop']:.1f}",
         )
     ]
     if "torch" in rate:
         rows.append(
             Row(
                 "torch.func.vmap in chunks of 256, results dropped: times as long as ours",
-                f"{rate['ours'] / rate['torch']:.2f}",
+                f"{ours / rate['torch']:.2f}",
             )
         )
     return rows

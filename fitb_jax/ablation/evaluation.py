@@ -4,7 +4,7 @@ import collections
 import logging
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -27,6 +27,39 @@ from fitb_jax.ablation.task import Task
 _LOG = logging.getLogger(__name__)
 _IN_FLIGHT = 2
 _PROBE = 32
+
+
+class Pieces(NamedTuple):
+    """What was computed for a block, before it is put together.
+
+    Attributes:
+        kept: first point and fields of each chunk.
+        failed: why, for each point that raised.
+    """
+
+    kept: list[tuple[int, dict[str, np.ndarray]]]
+    failed: dict[int, str]
+
+
+def assemble(schema: Schema, block: Block, pieces: Pieces) -> Results:
+    """Put the chunks of a block together; apart from the evaluation, so that another thread can.
+
+    Args:
+        schema: the fields.
+        block: which.
+        pieces: from `Evaluator.results`.
+
+    Returns:
+        The fields in the block's shape; nan, or 0, where a point raised.
+    """
+    values = {}
+    for name, output in schema.outputs.items():
+        flat = np.empty((math.prod(block.shape), *output.shape), output.dtype)
+        for start, fields in pieces.kept:
+            flat[start : start + len(fields[name])] = fields[name]
+        flat[list(pieces.failed)] = np.nan if flat.dtype.kind == "f" else 0
+        values[name] = flat.reshape(*block.shape, *output.shape)
+    return Results(values, {_place(at, block): why for at, why in pieces.failed.items()})
 
 
 class Evaluator:
@@ -84,35 +117,25 @@ class Evaluator:
             self._programs[index] = self._compile_to_fit(one, self._inputs(block))
         return self._programs[index]
 
-    def results(self, block: Block) -> Results:
+    def results(self, block: Block) -> Pieces:
         """Evaluate every point of a block.
 
         Args:
             block: which.
 
         Returns:
-            The fields, and for each point whether it can be used.
+            The fields chunk by chunk, and why points raised; see `assemble`.
         """
-        task, count = self._task, math.prod(block.shape)
-        values = {
-            name: np.empty((count, *output.shape), output.dtype)
-            for name, output in task.outputs.items()
-        }
-        reasons: dict[int, str] = {}
+        pieces = Pieces([], {})
         try:
             self.program(block)
         except Exception as error:  # the whole structural value fails, the others go on
-            reasons = dict.fromkeys(range(count), _reason(error))
+            pieces.failed.update(dict.fromkeys(range(math.prod(block.shape)), _reason(error)))
         else:
-            self._fill(block, values, reasons)
-        for value in values.values():
-            value[list(reasons)] = np.nan if value.dtype.kind == "f" else 0
-        return Results(
-            {name: value.reshape(*block.shape, *value.shape[1:]) for name, value in values.items()},
-            {_place(at, block): reason for at, reason in reasons.items()},
-        )
+            self._fill(block, pieces)
+        return pieces
 
-    def _fill(self, block: Block, values: dict[str, np.ndarray], reasons: dict[int, str]) -> None:
+    def _fill(self, block: Block, pieces: Pieces) -> None:
         """Two chunks are on the way at any time, so that the device does not wait for the host."""
         inputs, everything = self._inputs(block), self._points(block)
         count = math.prod(block.shape)
@@ -127,7 +150,7 @@ class Evaluator:
                     flying.append((sent, stop, program.call(inputs, points)))
                     sent = stop
                 start, stop, found = flying[0]
-                _keep(start, stop, found, values)
+                _keep(start, stop, found, pieces)
                 flying.popleft()
                 done = stop
             except Exception as error:  # XLA raises its own types for what a point raises
@@ -139,12 +162,10 @@ class Evaluator:
                     continue
                 stop = min(done + program.chunk, count)
                 for at in range(done, stop):
-                    self._one_by_one(block, at, values, reasons)
+                    self._one_by_one(block, at, pieces)
                 sent = done = stop
 
-    def _one_by_one(
-        self, block: Block, at: int, values: dict[str, np.ndarray], reasons: dict[int, str]
-    ) -> None:
+    def _one_by_one(self, block: Block, at: int, pieces: Pieces) -> None:
         """Find out which point of a failed chunk it was."""
         index = (*self.structural(block), -1)
         if index not in self._programs:
@@ -154,9 +175,9 @@ class Evaluator:
         points = self._chunk_of(self._points(block), at, at + 1, program.chunk)
         try:
             found = program.call(self._inputs(block), points)
-            _keep(at, at + 1, found, values)
+            _keep(at, at + 1, found, pieces)
         except Exception as error:  # as above
-            reasons[at] = _reason(error)
+            pieces.failed[at] = _reason(error)
 
     def _compile(self, one: Any, inputs: Inputs, chunk: int) -> Program:
         self.compiles += 1
@@ -256,10 +277,10 @@ class Evaluator:
         )
 
 
-def _keep(start: int, stop: int, found: Any, values: dict[str, np.ndarray]) -> None:
-    """Wait for a chunk, and copy what is no padding."""
-    for name, field in jax.device_get(found).items():
-        values[name][start:stop] = field[: stop - start]
+def _keep(start: int, stop: int, found: Any, pieces: Pieces) -> None:
+    """Wait for a chunk; on a CPU its memory is looked at and not copied."""
+    fields = jax.device_get(found)
+    pieces.kept.append((start, {name: field[: stop - start] for name, field in fields.items()}))
 
 
 def _place(at: int, block: Block) -> tuple[int, ...]:

@@ -66,12 +66,20 @@ def moments(values: np.ndarray, axes: Sequence[int]) -> Moments:
     Returns:
         The moments, float64.
     """
-    finite = np.isfinite(values)
-    clean = np.where(finite, values, 0).astype(np.float64)
-    count = finite.sum(axis=tuple(axes), keepdims=True).astype(np.float64)
-    mean = clean.sum(axis=tuple(axes), keepdims=True) / np.maximum(count, 1)
-    deviations = np.where(finite, clean - mean, 0)
-    return Moments(count, mean, (deviations**2).sum(axis=tuple(axes), keepdims=True))
+    axes = tuple(axes)
+    samples = np.moveaxis(values, axes, range(len(axes)))
+    samples = samples.reshape(-1, *samples.shape[len(axes) :])
+    count, total, squares = (np.zeros(samples.shape[1:]) for _ in range(3))
+    # Sample by sample, so that what is added to stays in the cache.
+    for sample in samples:
+        finite = np.isfinite(sample)
+        count += finite
+        np.add(total, sample, out=total, where=finite)
+    mean = total / np.maximum(count, 1)
+    for sample in samples:
+        deviation = np.subtract(sample, mean, where=np.isfinite(sample), out=np.zeros_like(mean))
+        squares += np.square(deviation, out=deviation)
+    return Moments(*(np.expand_dims(found, axes) for found in (count, mean, squares)))
 
 
 def pool(found: Moments, axes: Sequence[int]) -> Moments:

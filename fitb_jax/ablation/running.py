@@ -18,20 +18,20 @@ from tqdm.auto import tqdm
 
 from fitb_jax import checks
 from fitb_jax.ablation import store as disk
-from fitb_jax.ablation.evaluation import Evaluator
+from fitb_jax.ablation.evaluation import Evaluator, Pieces, assemble
 from fitb_jax.ablation.fields import Field
 from fitb_jax.ablation.grid import Block, block_extents, blocks
 from fitb_jax.ablation.inspection import failures
 from fitb_jax.ablation.mesh import wait_for_all
 from fitb_jax.ablation.planning import Plan, make_plan
 from fitb_jax.ablation.program import PointFn
-from fitb_jax.ablation.schema import Results, Schema, judge
+from fitb_jax.ablation.schema import Schema, judge
 from fitb_jax.ablation.task import Task, prepare, structural_label
 from fitb_jax.types import Key
 
 _LOG = logging.getLogger(__name__)
 _CHUNKS_A_BLOCK = 64
-_BLOCK_BYTES = 2**28
+_BLOCK_BYTES = 2**24
 _BLOCK_POINTS = 2**20
 _CPU_LANES = 64
 _WRITES_IN_FLIGHT = 2
@@ -83,8 +83,8 @@ def run(
             only get the same key, such as the same mask for several networks.
         config: JSON values that are kept in the store and must be the same to continue.
         block: most points of a block, which is written at once; by default 64 chunks (2^20
-            points for chunk "auto"), and at most 256 MiB of results. A store keeps the blocks that
-            it was made with.
+            points for chunk "auto"), less if they are more than 16 MiB, but at least one chunk. A
+            store keeps the blocks that it was made with.
         lanes: points that a device vectorises together, taking those of its part of a chunk in
             turns. With one number of lanes the results have the same bits for every chunk and
             number of devices; other lanes round otherwise. By default 64 on CPUs, where the
@@ -192,7 +192,7 @@ def _prepare(
         mesh=mesh,
     )
     known_chunk = None if isinstance(chunk, str) else chunk
-    most = max(1, _BLOCK_BYTES // max(1, task.point_bytes))
+    most = max(known_chunk or 1, _BLOCK_BYTES // max(1, task.point_bytes))
     default = min(most, _CHUNKS_A_BLOCK * known_chunk if known_chunk else _BLOCK_POINTS)
     if lanes is None and all(device.platform == "cpu" for device in task.mesh.devices.flat):
         lanes = _CPU_LANES
@@ -265,16 +265,17 @@ def _compute(
             name = structural_label(task.grid, index)
             _LOG.info("%s: %d points in %d blocks", name, points, len(same))
             for block in same:
-                results = evaluator.results(block)
+                pieces = evaluator.results(block)
                 while len(writing) >= _WRITES_IN_FLIGHT:
                     writing.popleft().result()
-                writing.append(writer.submit(_write, place, schema, block, results, strict))
+                writing.append(writer.submit(_write, place, schema, block, pieces, strict))
                 bar.update(math.prod(block.shape))
         for write in writing:
             write.result()
 
 
-def _write(place: Path, schema: Schema, block: Block, results: Results, strict: bool) -> None:
+def _write(place: Path, schema: Schema, block: Block, pieces: Pieces, strict: bool) -> None:
+    results = assemble(schema, block, pieces)
     judgement = judge(schema, results)
     if strict and judgement.reasons:
         at, reason = next(iter(judgement.reasons.items()))
