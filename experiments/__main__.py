@@ -32,7 +32,9 @@ def main(arguments: list[str]) -> int:
         with logging_redirect_tqdm():
             _dispatch(name, rest)
     except KeyboardInterrupt:
-        print("stopped; finished experiments and trained networks are kept", file=sys.stderr)
+        print(
+            "stopped; finished experiments, networks and blocks of grids are kept", file=sys.stderr
+        )
         return 130
     except (ValueError, TypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from experiments.registry import EXPERIMENTS
+from fitb_jax import data, models
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -26,15 +27,33 @@ def test_the_example_runs() -> None:
     assert not jax.numpy.isnan(names["newton"]).any()
 
 
+def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = re.search(r"```python\n(.*?)```", (ROOT / "docs" / "ablations.md").read_text(), re.S)
+    assert example is not None
+    few = example.group(1).replace("np.arange(1000)", "np.arange(3)").replace("0.9, 9)", "0.9, 2)")
+    assert few != example.group(1)
+    monkeypatch.chdir(tmp_path)
+    config = models.ClassifierConfig(architecture="mlp", widths=(8, 8))
+    networks = [
+        models.as_logits_fn(models.build(config, key=jax.random.key(seed))) for seed in range(2)
+    ]
+    names = {"networks": networks, "test": data.load("mnist_5k", split="test")}
+    exec(few, names)
+    sizes = {"order": 2, "network": 2, "ratio": 2, "patch": 4, "image": 3}
+    assert names["found"]["correlation"].sizes == sizes
+    assert (names["found"]["status"] != 3).all()
+
+
 @pytest.mark.parametrize("name", [*EXPERIMENTS, "reproduce"])
 def test_every_experiment_is_in_the_table(name: str) -> None:
     assert f"python -m experiments {name}" in README
 
 
-def test_every_link_exists() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
+@pytest.mark.parametrize("page", ["README.md", "docs/ablations.md", "docs/scale.md"])
+def test_every_link_exists(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if not target.startswith("http"):
-            assert (ROOT / target).is_file(), target
+            assert ((ROOT / page).parent / target).is_file(), target
 
 
 def test_ci_runs_the_test_command() -> None:

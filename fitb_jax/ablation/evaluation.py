@@ -82,7 +82,6 @@ class Evaluator:
         self._programs: dict[tuple[int, ...], Program] = {}
         self._held: dict[str, tuple[Any, Any]] = {}
         self._constant: Any = None
-        self.compiles = 0
 
     def structural(self, block: Block) -> tuple[int, ...]:
         """Place of a block on each structural axis.
@@ -180,7 +179,6 @@ class Evaluator:
             pieces.failed[at] = _reason(error)
 
     def _compile(self, one: Any, inputs: Inputs, chunk: int) -> Program:
-        self.compiles += 1
         names = list(self._task.grid.of_kind("batched"))
         lanes = self._lanes or chunk // self._task.mesh.size
         return compile_chunk(one, inputs, names, chunk, lanes, self._task.mesh)
@@ -208,7 +206,12 @@ class Evaluator:
 
     def _largest_chunk(self, one: OneFn, inputs: Inputs) -> int:
         """From the memory of a small program: all but its arguments grows with the chunk."""
-        small = self._compile(one, inputs, self._rounded(_PROBE))
+        try:
+            small = self._compile(one, inputs, self._rounded(_PROBE))
+        except Exception as error:  # XLA raises its own types
+            if is_out_of_memory(error):
+                return self._task.mesh.size
+            raise
         fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(inputs))
         each = max(1, small.bytes - fixed) * self._task.mesh.size / small.chunk
         return max(1, int((self._memory - fixed) / each)) * self._task.mesh.size
