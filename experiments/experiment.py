@@ -1,25 +1,20 @@
 """What an experiment is, and how one is run: typed config, arrays and metrics on disk, figures."""
 
 import dataclasses
-import importlib.metadata
 import json
 import logging
-import platform
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.provenance import as_json, provenance
+
 _LOG = logging.getLogger(__name__)
-_ROOT = Path(__file__).resolve().parent.parent
-_VERSIONED = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,33 +218,6 @@ def is_current(folder: Path, config: Any) -> bool:
     return is_clean and found == wanted
 
 
-def provenance(config: Any, command: str) -> dict[str, Any]:
-    """What decides the results: options, commit, versions and device; and the command.
-
-    Args:
-        config: the options.
-        command: the command line.
-
-    Returns:
-        JSON values.
-    """
-    options = dataclasses.asdict(config)
-    for transient in ("progress", "plot_only", "results", "data_dir", "plan", "strict"):
-        options.pop(transient)
-    return _as_json(
-        {
-            "command": command,
-            "options": options,
-            "commit": _commit(),
-            "versions": {
-                "python": platform.python_version(),
-                **{name: importlib.metadata.version(name) for name in _VERSIONED},
-            },
-            "device": jax.devices()[0].device_kind,
-        }
-    )
-
-
 def _restored_options(config: Any, saved: dict[str, Any]) -> dict[str, Any]:
     """Options of the run that is redrawn: the arrays on disk are of those, not of the defaults."""
     plain = {}
@@ -263,7 +231,7 @@ def _restored_options(config: Any, saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(experiment: Experiment, config: Any, outcome: Outcome) -> dict[str, Any]:
-    return _as_json(
+    return as_json(
         {
             "title": experiment.title,
             "regenerates": experiment.regenerates,
@@ -285,32 +253,6 @@ def _replace_folder(new: Path, place: Path, aside: Path) -> None:
         place.rename(aside)
     new.rename(place)
     shutil.rmtree(aside, ignore_errors=True)
-
-
-def _commit() -> str | None:
-    with suppress(OSError, subprocess.CalledProcessError):
-        git = ["git", "-C", str(_ROOT)]
-        commit = subprocess.check_output(
-            [*git, "rev-parse", "HEAD"], text=True, stderr=subprocess.DEVNULL
-        )
-        changes = subprocess.check_output(
-            [*git, "status", "--porcelain"], text=True, stderr=subprocess.DEVNULL
-        )
-        return commit.strip() + ("+changes" if changes.strip() else "")
-    return None
-
-
-def _as_json(value: Any) -> Any:
-    """The value as it will be read back from JSON."""
-    return json.loads(json.dumps(value, default=_json_default))
-
-
-def _json_default(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray | jax.Array):
-        return np.asarray(value).tolist()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
 def _write_json(path: Path, value: Any) -> None:

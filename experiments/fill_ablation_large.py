@@ -10,7 +10,6 @@ About 40 s on 2 cores for 24,000 points, half of it to train three networks at o
 import dataclasses
 import itertools
 from collections.abc import Iterable
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +20,7 @@ from matplotlib.figure import Figure
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.fidelity import FIELDS
 from experiments.grids import GridRun, plan_grid, run_grid
-from experiments.networks import NetworkOptions, accuracy_of, configurations
+from experiments.networks import NetworkOptions, ensemble
 from experiments.statistics import Interval, mean_interval
 from fitb_jax import ablation, data, fill, masks, models, plotting
 from fitb_jax.types import LogitsFn
@@ -141,7 +140,12 @@ def _grid(config: Config) -> tuple[GridRun, list[Interval]]:
             f"images_per_class must be at most {fewest}, the test images of the rarest class, got "
             f"{config.images_per_class}"
         )
-    networks, accuracies = _networks(config, train, test)
+    found = ensemble(config, config.networks, train, test)
+    # Of the control, the first network is the judge.
+    networks = {
+        "updating": models.stack([*found.trained, found.untrained]),
+        "judge": models.stack([*found.trained, found.trained[0]]),
+    }
     grid = {
         "order": ablation.structural(ORDERS),
         "network": ablation.looped(
@@ -173,36 +177,7 @@ def _grid(config: Config) -> tuple[GridRun, list[Interval]]:
         "fields": fields,
         "chunk": config.chunk,
     }
-    return GridRun("fill_ablation_large", point, grid, arguments), accuracies
-
-
-def _networks(
-    config: Config, train: data.Images, test: data.Images
-) -> tuple[dict[str, LogitsFn], list[Interval]]:
-    """Networks trained at once, and an untrained one that the first of them judges."""
-    classifier, training = configurations(config, train)
-    untrained = models.as_logits_fn(
-        models.build(classifier, key=jax.random.key(config.seed + 1000))
-    )
-    if config.plan:
-        alike = models.stack([untrained] * (config.networks + 1))
-        return {"updating": alike, "judge": alike}, []
-    seeds = tuple(range(config.seed, config.seed + config.networks))
-    trained = models.train_or_restore(
-        classifier,
-        training,
-        train.images,
-        train.labels,
-        seed=seeds,
-        folder=Path(config.results) / "networks",
-        progress=config.progress,
-    ).logits_fn
-    each = [jax.tree.map(lambda leaf, i=i: leaf[i], trained) for i in range(config.networks)]
-    networks = {
-        "updating": models.stack([*each, untrained]),
-        "judge": models.stack([*each, each[0]]),
-    }
-    return networks, [accuracy_of(logits_fn, test) for logits_fn in each]
+    return GridRun("fill_ablation_large", point, grid, arguments), found.accuracies
 
 
 def _agreement(found: xr.Dataset, pairs: Iterable[tuple[str, str]]) -> np.ndarray:

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 import xarray as xr
 
-from experiments.experiment import Options, provenance
+from experiments.experiment import Options
+from experiments.provenance import provenance
 from fitb_jax import ablation
 
 

@@ -73,9 +73,7 @@ def network(options: NetworkOptions) -> Network:
     train = data.load(options.dataset, split="train", data_dir=options.data_dir)
     test = data.load(options.dataset, split="test", data_dir=options.data_dir)
     classifier, training = configurations(options, train)
-    untrained = models.as_logits_fn(
-        models.build(classifier, key=jax.random.key(options.seed + 1000))
-    )
+    untrained = _untrained(options, classifier)
     label = f"{options.dataset}, {options.architecture} {options.activation}"
     if options.plan:
         return Network(untrained, untrained, train, test, Interval(0, 0, 0), label)
@@ -91,6 +89,56 @@ def network(options: NetworkOptions) -> Network:
     accuracy = accuracy_of(trained, test)
     _LOG.info("%s: test accuracy %s", label, accuracy)
     return Network(trained, untrained, train, test, accuracy, label)
+
+
+class Ensemble(NamedTuple):
+    """Networks of one architecture, trained at once from different seeds.
+
+    Attributes:
+        trained: the classifiers.
+        untrained: the control.
+        accuracies: of the trained ones on the whole test split.
+    """
+
+    trained: list[LogitsFn]
+    untrained: LogitsFn
+    accuracies: list[Interval]
+
+
+def ensemble(
+    options: NetworkOptions, count: int, train: data.Images, test: data.Images
+) -> Ensemble:
+    """Train networks at once, by `vmap` over their seeds, or find them again.
+
+    Args:
+        options: which architecture; seeds count from its own.
+        count: how many networks.
+        train: images they are trained on.
+        test: held out ones.
+
+    Returns:
+        The networks; untrained ones if only a plan is asked for.
+    """
+    classifier, training = configurations(options, train)
+    untrained = _untrained(options, classifier)
+    if options.plan:
+        return Ensemble([untrained] * count, untrained, [])
+    stacked = models.train_or_restore(
+        classifier,
+        training,
+        train.images,
+        train.labels,
+        seed=tuple(range(options.seed, options.seed + count)),
+        folder=Path(options.results) / "networks",
+        progress=options.progress,
+    ).logits_fn
+    trained = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(count)]
+    return Ensemble(trained, untrained, [accuracy_of(logits_fn, test) for logits_fn in trained])
+
+
+def _untrained(options: NetworkOptions, classifier: models.ClassifierConfig) -> LogitsFn:
+    key = jax.random.key(options.seed + 1000)
+    return models.as_logits_fn(models.build(classifier, key=key))
 
 
 def configurations(
