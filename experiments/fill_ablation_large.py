@@ -3,7 +3,7 @@
     python -m experiments fill_ablation_large --plan
     python -m experiments fill_ablation_large
 
-About 40 s on 2 cores for 24,000 points, half of it to train three networks at once. `--full` is
+About 45 s on 2 cores for 24,000 points, half of it to train three networks at once. `--full` is
 6.8 million points; it continues where it was stopped.
 """
 
@@ -283,7 +283,7 @@ EXPERIMENT = Experiment(
     title="Large ablation with bands over networks",
     regenerates="Figure 6",
     needs="nothing",
-    duration="40 s",
+    duration="45 s",
     config=Config,
     compute=compute,
     draw=draw,

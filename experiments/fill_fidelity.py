@@ -2,7 +2,7 @@
 
     python -m experiments fill_fidelity --datasets mnist_5k fashion_mnist
 
-About 95 s on 2 cores, half of it for Fashion-MNIST, whose networks are trained as well.
+About 100 s on 2 cores, half of it for Fashion-MNIST, whose networks are trained as well.
 """
 
 import dataclasses
@@ -228,7 +228,7 @@ EXPERIMENT = Experiment(
     title="Fidelity of the fill-ins",
     regenerates="Table 1",
     needs="Fashion-MNIST for its half (left out where absent)",
-    duration="95 s",
+    duration="100 s",
     config=Config,
     compute=compute,
     draw=draw,

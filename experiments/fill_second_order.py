@@ -2,7 +2,7 @@
 
     python -m experiments fill_second_order
 
-About 20 s on 2 cores.
+About 30 s on 2 cores.
 """
 
 import dataclasses
@@ -235,7 +235,7 @@ EXPERIMENT = Experiment(
     title="First against second order",
     regenerates="Figure 5",
     needs="nothing",
-    duration="20 s",
+    duration="30 s",
     config=Config,
     compute=compute,
     draw=draw,
