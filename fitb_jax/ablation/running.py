@@ -213,7 +213,8 @@ def _run(task: Task, sizes: _Sizes, place: Path, *, strict: bool, progress: bool
         own = pending[jax.process_index() :: jax.process_count()]
         evaluator = Evaluator(task, schema, sizes.chunk, sizes.lanes, sizes.memory)
         if own:
-            _LOG.info("%s", make_plan(task, schema, evaluator, pending))
+            said = f"{place.name}: {make_plan(task, schema, evaluator, pending)}"
+            tqdm.write(said) if progress else _LOG.info(said)
         _compute(task, schema, evaluator, own, place, strict=strict, progress=progress)
         wait_for_all(f"written {place}")
         if jax.process_index() == 0:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fitb_jax import ablation
+from fitb_jax import ablation, fill, masks
 from tests.ablation import problem
 
 
@@ -78,6 +78,47 @@ def test_statistics_are_those_of_the_points(whole: xr.Dataset) -> None:
     )
 
 
+def test_any_axis_may_be_averaged_over(whole: xr.Dataset) -> None:
+    over = ("network", "order", "seed")
+    fields = {"probability": ablation.Field(reduction=ablation.Reduction(over, quantiles=(0.5,)))}
+    found = problem.run(None, fields=fields)
+    values = whole["probability"].astype(np.float64)
+    assert found["probability_mean"].dims == ("ratio", "image")
+    np.testing.assert_allclose(found["probability_mean"], values.mean(over), rtol=1e-6)
+    error = values.std(over, ddof=1) / np.sqrt(12)
+    np.testing.assert_allclose(found["probability_standard_error"], error, rtol=1e-6)
+    np.testing.assert_allclose(found["probability_quantile"][0], values.median(over), rtol=1e-6)
+
+
+def test_the_expected_update_is_a_reduction() -> None:
+    images, target = jnp.asarray(problem.IMAGES), 1
+
+    def logits_fn(x: jax.Array) -> jax.Array:
+        return (
+            jax.nn.softplus(x.ravel() @ problem.NETWORKS["first"][0])
+            @ (problem.NETWORKS["second"][0])
+        )
+
+    def hidden_update(*, image: jax.Array, seed: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+        mask = masks.random_patches((6, 6), 0.5, 2, key=key)
+        update = fill.first_order(logits_fn, image, mask, target)
+        return {"update": jnp.where(mask[:, :, None] == 0, update, jnp.nan), "mask": mask}
+
+    reduction = ablation.Reduction(("image", "seed"), ("mean", "count"))
+    found = ablation.run(
+        hidden_update,
+        {"image": ablation.batched(images), "seed": np.arange(4)},
+        key=jax.random.key(0),
+        fields={"update": ablation.Field(reduction=reduction, nan_is_answer=True)},
+        progress=False,
+    )
+    prototype = fill.expected_update(
+        logits_fn, images, jnp.full(5, target), jnp.asarray(found["mask"].values)
+    )
+    np.testing.assert_array_equal(found["update_count"][..., 0], prototype.count)
+    np.testing.assert_allclose(found["update_mean"], prototype.mean, atol=1e-6)
+
+
 @pytest.mark.parametrize(("chunk", "block"), [(4, 7), (4, 12), (8, 30), (20, 5), (64, 1)])
 def test_results_do_not_depend_on_chunks_and_blocks(
     chunk: int, block: int, whole: xr.Dataset
@@ -123,6 +164,11 @@ def test_one_compile_for_each_structural_value() -> None:
     assert sorted(traces) == sorted(["a", "b", "c"] * 2)
     plan = ablation.plan(counted, grid, chunk=5, block=7)
     assert (plan.points, plan.compiles, plan.blocks) == (276, 3, 48)
+
+
+def test_the_plan_is_printed_before_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    ablation.run(lambda *, x: {"value": x}, {"x": np.arange(3.0)})
+    assert "3 x = 3 points; 1 compiles" in capsys.readouterr().out
 
 
 def test_the_plan_says_what_will_be_done(tmp_path: Path) -> None:
