@@ -10,7 +10,7 @@ import xarray as xr
 from PIL import Image
 
 from experiments import __main__ as command_line
-from experiments import experiment
+from experiments import provenance
 from experiments.experiment import Outcome, is_current, load_outcome, run
 from experiments.registry import EXPERIMENTS
 
@@ -109,7 +109,7 @@ def test_a_failing_run_leaves_the_finished_one(
 
 
 def test_reproduce_skips_what_is_up_to_date(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiment, "_commit", lambda: "abc")
+    monkeypatch.setattr(provenance, "_commit", lambda: "abc")
     folder = results / "fill_in"
     options = dataclasses.replace(
         EXPERIMENTS["fill_in"].default(smoke=True), results=results, smoke=True, progress=False
@@ -118,7 +118,7 @@ def test_reproduce_skips_what_is_up_to_date(results: Path, monkeypatch: pytest.M
     run(EXPERIMENTS["fill_in"], options, command="python -m experiments fill_in --smoke")
     assert is_current(folder, options)
     assert not is_current(folder, dataclasses.replace(options, seed=1))
-    monkeypatch.setattr(experiment, "_commit", lambda: "abc+changes")
+    monkeypatch.setattr(provenance, "_commit", lambda: "abc+changes")
     assert not is_current(folder, options), "no commit knows the files this was made from"
 
 

