@@ -45,6 +45,11 @@ def smooth_logits(
     return logits_fn
 
 
+def constant_logits(image: jax.Array) -> jax.Array:
+    """A network that does not look."""
+    return jnp.arange(3.0)
+
+
 def relu_logits(seed: int = 0) -> Callable:
     """A small random piecewise linear network."""
     rng = np.random.default_rng(seed)

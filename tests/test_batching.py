@@ -9,7 +9,10 @@ from fitb_jax import batching
 @pytest.mark.parametrize("chunk", [1, 3, 7, 20])
 def test_chunked_vmap_equals_vmap(chunk: int) -> None:
     x, scale = jnp.arange(14.0).reshape(7, 2), jnp.arange(7.0)
-    function = lambda row, s: {"sum": s * row.sum(), "sine": jnp.sin(row)}  # noqa: E731
+
+    def function(row: jax.Array, s: jax.Array) -> dict[str, jax.Array]:
+        return {"sum": s * row.sum(), "sine": jnp.sin(row)}
+
     expected = jax.vmap(function)(x, scale)
     found = jax.jit(batching.chunked_vmap(function, chunk=chunk))(x, scale)
     for name, value in expected.items():

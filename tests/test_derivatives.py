@@ -77,10 +77,16 @@ def test_zero_start_gives_zero() -> None:
 
 
 def test_gradient_and_products_equal_the_dense_ones() -> None:
-    inner = lambda x: jnp.stack([jnp.sin(x).sum(), (x**3).sum(), x[0] * x[1]])  # noqa: E731
-    outer = lambda z: jax.nn.log_softmax(z)[0]  # noqa: E731
+    def inner(x: jax.Array) -> jax.Array:
+        return jnp.stack([jnp.sin(x).sum(), (x**3).sum(), x[0] * x[1]])
+
+    def outer(z: jax.Array) -> jax.Array:
+        return jax.nn.log_softmax(z)[0]
+
+    def whole(x: jax.Array) -> jax.Array:
+        return outer(inner(x))
+
     point, vector = jnp.asarray([0.3, -0.8, 1.1]), jnp.asarray([1.0, 2.0, -0.5])
-    whole = lambda x: outer(inner(x))  # noqa: E731
     gradient, hvp = derivatives.gradient_and_hvp(whole, point)
     np.testing.assert_allclose(gradient, jax.grad(whole)(point), atol=1e-12)
     np.testing.assert_allclose(hvp(vector), jax.hessian(whole)(point) @ vector, atol=1e-12)

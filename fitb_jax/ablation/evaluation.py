@@ -63,19 +63,20 @@ def assemble(schema: Schema, block: Block, pieces: Pieces) -> Results:
 
 
 class Evaluator:
-    """Keeps the compiled program of one structural value and the block's inputs on the devices.
+    """Keeps the compiled program of one structural value and the block's inputs on the devices."""
 
-    Args:
-        task: what is evaluated.
-        schema: the blocks.
-        chunk: points at once; None for as many as `memory` allows.
-        lanes: points that are vectorised together; None for all of a chunk.
-        memory: bytes on each device.
-    """
-
-    def __init__(  # noqa: D107  (the arguments are described above, as of a function)
+    def __init__(
         self, task: Task, schema: Schema, chunk: int | None, lanes: int | None, memory: int
     ) -> None:
+        """Nothing is compiled yet.
+
+        Args:
+            task: what is evaluated.
+            schema: the blocks.
+            chunk: points at once; None for as many as `memory` allows.
+            lanes: points that are vectorised together; None for all of a chunk.
+            memory: bytes on each device.
+        """
         self._task, self._schema, self._memory = task, schema, memory
         self._lanes = lanes
         self._chunk = None if chunk is None else self._rounded(chunk)

@@ -1,7 +1,6 @@
 """`run`: a grid of points in chunks, block by block, on any devices, to a store on disk."""
 
 import collections
-import inspect
 import itertools
 import logging
 import math
@@ -125,13 +124,20 @@ def run(
         return _run(task, sizes, Path(folder) / "store", strict=strict, progress=progress).load()
 
 
-def plan(point_fn: PointFn, grid: Mapping[str, Any], **arguments: Any) -> Plan:
+def plan(
+    point_fn: PointFn,
+    grid: Mapping[str, Any],
+    *,
+    store: str | Path | None = None,
+    **arguments: Any,
+) -> Plan:
     """What `run` would do with the same arguments. The first program is compiled, none is run.
 
     Args:
         point_fn: as in `run`.
         grid: the axes.
-        **arguments: the others of `run`; blocks that are in `store` already count.
+        store: of `run`; blocks that are in it already are not left to do. Nothing is written.
+        **arguments: the others of `run`, but `strict` and `progress`.
 
     Returns:
         The plan; its text says it all.
@@ -139,13 +145,8 @@ def plan(point_fn: PointFn, grid: Mapping[str, Any], **arguments: Any) -> Plan:
     Raises:
         TypeError, ValueError, StoreError: as in `run`.
     """
-    inspect.signature(run).bind(point_fn, grid, **arguments)
-    place = Path(arguments["store"]) if arguments.get("store") is not None else None
-    preparing = inspect.signature(_prepare).parameters
-    task, sizes = _prepare(
-        point_fn, grid, **{name: a for name, a in arguments.items() if name in preparing}
-    )
-    found = place if place is not None and disk.exists(place) else None
+    task, sizes = _prepare(point_fn, grid, **arguments)
+    found = Path(store) if store is not None and disk.exists(Path(store)) else None
     schema = _schema(task, sizes, found)
     evaluator = Evaluator(task, schema, sizes.chunk, sizes.lanes, sizes.memory)
     return make_plan(task, schema, evaluator, _pending(schema, found))
