@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,24 +111,41 @@ def test_an_exception_keeps_what_is_done(
     problem.assert_same(problem.run(tmp_path / "s").load(), whole)
 
 
-def test_a_full_disk_is_an_error_and_room_is_all_it_takes(whole: xr.Dataset) -> None:
-    place = Path("/tmp") / f"fitb_jax_full_{os.getpid()}"
+@pytest.fixture
+def tmpfs() -> Iterator[Path]:
+    """A file system of 200 kB, which is soon full."""
+    place = Path("/tmp") / f"fitb_jax_tmpfs_{os.getpid()}"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
         place.rmdir()
+        # Elsewhere the tests with a limit on the size of files cover what can be covered.
         pytest.skip("a small tmpfs can only be mounted as root")
-    try:
-        with pytest.raises(OSError, match="No space left"):
-            problem.run(place / "store")
-        assert _open(place / "store").attrs["completeness"] == "incomplete"
-        done = _is_done(place / "store").sum()
-        assert 0 < done < 180
-        subprocess.run(["mount", "-o", "remount,size=50m", str(place)], check=True)
-        problem.assert_same(problem.run(place / "store").load(), whole)
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-        place.rmdir()
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+    place.rmdir()
+
+
+def test_a_full_disk_is_an_error_and_room_is_all_it_takes(tmpfs: Path, whole: xr.Dataset) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        problem.run(tmpfs / "store")
+    assert _open(tmpfs / "store").attrs["completeness"] == "incomplete"
+    assert 0 < _is_done(tmpfs / "store").sum() < 180
+    subprocess.run(["mount", "-o", "remount,size=50m", str(tmpfs)], check=True)
+    problem.assert_same(problem.run(tmpfs / "store").load(), whole)
+
+
+def test_a_read_only_folder_is_an_error_and_loses_nothing(tmpfs: Path, whole: xr.Dataset) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        problem.run(tmpfs / "store")
+    done = _is_done(tmpfs / "store").sum()
+    subprocess.run(["mount", "-o", "remount,ro,size=50m", str(tmpfs)], check=True)
+    for place in ("store", "other"):
+        with pytest.raises(OSError, match="Read-only file system"):
+            problem.run(tmpfs / place)
+    assert _is_done(tmpfs / "store").sum() == done
+    subprocess.run(["mount", "-o", "remount,rw", str(tmpfs)], check=True)
+    problem.assert_same(problem.run(tmpfs / "store").load(), whole)
 
 
 def test_a_file_that_may_not_grow_is_an_error(tmp_path: Path, whole: xr.Dataset) -> None:

@@ -44,6 +44,15 @@ def test_lite0_has_names_layers_and_probabilities(lite0: models.Pretrained) -> N
     np.testing.assert_allclose(jax.jit(lite0.logits_fn)(image), layers["logits"], atol=1e-5)
 
 
+def test_lite0_gives_the_logits_of_the_pytorch_port(lite0: models.Pretrained) -> None:
+    """The numbers are the port's in float64, so that this needs neither PyTorch nor photographs."""
+    ramp = (np.arange(224 * 224 * 3).reshape(224, 224, 3) % 97) / 96
+    logits = jax.jit(lite0.logits_fn)(jnp.asarray(ramp, jnp.float32))
+    expected = [-0.76222053, 0.28192665, -0.58192178, -1.48676441, 1.63795963]
+    np.testing.assert_allclose(logits[jnp.array([0, 1, 281, 500, 999])], expected, atol=1e-4)
+    assert int(jnp.argmax(logits)) == 905
+
+
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason=f"no photographs in {PHOTOGRAPHS}")
 def test_photographs_are_recognised(lite0: models.Pretrained) -> None:
     with (PHOTOGRAPHS / "manifest.csv").open() as file:
