@@ -201,7 +201,7 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
             )
             axis.set_xlabel("mask ratio, patch (pixels)", fontsize=7)
             if number != "correlation":
-                axis.set_ylim(0, 1)
+                axis.set_ylim(0, 1.03)
     axes[0, -1].legend(fontsize=6)
     return {"fidelity": figure}
 

@@ -203,7 +203,7 @@ def _chart(arrays: dict[str, np.ndarray], names: list[str]) -> Figure:
         if number == "correlation":
             axis.axhline(0, color="grey", linewidth=0.8)
         else:
-            axis.set_ylim(0, 1)
+            axis.set_ylim(0, 1.03)
     axes[-1].legend(fontsize=7)
     return figure
 
