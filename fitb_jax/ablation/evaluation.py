@@ -19,7 +19,6 @@ from fitb_jax.ablation.program import (
     compile_chunk,
     is_out_of_memory,
     on_devices,
-    points_on_devices,
 )
 from fitb_jax.ablation.schema import Results, Schema
 from fitb_jax.ablation.task import Task
@@ -54,6 +53,9 @@ def assemble(schema: Schema, block: Block, pieces: Pieces) -> Results:
     """
     values = {}
     for name, output in schema.outputs.items():
+        if len(pieces.kept) == 1 and not pieces.failed:
+            values[name] = pieces.kept[0][1][name].reshape(*block.shape, *output.shape)
+            continue
         flat = np.empty((math.prod(block.shape), *output.shape), output.dtype)
         for start, fields in pieces.kept:
             flat[start : start + len(fields[name])] = fields[name]
@@ -235,9 +237,9 @@ class Evaluator:
         return max(1, math.ceil(chunk / together)) * together
 
     def _chunk_of(self, points: Points, start: int, stop: int, chunk: int) -> Points:
-        """Some points on the devices; the last chunk of a block repeats its last point."""
+        """Some points; the last chunk of a block repeats its last point."""
         at = np.minimum(np.arange(start, start + chunk), stop - 1)
-        return points_on_devices(jax.tree.map(lambda leaf: leaf[at], points), self._task.mesh)
+        return jax.tree.map(lambda leaf: leaf[at], points)
 
     def _points(self, block: Block) -> Points:
         """Every point of a block, on the host."""

@@ -186,19 +186,6 @@ def on_devices(tree: Any, mesh: Mesh) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
-def points_on_devices(points: Points, mesh: Mesh) -> Points:
-    """Divide a chunk's points over the devices.
-
-    Args:
-        points: on the host.
-        mesh: the devices.
-
-    Returns:
-        On the devices.
-    """
-    return jax.device_put(points, NamedSharding(mesh, PartitionSpec(POINTS)))
-
-
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a smaller chunk might help.
 
