@@ -5,10 +5,14 @@ from collections.abc import Callable
 import jax
 import tyro
 
-from benchmarks import ablation, fill
+from benchmarks import ablation, fill, models
 from benchmarks.timing import Row
 
-BENCHMARKS: dict[str, Callable[..., list[Row]]] = {"fill": fill.run, "ablation": ablation.run}
+BENCHMARKS: dict[str, Callable[..., list[Row]]] = {
+    "fill": fill.run,
+    "ablation": ablation.run,
+    "models": models.run,
+}
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ def dense(
         (ceil(h / stride), ceil(w / stride), d).
     """
     if kernel.shape[:2] == (1, 1) and stride == 1:
-        return x @ kernel[0, 0]
+        return x @ kernel[0, 0].astype(x.dtype)
     return _library(x, kernel, stride=stride, grouped=False)
 
 

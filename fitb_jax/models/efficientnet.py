@@ -6,12 +6,12 @@ Source: Tan & Le 2019, "EfficientNet"; the Lite variants of TensorFlow's model g
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
+from fitb_jax.models.activations import relu6
 from fitb_jax.models.convolutions import dense, depthwise
 from fitb_jax.models.tensor_pickle import WeightsError
 from fitb_jax.types import Array, Image, Logits
@@ -67,6 +67,7 @@ class Parameters(NamedTuple):
 
 
 Features: TypeAlias = dict[str, Array]
+Compute: TypeAlias = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,14 @@ class EfficientNetLite:
         width: factor of the channels between stem and head.
         depth: factor of the repeats of all stages but the first and the last.
         size: side of the image it was trained on, in pixels.
+        compute: type of the activations; parameters and logits keep theirs. "bfloat16" is for
+            accelerators: logits agree to two digits.
     """
 
     width: float
     depth: float
     size: int
+    compute: Compute = "float32"
 
     def __call__(self, parameters: Parameters, image: Image) -> Logits:
         """Logits of one image in [0, 1]."""
@@ -98,12 +102,13 @@ class EfficientNetLite:
             "stem", "stage1" to "stage7", "head" (h, w, c each), "pooled" (1280,) and "logits".
         """
         x = (255 * image - 127) / 128
-        x = jax.nn.relu6(dense(x, parameters.stem.kernel, stride=2) + _spread(parameters.stem))
+        x = x.astype(jnp.bfloat16) if self.compute == "bfloat16" else x
+        x = relu6(_layer(parameters.stem, x, stride=2))
         found = {"stem": x}
         for (stage, stride), block in zip(self.strides(), parameters.blocks, strict=True):
             x = found[f"stage{stage}"] = _residual(block, x, stride)
-        x = found["head"] = jax.nn.relu6(_layer(parameters.head, x))
-        x = found["pooled"] = x.mean((0, 1))
+        x = found["head"] = relu6(_layer(parameters.head, x))
+        x = found["pooled"] = x.mean((0, 1), dtype=parameters.classifier.bias.dtype)
         found["logits"] = x @ parameters.classifier.kernel + parameters.classifier.bias
         return found
 
@@ -226,18 +231,18 @@ def _folded(
 def _residual(block: Block, x: Array, stride: int) -> Array:
     before = x
     if block.expand is not None:
-        x = jax.nn.relu6(_layer(block.expand, x))
-    x = depthwise(x, block.depthwise.kernel, stride=stride) + _spread(block.depthwise)
-    x = _layer(block.project, jax.nn.relu6(x))
+        x = relu6(_layer(block.expand, x))
+    x = depthwise(x, block.depthwise.kernel, stride=stride) + _bias(block.depthwise, x)
+    x = _layer(block.project, relu6(x))
     return before + x if stride == 1 and before.shape == x.shape else x
 
 
-def _layer(layer: Layer, x: Array) -> Array:
-    return dense(x, layer.kernel, stride=1) + _spread(layer)
+def _layer(layer: Layer, x: Array, *, stride: int = 1) -> Array:
+    return dense(x, layer.kernel, stride=stride) + _bias(layer, x)
 
 
-def _spread(layer: Layer) -> Array:
-    return layer.bias[None, None]
+def _bias(layer: Layer, x: Array) -> Array:
+    return layer.bias.astype(x.dtype)[None, None]
 
 
 def _rounded(channels: float) -> int:

