@@ -139,7 +139,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(_pixels(64, 64, 3)).save(buffer, "JPEG")
     (tmp_path / "cut.jpg").write_bytes(buffer.getvalue()[:600])
-    with pytest.raises(OSError, match="(?i)truncated"):
+    with pytest.raises(OSError, match=r"(?i)truncated"):
         cropping.open_picture(tmp_path / "cut.jpg")
 
 
