@@ -60,13 +60,14 @@ def _polygons(path: Path, polygons: list[Any], width: int, height: int) -> np.nd
             )
     if not polygons:
         return np.zeros((height, width), bool)
-    return coco.decode(coco.merge(coco.frPyObjects(polygons, height, width))).astype(bool)
+    united = coco.merge(coco.frPyObjects(polygons, height, width))
+    return _fill(path, _runs(path, united["counts"]), width, height)
 
 
 def _runs(path: Path, text: Any) -> list[int]:
     """Differences to the run before the last, in groups of five bits with a sixth for "more".
 
-    Not left to the library, which returns memory it has not written where too little is described.
+    Not left to the library: for runs that are too short, its mask is memory it has not written.
     """
     if not isinstance(text, str | bytes):
         raise CorruptFileError(path, found="counts of another type", expected="a list or text")

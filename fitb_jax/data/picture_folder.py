@@ -118,7 +118,8 @@ class _Entry(NamedTuple):
 
 def _parse(table: Path, folder: Path, row: Mapping[str, str], number: int) -> _Entry:
     with files.damage_named(table, f"a class index and a JSON list of boxes in line {number}"):
-        label, boxes = int(row["class_index"]), json.loads(row["boxes_xyxy"])
+        label = int(row["class_index"])
+        boxes = [[float(side) for side in box] for box in json.loads(row["boxes_xyxy"])]
         size = (int(row["width"]), int(row["height"])) if {"width", "height"} <= set(row) else None
         if not 0 <= label < len(imagenet.classes().names):
             raise ValueError(f"class index {label}")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import grain
 import numpy as np
+from jaxtyping import Integer
 
 from fitb_jax import checks
 from fitb_jax.data.corrupt import CorruptFileError
@@ -131,7 +132,9 @@ class Photographs:
             return None
 
 
-def subset(photographs: Photographs, positions: Sequence[int]) -> Photographs:
+def subset(
+    photographs: Photographs, positions: Sequence[int] | Integer[np.ndarray, " n"]
+) -> Photographs:
     """Some of the photographs, in the order given.
 
     Args:
