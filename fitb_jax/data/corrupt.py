@@ -1,0 +1,17 @@
+"""The error of every reader for a file that is not what it should be."""
+
+from pathlib import Path
+
+
+class CorruptFileError(ValueError):
+    """A data file does not hold what its name or its header says."""
+
+    def __init__(self, path: Path, *, found: str, expected: str) -> None:
+        """Name the file and the contradiction.
+
+        Args:
+            path: the file.
+            found: what is in it.
+            expected: what should be.
+        """
+        super().__init__(f"{path}: found {found}; expected {expected}")
