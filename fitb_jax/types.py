@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, Bool, Float, Int, Real
 from jaxtyping import PRNGKeyArray as Key
 
 Image: TypeAlias = Float[Array, "h w c"]
@@ -61,6 +61,7 @@ class FillFn(Protocol):
 __all__ = [
     "Array",
     "Background",
+    "Bool",
     "FillFn",
     "Float",
     "Image",

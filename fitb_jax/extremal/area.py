@@ -1,0 +1,188 @@
+"""Masks of an exact area: a threshold that is solved for, with the derivative of its solution.
+
+`mask = sigmoid(scores - threshold)`, where the threshold makes the mean of the mask the area asked
+for. The threshold is found by bisection and differentiated implicitly (design 4.3), so that no
+penalty has to push the area where it belongs.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks
+from fitb_jax.types import Array, Float, Key, Mask, Number, Scalar
+
+
+def exact_area(
+    scores: Float[Array, "h w"],
+    area: Number,
+    *,
+    available: Float[Array, "h w"] | None = None,
+) -> Mask:
+    """The mask `sigmoid(scores - threshold)` whose mean is the area.
+
+    Differentiable in the scores, the area and `available`, to any order. Ties need no rule: equal
+    scores have equal values.
+
+    Args:
+        scores: (h, w), any finite values; their scale says how crisp the mask is.
+        area: share of the image to show, in (0, 1). An array argument.
+        available: (h, w) in [0, 1], multiplied into the mask, whose mean then still is `area`:
+            0 keeps a pixel blank. Its mean must be larger than `area`. All ones by default.
+
+    Returns:
+        The mask, (h, w), in [0, 1]; its mean differs from `area` by at most 1e-5 in single
+        precision, whatever the scores.
+
+    Raises:
+        TypeError, ValueError: scores not floating or finite, an area outside (0, 1), or one that is
+            not available.
+    """
+    checks.check_floating("scores", scores, ("h", "w"))
+    check_area(area)
+    scores = scores - jax.lax.stop_gradient(scores.max())
+    area = jnp.asarray(area, scores.dtype)
+    if available is None:
+        available = jnp.ones_like(scores)
+    else:
+        checks.check_mask(available, scores.shape, name="available")
+        _check_room(available, area)
+    coarse, rest = _threshold(scores, available, area)
+    return available * jax.nn.sigmoid((scores - coarse) - rest)
+
+
+def area_penalty(mask: Mask, area: Number) -> Scalar:
+    """How far the sorted mask is from the step that shows exactly the area.
+
+    `mean((sort(mask) - r)^2)`, where r is 0 for the first `floor((1 - area) n)` of the n pixels and
+    1 for the rest.
+
+    Args:
+        mask: (h, w) in [0, 1].
+        area: share of the image to show, in [0, 1]. An array argument.
+
+    Returns:
+        A scalar in [0, 1]; 0 for a mask of zeros and ones of this area.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+
+    Source: Fong et al. 2019, "Understanding deep networks via extremal perturbations", eq. 3.
+    """
+    checks.check_mask(mask, jnp.shape(mask)[-2:])
+    checks.check_number("area", area, least=0, most=1)
+    size = mask.size
+    # Rounded down, but not for the last digit of a third in single precision.
+    blanks = jnp.floor(size * (1 - jnp.asarray(area, mask.dtype)) + 0.01)
+    is_shown = jnp.arange(size) >= blanks
+    return jnp.mean((jnp.sort(mask.ravel()) - is_shown) ** 2)
+
+
+def binarise(scores: Float[Array, "h w"], area: Number, *, key: Key | None = None) -> Mask:
+    """Show exactly the pixels with the highest scores.
+
+    Args:
+        scores: (h, w), such as a soft mask; finite.
+        area: share of the image to show, in [0, 1]; exactly `round(area * n)` of the n pixels are.
+            An array argument.
+        key: random order of pixels with equal scores; without it they go in reading order.
+
+    Returns:
+        The mask, (h, w), of zeros and ones.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+    """
+    checks.check_floating("scores", scores, ("h", "w"))
+    checks.check_number("area", area, least=0, most=1)
+    places = jnp.arange(scores.size)
+    tie_breaks = places if key is None else jax.random.permutation(key, places)
+    order = jnp.lexsort((tie_breaks, -scores.ravel()))
+    shown = jnp.round(jnp.asarray(area, jnp.float32) * scores.size)
+    is_shown = jnp.zeros(scores.size, bool).at[order].set(places < shown)
+    return is_shown.reshape(scores.shape).astype(jnp.float32)
+
+
+def crispness_penalty(mask: Mask) -> Scalar:
+    """How far a mask is from zeros and ones, relative to a constant mask of its mean.
+
+    Args:
+        mask: (h, w) in [0, 1].
+
+    Returns:
+        `mean(m (1 - m)) / (a (1 - a))` with a the mean: 0 for zeros and ones, 1 for a constant.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+    """
+    checks.check_mask(mask, jnp.shape(mask)[-2:])
+    area = jnp.mean(mask)
+    # A mask of zeros or of ones is as crisp as can be; the floor makes it 0 / floor.
+    largest = jnp.maximum(area * (1 - area), jnp.finfo(mask.dtype).tiny)
+    return jnp.mean(mask * (1 - mask)) / largest
+
+
+def check_area(area: Any, *, name: str = "area") -> None:
+    """Refuse an area that no soft mask has.
+
+    Args:
+        area: one number or array of them.
+        name: of the argument.
+
+    Raises:
+        ValueError: not within (0, 1).
+    """
+    values = checks.known(area)
+    if values is not None and not ((values > 0) & (values < 1)).all():
+        raise ValueError(f"{name} must lie in (0, 1), got {values}")
+
+
+def _check_room(available: Array, area: Array) -> None:
+    room, asked = checks.known(available), checks.known(area)
+    if room is not None and asked is not None and asked >= room.mean():
+        raise ValueError(
+            f"area must be below the mean of available, {room.mean():g}, got {float(asked):g}"
+        )
+
+
+@jax.custom_jvp
+def _threshold(scores: Array, available: Array, area: Array) -> tuple[Array, Array]:
+    """The threshold as a sum of two numbers, of which the second carries the precision.
+
+    Scores in the thousands are known to 1e-3 only, and so would one threshold be; the difference of
+    a score to a number near it is exact.
+    """
+    share = jnp.clip(area / available.mean(), jnp.finfo(area.dtype).tiny, 1)
+    # Beyond these the mask is above, or below, its share at every pixel.
+    reach = jnp.abs(jnp.log(share) - jnp.log1p(-jnp.minimum(share, 1 - 2**-24))) + 1
+    coarse = _bisect(scores, available, area, scores.min() - reach, scores.max() + reach)
+    width = 1e-3 + 8 * jnp.finfo(area.dtype).eps * (jnp.abs(coarse) + reach)
+    return coarse, _bisect(scores - coarse, available, area, -width, width)
+
+
+@_threshold.defjvp
+def _threshold_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    scores, available, area = primals
+    scores_dot, available_dot, area_dot = tangents
+    coarse, rest = _threshold(scores, available, area)
+    shown = jax.nn.sigmoid((scores - coarse) - rest)
+    slope = available * shown * (1 - shown)
+    # Of mean(available * shown) = area. Where all is saturated nothing moves.
+    total = jnp.maximum(slope.mean(), jnp.finfo(slope.dtype).tiny)
+    change = (slope * scores_dot + shown * available_dot).mean() - area_dot
+    return (coarse, rest), (jnp.zeros_like(coarse), change / total)
+
+
+def _bisect(scores: Array, available: Array, area: Array, low: Array, high: Array) -> Array:
+    steps = 24 if scores.dtype == jnp.float32 else 54
+
+    def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        middle = 0.5 * (low + high)
+        # A mean of differences to the area, not the mean itself: its rounding errors are smaller.
+        is_above = jnp.mean(available * jax.nn.sigmoid(scores - middle) - area) > 0
+        return jnp.where(is_above, middle, low), jnp.where(is_above, high, middle)
+
+    low, high = jax.lax.fori_loop(0, steps, halve, (low, high))
+    return 0.5 * (low + high)

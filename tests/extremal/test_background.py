@@ -1,0 +1,84 @@
+"""Blurs against direct sums, pyramids, and what a blend shows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fitb_jax.extremal import blend, blend_pyramid, blur_pyramid, gaussian_blur, make_blend
+from fitb_jax.extremal import mean_colour as mean_colour_of
+from tests import problems
+
+SHAPE = (9, 12, 3)
+IMAGE, MASK = problems.image_and_mask(shape=SHAPE, dtype=jnp.float32)
+SOFT = jnp.asarray(np.random.default_rng(1).uniform(size=SHAPE[:2]), jnp.float32)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 40.0])
+def test_blur_is_a_normalised_sum_over_the_image(sigma: float) -> None:
+    image = np.random.default_rng(0).uniform(size=SHAPE)
+    wanted = np.zeros(SHAPE)
+    rows, columns = np.indices(SHAPE[:2])
+    for i in range(SHAPE[0]):
+        for j in range(SHAPE[1]):
+            weight = np.exp(-((rows - i) ** 2 + (columns - j) ** 2) / (2 * sigma**2))
+            wanted[i, j] = (weight[:, :, None] * image).sum((0, 1)) / weight.sum()
+    np.testing.assert_allclose(gaussian_blur(jnp.asarray(image), sigma=sigma), wanted, rtol=1e-10)
+
+
+def test_blur_of_none_and_of_constants_changes_nothing() -> None:
+    np.testing.assert_allclose(gaussian_blur(IMAGE, sigma=0), IMAGE, rtol=1e-6)
+    np.testing.assert_allclose(gaussian_blur(jnp.full(SHAPE, 0.3), sigma=3.0), 0.3, rtol=1e-5)
+
+
+def test_an_endless_blur_is_the_mean_colour() -> None:
+    wanted = jnp.broadcast_to(mean_colour_of(IMAGE), SHAPE)
+    np.testing.assert_allclose(gaussian_blur(IMAGE, sigma=1e4), wanted, rtol=1e-4)
+
+
+def test_pyramid_goes_from_blurred_to_sharp() -> None:
+    pyramid = blur_pyramid(IMAGE, sigma=4.0, levels=5)
+    for level, sigma in zip(pyramid, (4.0, 3.0, 2.0, 1.0, 0.0), strict=True):
+        np.testing.assert_allclose(level, gaussian_blur(IMAGE, sigma=sigma), atol=1e-6)
+    np.testing.assert_array_equal(pyramid[-1], IMAGE)
+
+
+def test_a_pyramid_is_read_between_its_levels() -> None:
+    pyramid = blur_pyramid(IMAGE, sigma=4.0, levels=4)
+    for level, value in enumerate((0.0, 1 / 3, 2 / 3, 1.0)):
+        shown = blend_pyramid(pyramid, jnp.full(SHAPE[:2], value))
+        np.testing.assert_allclose(shown, pyramid[level], atol=1e-6)
+    between = blend_pyramid(pyramid, jnp.full(SHAPE[:2], 0.5))
+    np.testing.assert_allclose(between, (pyramid[1] + pyramid[2]) / 2, atol=1e-6)
+
+
+def test_a_pyramid_of_two_levels_is_a_blend() -> None:
+    pyramid = blur_pyramid(IMAGE, sigma=4.0, levels=2)
+    wanted = blend(IMAGE, SOFT, gaussian_blur(IMAGE, sigma=4.0))
+    np.testing.assert_allclose(blend_pyramid(pyramid, SOFT), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("background", ["blur", "pyramid", "mean", 0.5, "colour", "image"])
+def test_blends_show_the_image_where_visible_and_the_background_where_blank(
+    background: str | float,
+) -> None:
+    given = {"colour": jnp.asarray([0.1, 0.5, 0.9]), "image": 1 - IMAGE}.get(background, background)
+    blank = {
+        "blur": gaussian_blur(IMAGE, sigma=0.25 * 12),
+        "pyramid": gaussian_blur(IMAGE, sigma=0.25 * 12),
+        "mean": mean_colour_of(IMAGE)[None, None],
+        "colour": jnp.asarray([0.1, 0.5, 0.9])[None, None],
+        "image": 1 - IMAGE,
+    }.get(background, jnp.full((1, 1, 3), 0.5))
+    shown = make_blend(IMAGE, given, blur=0.25)(MASK)
+    np.testing.assert_allclose(
+        shown, jnp.where(MASK[:, :, None] == 1, IMAGE, jnp.broadcast_to(blank, SHAPE)), atol=1e-6
+    )
+
+
+def test_blur_can_be_swept_in_one_program() -> None:
+    sigmas = jnp.asarray([0.0, 1.0, 5.0])
+    many = jax.vmap(lambda sigma: gaussian_blur(IMAGE, sigma=sigma))(sigmas)
+    for sigma, one in zip(sigmas, many, strict=True):
+        np.testing.assert_allclose(one, gaussian_blur(IMAGE, sigma=sigma), atol=1e-6)
