@@ -3,7 +3,7 @@
 import functools
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -58,8 +58,10 @@ def run(*, rounds: int = 9, batches: tuple[int, ...] = (1, 8, 32)) -> list[Row]:
         theirs = models_torch.sides(net, np.asarray(images), np.asarray(targets))
         rows += _parity_rows(ours, theirs, batch)
         for what in _FUNCTIONS:
-            sides = {key: side for key, side in ours.items() if key[0] == what}
-            sides |= {(what, layout): fns[what] for layout, fns in theirs.items()}
+            sides: dict[int | str, Callable[[], Any]] = {
+                chunk: side for (name, chunk), side in ours.items() if name == what
+            }
+            sides |= {layout: functions[what] for layout, functions in theirs.items()}
             rows += _speed_rows(timing.interleave(sides, rounds=rounds), what, batch)
     return rows
 
@@ -122,14 +124,18 @@ def _parity_rows(ours: dict[Any, Any], theirs: dict[str, Any], batch: int) -> li
     return rows
 
 
-def _speed_rows(timings: dict[Any, Timing], what: str, batch: int) -> list[Row]:
-    chunk = min((k for k in timings if isinstance(k[1], int)), key=lambda k: timings[k].median)
+def _speed_rows(timings: dict[int | str, Timing], what: str, batch: int) -> list[Row]:
+    """Ours are named by their chunk, those of PyTorch by their layout."""
+    chunk = min((k for k in timings if isinstance(k, int)), key=lambda k: timings[k].median)
     ours = timings[chunk]
+    ratios = ", ".join(
+        f"{layout} {timing.ratio(theirs, ours):.2f}"
+        for layout, theirs in timings.items()
+        if isinstance(layout, str)
+    )
     each = ours.median / batch * 1e3
-    layouts = {k[1]: timing.ratio(t, ours) for k, t in timings.items() if isinstance(k[1], str)}
-    ratios = ", ".join(f"{layout} {ratio:.2f}" for layout, ratio in layouts.items())
     return [
-        Row(f"{what}, batch {batch}", f"{each:.1f} ms an image, in chunks of {chunk[1]}"),
+        Row(f"{what}, batch {batch}", f"{each:.1f} ms an image, in chunks of {chunk}"),
         Row(
             f"{what}, batch {batch}: times PyTorch takes as long as ours",
             ratios,
@@ -142,11 +148,12 @@ def _accelerator_rows(rounds: int) -> list[Row]:
     """Images a second, and the share of the device's own ceilings."""
     bandwidth = _bandwidth(rounds)
     rows = [Row("bandwidth of a copy", f"{bandwidth / 1e9:,.0f} GB/s")]
-    for name, compute, precision in (
+    kinds: tuple[tuple[str, Literal["float32", "bfloat16"], str], ...] = (
         ("float32", "float32", "highest"),
         ("tf32", "float32", "tensorfloat32"),
         ("bfloat16", "bfloat16", "default"),
-    ):
+    )
+    for name, compute, precision in kinds:
         logits_fn = models.load("efficientnet_lite0", compute=compute).logits_fn
         with jax.default_matmul_precision(precision):
             rows += _accelerator_rows_of(name, logits_fn, jnp.dtype(compute), bandwidth, rounds)

@@ -31,6 +31,8 @@ class Options:
         progress: show progress bars.
         plan: print what the experiment's grids will do, and do nothing. No network is trained.
         strict: stop at the first point of a grid that fails or is not finite.
+        photographs: layout of the photographs, see `data.photographs`.
+        photo_dir: their folder; "skimage" needs none.
     """
 
     results: Path = Path("results")
@@ -42,6 +44,8 @@ class Options:
     progress: bool = True
     plan: bool = False
     strict: bool = False
+    photographs: str = "skimage"
+    photo_dir: Path | None = None
 
 
 class Table(NamedTuple):
@@ -84,6 +88,7 @@ class Experiment:
         smoke: options that `--smoke` changes.
         full: options that `--full` changes.
         plan: from the options to a line for each grid it will run.
+        left_out: from the options to why `reproduce` must leave it out, or None.
     """
 
     name: str
@@ -98,6 +103,7 @@ class Experiment:
     smoke: dict[str, Any]
     full: dict[str, Any]
     plan: Callable[[Any], list[str]] | None = None
+    left_out: Callable[[Any], str | None] = lambda _: None
 
     def default(self, *, smoke: bool = False, full: bool = False) -> Any:
         """The options before any is given on the command line.

@@ -8,6 +8,10 @@ from experiments import (
     fill_progressive,
     fill_prototypes,
     fill_second_order,
+    photo_accuracy,
+    photo_fidelity,
+    photo_fill_in,
+    photo_prototypes,
 )
 from experiments.experiment import Experiment
 
@@ -21,5 +25,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         fill_second_order,
         fill_fidelity,
         fill_ablation_large,
+        photo_fill_in,
+        photo_accuracy,
+        photo_fidelity,
+        photo_prototypes,
     )
 }

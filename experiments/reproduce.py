@@ -43,6 +43,9 @@ def reproduce(config: Config) -> Path:
             }
             default = experiment.default(smoke=config.smoke, full=config.full)
             options = dataclasses.replace(default, **shared)
+            if reason := experiment.left_out(options):
+                _LOG.info("%s is left out: %s", experiment.name, reason)
+                continue
             folder = config.results / experiment.name
             is_wanted = config.plot_only or config.plan or config.force
             if not is_wanted and is_current(folder, options):
@@ -69,5 +72,7 @@ def command_line(name: str, options: Options) -> str:
     words = ["python -m experiments", name]
     words += [f"--{flag}" for flag in ("smoke", "full") if getattr(options, flag)]
     words += ["--data-dir", str(options.data_dir)] if options.data_dir else []
+    words += ["--photographs", options.photographs] if options.photo_dir else []
+    words += ["--photo-dir", str(options.photo_dir)] if options.photo_dir else []
     words += ["--seed", str(options.seed)] if options.seed else []
     return " ".join(words)

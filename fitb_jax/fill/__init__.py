@@ -4,9 +4,11 @@ from fitb_jax.fill.fidelity import Fidelity as Fidelity
 from fitb_jax.fill.fidelity import fidelity as fidelity
 from fitb_jax.fill.fidelity import hidden_correlation as hidden_correlation
 from fitb_jax.fill.filling import DEFAULT_QUANTILE as DEFAULT_QUANTILE
+from fitb_jax.fill.filling import DEFAULT_STEP as DEFAULT_STEP
 from fitb_jax.fill.filling import Mode as Mode
 from fitb_jax.fill.filling import fill as fill
 from fitb_jax.fill.filling import progressive as progressive
+from fitb_jax.fill.filling import step as step
 from fitb_jax.fill.filling import threshold as threshold
 from fitb_jax.fill.prototypes import Moments as Moments
 from fitb_jax.fill.prototypes import Prototype as Prototype

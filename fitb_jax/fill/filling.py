@@ -8,13 +8,27 @@ import numpy as np
 
 from fitb_jax import checks, masks
 from fitb_jax.fill.updates import Order, resolve_order
-from fitb_jax.types import Array, FillFn, Float, Image, LogitsFn, Mask, Number, Target, UpdateFn
+from fitb_jax.types import (
+    Array,
+    Background,
+    FillFn,
+    Float,
+    Image,
+    LogitsFn,
+    Mask,
+    Number,
+    Target,
+    UpdateFn,
+)
 
 Mode: TypeAlias = Literal["sequential", "parallel"]
 Intensity: TypeAlias = float | Literal["scaled"] | Float[Array, ""] | Image
 
 DEFAULT_QUANTILE = 0.81
 """Fill the top 19 %: the share of the pixels of an MNIST digit that have any ink."""
+
+DEFAULT_STEP = 0.1
+"""Root mean square change of a photograph's blanks: visible, and seldom clipped."""
 
 
 def threshold(
@@ -115,6 +129,47 @@ def fill(
         update, mask, quantile=quantile, minimum=minimum, ink=ink, intensity=intensity
     )
     return masks.apply(image, mask, painted)
+
+
+def step(
+    image: Image,
+    mask: Mask,
+    update: Image,
+    *,
+    size: Number = DEFAULT_STEP,
+    background: Background = 0.0,
+) -> Image:
+    """Move the blanks along the update: `mask * image + (1 - mask) * (background + s * update)`.
+
+    For photographs, whose blanks show a colour that the update changes up or down, where `fill`
+    paints ink on black. The result is clipped to [0, 1].
+
+    Args:
+        image: (h, w, c) in [0, 1].
+        mask: (h, w), 1 = visible, 0 = blank.
+        update: (h, w, c), of any order.
+        size: root mean square change of the hidden values before clipping, in units of intensity.
+        background: what the blanks showed: a number, one value per channel, or an image.
+
+    Returns:
+        The filled image, (h, w, c).
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+    """
+    checks.check_image(image)
+    checks.check_mask(mask, image.shape[:2])
+    checks.check_floating("update", update, ("h", "w", "c"))
+    checks.check_same_shape("update", update, "image", image)
+    checks.check_number("size", size, least=0)
+    hidden = masks.apply(update, masks.complement(mask))
+    largest = jnp.max(jnp.abs(hidden))
+    # Scaled first: squares of small gradients underflow.
+    hidden = hidden / jnp.where(largest > 0, largest, 1)
+    count = masks.complement(mask).sum() * image.shape[2]
+    mean_square = (hidden**2).sum() / jnp.maximum(count, 1)
+    moved = background + size * hidden / jnp.sqrt(jnp.where(mean_square > 0, mean_square, 1))
+    return masks.apply(image, mask, jnp.clip(moved, 0, 1))
 
 
 def progressive(

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from fitb_jax.models.activations import relu6
 from fitb_jax.models.convolutions import dense, depthwise
 from fitb_jax.models.tensor_pickle import WeightsError
-from fitb_jax.types import Array, Image, Logits
+from fitb_jax.types import Array, Image, Key, Logits
 
 _EPSILON = 1e-3
 _DIVISOR = 8
@@ -39,7 +40,7 @@ _STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
-_STEM, _HEAD = 32, 1280
+_STEM, _HEAD, _CLASSES = 32, 1280, 1000
 
 
 class Layer(NamedTuple):
@@ -169,6 +170,37 @@ class EfficientNetLite:
             Layer(jnp.asarray(weights["_fc.weight"].T), jnp.asarray(weights["_fc.bias"])),
         )
 
+    def initial(self, *, key: Key) -> Parameters:
+        """Freshly drawn parameters, as where training starts: every normalisation is the identity.
+
+        Args:
+            key: random key.
+
+        Returns:
+            Convolutions normal with variance 2 / fan out, the classifier uniform, no biases.
+        """
+        keys = iter(jax.random.split(key, 3 + 3 * sum(1 for _ in self._blocks())))
+
+        def drawn(*shape: int) -> Layer:
+            deviation = math.sqrt(2 / (shape[0] * shape[1] * (shape[-1] if len(shape) == 4 else 1)))
+            kernel = deviation * jax.random.normal(next(keys), shape)
+            return Layer(kernel, jnp.zeros(shape[-1]))
+
+        stem, blocks, channels = drawn(3, 3, 3, _STEM), [], _STEM
+        for expand, kernel, inner, channels in self._blocks():
+            wide = inner * expand
+            blocks.append(
+                Block(
+                    drawn(1, 1, inner, wide) if expand > 1 else None,
+                    drawn(kernel, kernel, wide),
+                    drawn(1, 1, wide, channels),
+                )
+            )
+        head = drawn(1, 1, channels, _HEAD)
+        limit = 1 / math.sqrt(_CLASSES)
+        classifier = jax.random.uniform(next(keys), (_HEAD, _CLASSES), minval=-limit, maxval=limit)
+        return Parameters(stem, tuple(blocks), head, Layer(classifier, jnp.zeros(_CLASSES)))
+
     def _blocks(self) -> Iterator[tuple[int, int, int, int]]:
         """Expansion, kernel, channels in and channels out of each block."""
         channels = _STEM
@@ -197,7 +229,7 @@ class EfficientNetLite:
             shapes |= _norm_shapes(f"{name}._bn2", channels)
         shapes["_conv_head.weight"] = (_HEAD, channels, 1, 1)
         shapes |= _norm_shapes("_bn1", _HEAD)
-        return {**shapes, "_fc.weight": (1000, _HEAD), "_fc.bias": (1000,)}
+        return {**shapes, "_fc.weight": (_CLASSES, _HEAD), "_fc.bias": (_CLASSES,)}
 
 
 def _norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:

