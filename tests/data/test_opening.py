@@ -33,12 +33,6 @@ def test_bad_arguments_are_refused_by_name(arguments: dict[str, Any], message: s
         data.photographs(**arguments)
 
 
-def test_every_known_name_is_described() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
-    for name in data.PHOTOGRAPH_NAMES:
-        assert f"`{name}`" in page or f'"{name}"' in page, name
-
-
 @pytest.mark.skipif(not IMAGENET.is_dir(), reason=f"no photographs in {IMAGENET}")
 def test_real_boxes_cover_what_their_manifest_says() -> None:
     with (IMAGENET / "manifest.csv").open() as file:
