@@ -33,6 +33,13 @@ def test_bad_arguments_are_refused_by_name(arguments: dict[str, Any], message: s
         data.photographs(**arguments)
 
 
+def test_every_public_name_is_there() -> None:
+    for name in data.__all__:
+        assert getattr(data, name) is not None
+    with pytest.raises(AttributeError, match=r"fitb_jax\.data' has no attribute 'photograps'"):
+        data.photograps  # noqa: B018
+
+
 @pytest.mark.skipif(not IMAGENET.is_dir(), reason=f"no photographs in {IMAGENET}")
 def test_real_boxes_cover_what_their_manifest_says() -> None:
     with (IMAGENET / "manifest.csv").open() as file:
