@@ -20,7 +20,7 @@ SKIMAGE_FILES = {
     "camera": "camera.png",
     "motorcycle_left": "motorcycle_left.png",
 }
-"""Photographs inside the wheel of scikit-image; `skimage.data` downloads most of its others."""
+"""Photographs inside the wheel of scikit-image; `skimage.data` downloads some of its others."""
 
 MANIFEST = "manifest.csv"
 _COLUMNS = ("file", "class_index", "boxes_xyxy")

@@ -2,8 +2,9 @@
 
 import dataclasses
 import logging
+import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Literal, SupportsIndex, overload
 
 import grain
 import numpy as np
@@ -82,7 +83,13 @@ class Photographs:
         """How many there are, corrupt ones included."""
         return len(self.indices)
 
-    def __getitem__(self, at: Any) -> Any:
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> Photograph: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "Photographs": ...
+
+    def __getitem__(self, at: SupportsIndex | slice) -> "Photograph | Photographs":
         """The photograph at an integer, or the `Photographs` of a slice.
 
         Args:
@@ -97,9 +104,10 @@ class Photographs:
         """
         if isinstance(at, slice):
             return dataclasses.replace(self, indices=self.indices[at])
-        if not -len(self) <= at < len(self):
-            raise IndexError(f"index must lie in [{-len(self)}, {len(self)}), got {at}")
-        index = self.indices[at]
+        position = operator.index(at)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"index must lie in [{-len(self)}, {len(self)}), got {position}")
+        index = self.indices[position]
         annotated = self.layout.read(index)
         name = self.layout.names[index]
         return to_square(annotated, name, size=self.size, fraction=self.fraction)

@@ -232,7 +232,8 @@ def test_a_missing_package_is_named(name, module, message):
 def test_importing_the_package_imports_no_heavy_library():
     program = (
         "import sys, fitb_jax.data\n"
-        "print({'tensorflow_datasets', 'mlxtend', 'tyro', 'PIL'} & sys.modules.keys())"
+        "print({'tensorflow_datasets', 'mlxtend', 'tyro', 'PIL', 'grain', 'pycocotools'}"
+        " & sys.modules.keys())"
     )
     assert run_python(program).strip() == "set()"
 
