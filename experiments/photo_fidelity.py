@@ -203,7 +203,7 @@ def compute(config: Config) -> Outcome:
     net = explained(config)
     found = run_grid(config, grid(config, net)).transpose("network", "rule", "image").load()
     arrays = {name: found[name].values for name in Judged._fields}
-    arrays |= {"rules": found["rule"].values.astype(str), "names": np.array(net.names)}
+    arrays |= {"rules": np.array(found["rule"].values.tolist()), "names": np.array(net.names)}
     first = {name: arrays[name][0, 0] for name in Judged._fields}
     numbers = {
         "p(target), whole": mean_interval(first["probability_whole"]),

@@ -64,8 +64,8 @@ def update(logits_fn: LogitsFn, image: Image, mask: Mask, target: Target) -> Ima
 def compute(config: Config) -> Outcome:
     """E[dx] of every class, over every kind of images; and over both halves of them."""
     net = explained(config)
-    if len(net.images) < 2:
-        raise ValueError(f"count must leave at least 2 photographs, got {len(net.images)}")
+    if len(net.images) < 4:  # an error needs two images in each half
+        raise ValueError(f"count must leave at least 4 photographs, got {len(net.images)}")
     shape = net.images.shape[1:3]
     key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise = _noise(config.noise_images or len(net.images), shape, noise_key)
@@ -147,7 +147,7 @@ def _rows(config: Config, arrays: dict[str, np.ndarray], judge: LogitsFn) -> lis
         )
         p = jax.nn.softmax(jax.lax.map(judge, shown))[:, target]
         return {
-            "halves": fill.hidden_correlation(*scaled, everywhere),
+            "halves": fill.hidden_correlation(scaled[0], scaled[1], everywhere),
             "coarse": fill.hidden_correlation(blurred[0], blurred[1], everywhere),
             "whole": p[0],
             "blurred": p[1],
@@ -195,10 +195,9 @@ def caption(config: Config, outcome: Outcome) -> str:
     return (
         f"E[dx] of the class's logit over images x {config.parts} masks (patches of {config.patch} "
         "pixels), mean over colours, each map by its largest value and blurred by 2 pixels for the "
-        f"eye. Whether it is more than chance is said by its two halves of the images: {text}. The "
-        "blur of the numbers called coarse is "
-        f"{config.coarse:g} pixels; where only the unblurred map raises p(class), what it shows the "
-        "network is texture too fine to be a picture of the class."
+        f"eye. Whether it is more than chance is said by the two halves of the images: {text}. "
+        f"Coarse is after a blur of {config.coarse:g} pixels; where only the unblurred map raises "
+        "p(class), what the network sees in it is too fine to be a picture of the class."
     )
 
 
@@ -212,6 +211,6 @@ EXPERIMENT = Experiment(
     compute=compute,
     draw=draw,
     caption=caption,
-    smoke={"count": 2, "classes": (281,), "parts": 2, "patch": 56},
+    smoke={"count": 4, "classes": (281,), "parts": 2, "patch": 56},
     full={},
 )
