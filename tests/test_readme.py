@@ -49,7 +49,9 @@ def test_every_experiment_is_in_the_table(name: str) -> None:
     assert f"python -m experiments {name}" in README
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/ablations.md", "docs/scale.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/ablations.md", "docs/models.md", "docs/scale.md"]
+)
 def test_every_link_exists(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if not target.startswith("http"):
