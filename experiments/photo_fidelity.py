@@ -6,7 +6,6 @@ About a minute for the five default photographs on 2 cores, 15 minutes for 400. 
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -20,10 +19,10 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.photo_rules import Rule
 from experiments.photographs import Explained, PhotographOptions, explained
-from experiments.statistics import mean_interval, proportion_interval
+from experiments.statistics import mean_interval
 from fitb_jax import ablation, fill, masks, models, plotting
 from fitb_jax.extremal import gaussian_blur, mean_colour
-from fitb_jax.types import Image, LogitsFn, Mask, Scalar
+from fitb_jax.types import Array, Float, Image, LogitsFn, Mask, Scalar
 
 SMOOTH = 2.0
 COARSE = 8.0
@@ -38,13 +37,13 @@ class Config(PhotographOptions):
         ratio: share of the patches that are blank.
         patch: side of a patch in pixels.
         steps: of Lanczos.
-        size: root mean square change of the blanks, in units of intensity.
+        sizes: root mean square changes of the blanks, in units of intensity.
     """
 
     ratio: float = 0.5
     patch: int = 32
     steps: int = 8
-    size: float = fill.DEFAULT_STEP
+    sizes: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
     chunk: int = 8
 
 
@@ -57,10 +56,10 @@ class Judged(NamedTuple):
         fine_energy: share of the hidden update's energy that a blur of `SMOOTH` pixels removes.
         probability_whole: p(target) of the photograph.
         probability_masked: with its blanks in the mean colour.
-        probability_filled: with the blanks moved along the update.
+        probability_filled: with the blanks moved along the update, for each size of step.
         probability_blurred: with the filled blanks blurred by `SMOOTH` pixels.
         rank_masked: place of the target among the classes, from 1.
-        rank_filled: the same of the filled photograph.
+        rank_filled: the same of the filled photograph, for each size.
     """
 
     correlation: Scalar
@@ -68,10 +67,10 @@ class Judged(NamedTuple):
     fine_energy: Scalar
     probability_whole: Scalar
     probability_masked: Scalar
-    probability_filled: Scalar
-    probability_blurred: Scalar
+    probability_filled: Float[Array, "sizes"]
+    probability_blurred: Float[Array, "sizes"]
     rank_masked: Scalar
-    rank_filled: Scalar
+    rank_filled: Float[Array, "sizes"]
 
 
 FIELDS = {
@@ -84,13 +83,16 @@ FIELDS = {
     "fine_energy": ablation.Field(
         meaning=f"share of the update that a blur of {SMOOTH:g} pixels removes", nan_is_answer=True
     ),
+    "probability_filled": ablation.Field(dims=("size",)),
+    "probability_blurred": ablation.Field(dims=("size",)),
+    "rank_filled": ablation.Field(dims=("size",)),
 }
 
 
 def point(
     *,
     judge: LogitsFn,
-    size: jax.Array,
+    sizes: jax.Array,
     setting: dict[str, jax.Array],
     rule: Rule,
     network: LogitsFn,
@@ -101,7 +103,7 @@ def point(
 
     Args:
         judge: the trained network.
-        size: root mean square change of the blanks.
+        sizes: root mean square changes of the blanks.
         setting: `ratio` and `patch` of the mask.
         rule: of the update.
         network: whose update it is.
@@ -116,23 +118,28 @@ def point(
     mask_key, rule_key = jax.random.split(key)
     mask = masks.random_patches(pixels.shape[:2], setting["ratio"], setting["patch"], key=mask_key)
     update = rule(network, pixels, mask, target, rule_key)
-    filled = fill.step(pixels, mask, update, size=size, background=background)
-    seen = (
-        pixels,
-        masks.apply(pixels, mask, background),
-        filled,
-        masks.apply(pixels, mask, gaussian_blur(filled, sigma=SMOOTH)),
+    filled = jax.vmap(
+        lambda size: fill.step(pixels, mask, update, size=size, background=background)
+    )(sizes)
+    blurred = jax.vmap(lambda one: masks.apply(pixels, mask, gaussian_blur(one, sigma=SMOOTH)))(
+        filled
     )
-    logits = jax.lax.map(judge, jnp.stack(seen))
+    whole = jnp.stack([pixels, masks.apply(pixels, mask, background)])
+    logits = jax.lax.map(judge, jnp.concatenate([whole, filled, blurred]))
     p = jax.nn.softmax(logits)[:, target]
-    rank = 1 + (logits > logits[:, target][:, None]).sum(axis=1)
+    rank = 1.0 + (logits > logits[:, target][:, None]).sum(axis=1)
+    count = len(sizes)
     hidden, truth = _hidden(update, mask), _hidden(pixels - background[None, None], mask)
     return Judged(
         fill.hidden_correlation(hidden, truth, mask),
         fill.hidden_correlation(_blur(hidden, COARSE), _blur(truth, COARSE), mask),
         1 - _energy(_blur(hidden, SMOOTH)) / _energy(hidden),
-        *p,
-        *rank[1:3].astype(jnp.float32),
+        p[0],
+        p[1],
+        p[2 : 2 + count],
+        p[2 + count :],
+        rank[1],
+        rank[2 : 2 + count],
     )
 
 
@@ -174,7 +181,7 @@ def grid(config: Config, net: Explained) -> GridRun:
         "key_axes": ("image",),
         "shared": {
             "judge": net.pretrained.logits_fn,
-            "size": jnp.float32(config.size),
+            "sizes": jnp.asarray(config.sizes, jnp.float32),
             "setting": {"ratio": jnp.float32(config.ratio), "patch": jnp.int32(config.patch)},
         },
         "fields": FIELDS,
@@ -201,7 +208,7 @@ def plan(config: Config) -> list[str]:
 def compute(config: Config) -> Outcome:
     """Judge every rule of the trained and of the untrained network on every photograph."""
     net = explained(config)
-    found = run_grid(config, grid(config, net)).transpose("network", "rule", "image").load()
+    found = run_grid(config, grid(config, net)).transpose("network", "rule", "image", ...).load()
     arrays = {name: found[name].values for name in Judged._fields}
     arrays |= {"rules": np.array(found["rule"].values.tolist()), "names": np.array(net.names)}
     first = {name: arrays[name][0, 0] for name in Judged._fields}
@@ -213,70 +220,76 @@ def compute(config: Config) -> Outcome:
     notes = [f"{len(net.names)} photographs: {net.source}"]
     if (net.labels < 0).any():
         notes.append("photographs without a label are filled in for the class predicted")
-    return Outcome(arrays, numbers, {"fidelity": _table(arrays)}, notes)
+    return Outcome(arrays, numbers, {"fidelity": _table(config, arrays)}, notes)
 
 
-_COLUMNS: dict[str, Callable[[dict[str, np.ndarray]], str]] = {
-    "p(target)": lambda found: str(mean_interval(found["probability_filled"])),
-    "predicted": lambda found: str(proportion_interval(found["rank_filled"] == 1)),
-    "median rank": lambda found: f"{np.median(found['rank_filled']):.0f}",
-    "p, fill blurred": lambda found: str(mean_interval(found["probability_blurred"])),
-    "correlation": lambda found: str(mean_interval(found["correlation"])),
-    "coarse correlation": lambda found: str(mean_interval(found["coarse_correlation"])),
-    "fine share": lambda found: f"{np.nanmean(found['fine_energy']):.2f}",
-}
-
-
-def _table(arrays: dict[str, np.ndarray]) -> Table:
+def _table(config: Config, arrays: dict[str, np.ndarray]) -> Table:
+    middle = len(config.sizes) // 2
+    columns = [f"p(target), step {size:g}" for size in config.sizes]
+    columns += [f"median rank, step {config.sizes[middle]:g}", "correlation", "coarse correlation"]
+    columns += ["fine share"]
     rows: list[list[object]] = []
     for i, network in enumerate(NETWORKS):
         for j, rule in enumerate(arrays["rules"].tolist()):
             if rule == "white noise" and network == "untrained":
                 continue  # it asks no network
             found = {name: arrays[name][i, j] for name in Judged._fields}
-            source = "none" if rule == "white noise" else network
-            rows.append([source, rule, *(cell(found) for cell in _COLUMNS.values())])
-    return Table(["network of the updates", "update", *_COLUMNS], rows)
+            row: list[object] = ["none" if rule == "white noise" else network, rule]
+            row += [str(mean_interval(p)) for p in found["probability_filled"].T]
+            row += [
+                f"{np.median(found['rank_filled'][:, middle]):.0f}",
+                str(mean_interval(found["correlation"])),
+                str(mean_interval(found["coarse_correlation"])),
+                f"{np.nanmean(found['fine_energy']):.2f}",
+            ]
+            rows.append(row)
+    return Table(["network of the updates", "update", *columns], rows)
 
 
 def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
-    """p(target) with the fill and with the fill blurred; correlations with the hidden values."""
+    """p(target) against the size of the step, blurred or not; correlations with what was hidden."""
     arrays = outcome.arrays
-    figure = Figure(figsize=(9, 6.4), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    _chart(
-        above,
-        arrays,
-        {"filled": "probability_filled", "filled, blurred": "probability_blurred"},
-        title="p(target) (95 % interval; lines: whole and masked photographs)",
+    rules = arrays["rules"].tolist()
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1])
+    axes = above.subplots(1, 3, sharey=True)
+    panels = (
+        ("filled, trained network", "probability_filled", 0),
+        ("the same, blanks blurred", "probability_blurred", 0),
+        ("filled, untrained network", "probability_filled", 1),
     )
-    for name in ("probability_whole", "probability_masked"):
-        above.axhline(arrays[name][0, 0].mean(), color="grey", linewidth=0.8)
-    _chart(
-        below,
-        arrays,
-        {"pixels": "correlation", "coarse": "coarse_correlation"},
-        title=f"correlation with the hidden values, and of both blurred by {COARSE:g} pixels",
-    )
-    below.axhline(0, color="grey", linewidth=0.8)
+    for axis, (title, name, network) in zip(axes, panels, strict=True):
+        for j, rule in enumerate(rules):
+            values = np.array([mean_interval(p) for p in arrays[name][network, j].T])
+            axis.plot(config.sizes, values[:, 0], marker="o", markersize=3, label=rule)
+        for whole in ("probability_whole", "probability_masked"):
+            axis.axhline(arrays[whole][0, 0].mean(), color="grey", linewidth=0.8)
+        axis.set_xscale("log")
+        axis.set_xlabel("size of the step (root mean square)", fontsize=8)
+        axis.set_title(title, fontsize=9)
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("p(target); lines: whole and masked", fontsize=8)
+    axes[0].legend(fontsize=6)
+    _correlations(below.add_subplot(), arrays)
     return {"photo_fidelity": figure}
 
 
-def _chart(axis: Axes, arrays: dict[str, np.ndarray], fields: dict[str, str], title: str) -> None:
-    """Mean and interval of some fields, of both networks and every rule."""
+def _correlations(axis: Axes, arrays: dict[str, np.ndarray]) -> None:
+    """Of both networks and every rule, pixel by pixel and coarse."""
     rules = arrays["rules"].tolist()
     bars = {
         f"{network}, {label}": [mean_interval(arrays[name][i, j]) for j in range(len(rules))]
         for i, network in enumerate(NETWORKS)
-        for label, name in fields.items()
+        for label, name in (("pixels", "correlation"), ("coarse", "coarse_correlation"))
     }
     plotting.interval_chart(
         axis,
         np.stack([np.array(bar) for bar in bars.values()], axis=1),
         group_labels=[name.replace(", ", ",\n").replace(" over", "\nover") for name in rules],
         bar_labels=list(bars),
-        title=title,
+        title=f"correlation with the hidden values, and of both blurred by {COARSE:g} pixels",
     )
+    axis.axhline(0, color="grey", linewidth=0.8)
     axis.legend(fontsize=7, ncols=2)
 
 
@@ -288,21 +301,26 @@ def caption(config: Config, outcome: Outcome) -> str:
     def mean(name: str, rule: str, network: str = "trained") -> str:
         return str(mean_interval(arrays[name][NETWORKS.index(network), rules.index(rule)]))
 
+    def best(rule: str, name: str = "probability_filled") -> str:
+        found = arrays[name][0, rules.index(rule)].mean(axis=0)
+        at = int(np.argmax(found))
+        return f"{found[at]:.3f} (step {config.sizes[at]:g})"
+
+    fine = np.nanmean(arrays["fine_energy"][0, rules.index("first order")])
     smooth = "mean over noise, smoothed"
     return (
         f"Patches of {config.patch} pixels hide {config.ratio:.0%} of {arrays['names'].size} "
-        "photographs. The first-order fill takes p(target) from "
-        f"{mean('probability_masked', 'first order')} to "
-        f"{mean('probability_filled', 'first order')} (whole photograph "
-        f"{mean('probability_whole', 'first order')}), yet it correlates with what was hidden by "
-        f"{mean('correlation', 'first order')}, and a blur of {SMOOTH:g} pixels leaves p(target) "
-        f"at {mean('probability_blurred', 'first order')}: it is adversarial noise, of which the "
-        f"blur removes {np.nanmean(arrays['fine_energy'][0, rules.index('first order')]):.0%}. "
-        f"Averaged over {photo_rules.DRAWS} draws of noise and smoothed, the fill reaches "
-        f"{mean('probability_filled', smooth)}, after the blur "
-        f"{mean('probability_blurred', smooth)}, and correlates by "
-        f"{mean('correlation', smooth)} (coarse {mean('coarse_correlation', smooth)}); an "
-        f"untrained network's by {mean('correlation', smooth, 'untrained')}."
+        f"photographs: p(target) falls from {mean('probability_whole', 'first order')} to "
+        f"{mean('probability_masked', 'first order')}. A first-order fill takes it to "
+        f"{best('first order')} at best, and its update correlates with what was hidden by "
+        f"{mean('correlation', 'first order')}: it is noise that the network is sensitive to and "
+        f"no picture, {fine:.0%} of it finer than a blur of {SMOOTH:g} pixels. What changes it: "
+        f"smoothed by {photo_rules.SMOOTHING:g} pixels {best('first order, smoothed')}; averaged "
+        f"over {photo_rules.DRAWS} draws of noise {best('mean over noise')}, after a blur "
+        f"{best('mean over noise', 'probability_blurred')}; both {best(smooth)}, with a "
+        f"correlation of {mean('correlation', smooth)}, coarse {mean('coarse_correlation', smooth)}"
+        f" (untrained network {mean('correlation', smooth, 'untrained')}, coarse "
+        f"{mean('coarse_correlation', smooth, 'untrained')}). White noise: {best('white noise')}."
     )
 
 

@@ -27,7 +27,7 @@ Intensity: TypeAlias = float | Literal["scaled"] | Float[Array, ""] | Image
 DEFAULT_QUANTILE = 0.81
 """Fill the top 19 %: the share of the pixels of an MNIST digit that have any ink."""
 
-DEFAULT_STEP = 0.1
+DEFAULT_STEP = 0.05
 """Root mean square change of a photograph's blanks: visible, and seldom clipped."""
 
 

