@@ -6,7 +6,7 @@ About a minute for the five default photographs on 2 cores, 15 minutes for 400. 
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -251,7 +251,8 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     arrays = outcome.arrays
     rules = arrays["rules"].tolist()
     figure = Figure(figsize=(10, 7), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=[1.1, 1])
+    parts: Any = figure.subfigures(2, 1, height_ratios=[1.1, 1])
+    above, below = parts
     axes = above.subplots(1, 3, sharey=True)
     panels = (
         ("filled, trained network", "probability_filled", 0),

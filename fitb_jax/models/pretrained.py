@@ -15,7 +15,7 @@ from PIL import Image as Pictures
 
 from fitb_jax import checks, cropping, imagenet
 from fitb_jax.cropping import AnyImage
-from fitb_jax.models import torchvision
+from fitb_jax.models import hub, torchvision
 from fitb_jax.models.efficientnet import LITE, Compute, EfficientNetLite, Parameters
 from fitb_jax.models.functional import as_logits_fn
 from fitb_jax.models.normalisation import Normalisation

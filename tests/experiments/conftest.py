@@ -1,14 +1,46 @@
 """One tiny run of every experiment, shared by the tests."""
 
+import csv
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from skimage import data as pictures
 
 from experiments.reproduce import Config, reproduce
+from fitb_jax import imagenet
+
+# What is in them, as ImageNet has it.
+_WORDNET = {"chelsea": "n02123159", "coffee": "n07920052", "rocket": "n03773504"}
 
 
 @pytest.fixture(scope="session")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def photo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled photographs in the layout of ImageNet's validation set."""
+    assert set(_WORDNET.values()) <= set(imagenet.classes().wordnet_ids)
+    folder = tmp_path_factory.mktemp("imagenet")
+    rows = []
+    for copy in range(2):
+        for name, wordnet_id in _WORDNET.items():
+            stem = f"ILSVRC2012_val_{len(rows) + 1:08d}"
+            picture = Image.fromarray(getattr(pictures, name)())
+            picture.resize((320, 280 + 20 * copy)).save(folder / f"{stem}.JPEG")
+            rows.append((stem, f"{wordnet_id} 10 10 200 200"))
+    with (folder / "LOC_val_solution.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("ImageId", "PredictionString"), *rows])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory: pytest.TempPathFactory, photo_dir: Path) -> Path:
     folder = tmp_path_factory.mktemp("results")
-    reproduce(Config(results=folder, smoke=True, progress=False))
+    reproduce(
+        Config(
+            results=folder,
+            smoke=True,
+            progress=False,
+            photographs="imagenet",
+            photo_dir=photo_dir,
+        )
+    )
     return folder

@@ -171,3 +171,33 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(b"no image")
     with pytest.raises(OSError, match=r"photo\.png"):
         models.preprocess(tmp_path / "photo.png", size=8)
+
+
+def test_bfloat16_keeps_parameters_and_logits_and_agrees_to_two_digits(
+    lite0: models.Pretrained,
+) -> None:
+    ramp = jnp.asarray((np.arange(224 * 224 * 3).reshape(224, 224, 3) % 97) / 96, jnp.float32)
+    half = models.load("efficientnet_lite0", compute="bfloat16")
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(half.logits_fn))
+    layers = jax.jit(half.features_fn)(ramp)
+    assert layers["stage3"].dtype == jnp.bfloat16
+    assert layers["logits"].dtype == jnp.float32
+    expected = jax.jit(lite0.logits_fn)(ramp)
+    assert np.corrcoef(layers["logits"], expected)[0, 1] > 0.99
+    with pytest.raises(ValueError, match="compute must be one of"):
+        models.load("efficientnet_lite0", compute="float8")  # type: ignore[arg-type]
+
+
+def test_an_untrained_network_has_the_structure_of_the_trained_one(
+    lite0: models.Pretrained,
+) -> None:
+    fresh, other = (
+        models.untrained("efficientnet_lite0", key=jax.random.key(seed)) for seed in (0, 1)
+    )
+    assert jax.tree.structure(fresh.logits_fn) == jax.tree.structure(lite0.logits_fn)
+    shapes = [jax.tree.map(jnp.shape, jax.tree.leaves(net.logits_fn)) for net in (fresh, lite0)]
+    assert shapes[0] == shapes[1]
+    image = jax.random.uniform(jax.random.key(2), (224, 224, 3))
+    logits = [jax.jit(net.logits_fn)(image) for net in (fresh, other)]
+    assert all(bool(jnp.isfinite(each).all()) and each.std() > 0 for each in logits)
+    assert abs(np.corrcoef(logits[0], logits[1])[0, 1]) < 0.3
