@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, Bool, Float, Int, Real
 from jaxtyping import PRNGKeyArray as Key
 
 Image: TypeAlias = Float[Array, "h w c"]
@@ -12,6 +12,12 @@ Image: TypeAlias = Float[Array, "h w c"]
 
 Mask: TypeAlias = Float[Array, "h w"]
 """One mask on the pixels of an image: 1 = visible, 0 = blank."""
+
+Saliency: TypeAlias = Float[Array, "h w"]
+"""How important each pixel is: larger = more. Any finite values, of either sign."""
+
+Truth: TypeAlias = Bool[Array, "h w"]
+"""Where the object of a class is."""
 
 Logits: TypeAlias = Float[Array, "k"]
 """Unnormalised log-probabilities of k classes."""
@@ -61,6 +67,7 @@ class FillFn(Protocol):
 __all__ = [
     "Array",
     "Background",
+    "Bool",
     "FillFn",
     "Float",
     "Image",
@@ -71,7 +78,9 @@ __all__ = [
     "Mask",
     "Number",
     "Objective",
+    "Saliency",
     "Scalar",
     "Target",
+    "Truth",
     "UpdateFn",
 ]

@@ -23,12 +23,13 @@ ALLOWED = {
     "derivatives": {"checks"},
     "batching": {"checks"},
     "fill": {"objectives", "masks", "derivatives", "batching"},
+    "evaluation": {"objectives", "masks", "derivatives", "batching"},
     "ablation": {"checks", "__version__"},
     "__version__": set(),
     "plotting": set(),
     "models": {"checks"},
     "data": {"checks"},
-    "__init__": {"fill"},
+    "__init__": {"fill", "evaluation"},
 }
 
 

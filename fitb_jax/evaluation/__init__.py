@@ -1,0 +1,34 @@
+"""Should an explanation be believed? Scores of maps and masks, one image at a time."""
+
+from fitb_jax.evaluation.aggregation import Mean as Mean
+from fitb_jax.evaluation.aggregation import Summary as Summary
+from fitb_jax.evaluation.aggregation import difficult_cases as difficult_cases
+from fitb_jax.evaluation.aggregation import fill_boxes as fill_boxes
+from fitb_jax.evaluation.aggregation import summarise as summarise
+from fitb_jax.evaluation.area import AreaConsistency as AreaConsistency
+from fitb_jax.evaluation.area import area_consistency as area_consistency
+from fitb_jax.evaluation.area import calibration as calibration
+from fitb_jax.evaluation.area import continuity as continuity
+from fitb_jax.evaluation.area import crispness as crispness
+from fitb_jax.evaluation.area import nestedness as nestedness
+from fitb_jax.evaluation.complexity import Components as Components
+from fitb_jax.evaluation.complexity import connected_components as connected_components
+from fitb_jax.evaluation.complexity import count_components as count_components
+from fitb_jax.evaluation.complexity import entropy as entropy
+from fitb_jax.evaluation.complexity import gini as gini
+from fitb_jax.evaluation.complexity import total_variation as total_variation
+from fitb_jax.evaluation.faithfulness import Curve as Curve
+from fitb_jax.evaluation.faithfulness import deletion as deletion
+from fitb_jax.evaluation.faithfulness import insertion as insertion
+from fitb_jax.evaluation.faithfulness import rise_blur as rise_blur
+from fitb_jax.evaluation.localization import IouCurve as IouCurve
+from fitb_jax.evaluation.localization import energy_pointing_game as energy_pointing_game
+from fitb_jax.evaluation.localization import iou_curve as iou_curve
+from fitb_jax.evaluation.localization import pointing_game as pointing_game
+from fitb_jax.evaluation.localization import precision as precision
+from fitb_jax.evaluation.localization import relevance_mass as relevance_mass
+from fitb_jax.evaluation.localization import relevance_rank as relevance_rank
+from fitb_jax.evaluation.localization import squared_distance as squared_distance
+from fitb_jax.evaluation.ranking import ranks as ranks
+from fitb_jax.evaluation.ranking import top_count_weights as top_count_weights
+from fitb_jax.evaluation.ranking import top_weights as top_weights
