@@ -119,7 +119,7 @@ def difficult_cases(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
 
-    Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop", section 4.2.
+    Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop".
     """
     checks.check_boolean("truths", truths, ("k", "h", "w"))
     checks.check_number("largest_area", largest_area, least=0, most=1)

@@ -61,7 +61,7 @@ def entropy(saliency: Saliency) -> Scalar:
         TypeError, ValueError: not a finite floating map (h, w).
 
     Source: Bhatt, Weller & Moura 2020, "Evaluating and aggregating feature-based model
-    explanations", definition 4 (complexity).
+    explanations" (complexity).
     """
     checks.check_saliency(saliency)
     return jax.scipy.special.entr(_shares(saliency)).sum()

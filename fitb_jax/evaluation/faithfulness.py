@@ -80,7 +80,7 @@ def insertion(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
 
-    Source: Petsiuk, Das & Saenko 2018, "RISE", section 4.2; with their constants: 224 pixels a step
+    Source: Petsiuk, Das & Saenko 2018, "RISE"; with their constants: 224 pixels a step
     at 224 x 224, blur with a kernel of 11 x 11 and sigma 5.
     """
     _check_arguments(logits_fn, image, saliency, target, step, chunk)
@@ -126,7 +126,7 @@ def deletion(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
 
-    Source: Petsiuk, Das & Saenko 2018, "RISE", section 4.2.
+    Source: Petsiuk, Das & Saenko 2018, "RISE".
     """
     _check_arguments(logits_fn, image, saliency, target, step, chunk)
     checks.check_background(background, image.shape)

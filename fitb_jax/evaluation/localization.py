@@ -49,7 +49,7 @@ def pointing_game(saliency: Saliency, truth: Truth, *, tolerance: Number = 15) -
         TypeError, ValueError: a map that is not (h, w) or not finite, a truth that is not boolean
             or of another shape, or a negative tolerance.
 
-    Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop", section 4.2.
+    Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop".
     """
     _check_map(saliency, truth)
     checks.check_number("tolerance", tolerance, least=0)
@@ -76,7 +76,7 @@ def energy_pointing_game(saliency: Saliency, truth: Truth) -> Scalar:
     Raises:
         TypeError, ValueError: a wrong shape or dtype, or a map that is not finite.
 
-    Source: Wang et al. 2020, "Score-CAM", section 4.3.
+    Source: Wang et al. 2020, "Score-CAM".
     """
     return relevance_mass(saliency, truth)
 
@@ -97,7 +97,7 @@ def relevance_mass(saliency: Saliency, truth: Truth) -> Scalar:
     Raises:
         TypeError, ValueError: a wrong shape or dtype, or a map that is not finite.
 
-    Source: Arras, Osman & Samek 2022, "CLEVR-XAI", equation 6.
+    Source: Arras, Osman & Samek 2022, "CLEVR-XAI".
     """
     _check_map(saliency, truth)
     return _share_inside(jnp.maximum(saliency, 0), jnp.asarray(truth))
@@ -119,7 +119,7 @@ def relevance_rank(saliency: Saliency, truth: Truth) -> Scalar:
     Raises:
         TypeError, ValueError: a wrong shape or dtype, or a map that is not finite.
 
-    Source: Arras, Osman & Samek 2022, "CLEVR-XAI", equation 7.
+    Source: Arras, Osman & Samek 2022, "CLEVR-XAI".
     """
     _check_map(saliency, truth)
     truth = jnp.asarray(truth)
