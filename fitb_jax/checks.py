@@ -141,16 +141,16 @@ def check_same_shape(name: str, value: Any, other_name: str, other: Any) -> None
         )
 
 
-def check_background(background: Any, shape: tuple[int, ...]) -> None:
+def check_background(background: Any, shape: tuple[int, ...], *, name: str = "background") -> None:
     """Raise ValueError unless `background` broadcasts to an image of this shape and is finite."""
     given = jnp.shape(background)
     if given not in {(), shape[-1:], tuple(shape)}:
         raise ValueError(
-            f"background must be a number, one value per channel {shape[-1:]} "
+            f"{name} must be a number, one value per channel {shape[-1:]} "
             f"or an image {tuple(shape)}, got shape {given}"
         )
     if (values := known(background)) is not None and not np.isfinite(values).all():
-        raise ValueError("background must be finite, got NaN or infinity")
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
 
 
 def count_classes(logits_fn: LogitsFn, image: Any) -> int:

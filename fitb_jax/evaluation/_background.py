@@ -8,7 +8,18 @@ from fitb_jax.types import Array, Image, Number
 
 
 def gaussian_blur(image: Image, *, sigma: Number) -> Image:
-    """Blur an image with a Gaussian; at the edges the weights inside are rescaled to sum to 1."""
+    """Blur an image with a Gaussian; at the edges the weights inside are rescaled to sum to 1.
+
+    Args:
+        image: (h, w, c).
+        sigma: standard deviation in pixels, at least 0. An array argument.
+
+    Returns:
+        The blurred image, (h, w, c).
+
+    Raises:
+        TypeError, ValueError: not a finite floating image, or a negative sigma.
+    """
     checks.check_image(image)
     checks.check_number("sigma", sigma, least=0)
     rows, columns = (_weights(size, sigma) for size in image.shape[:2])

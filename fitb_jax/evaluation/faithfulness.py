@@ -154,7 +154,8 @@ def rise_blur(
         image: (h, w, c).
         kernel: side of the kernel in pixels, odd.
         sigma: standard deviation in pixels, above 0.
-        outside: what lies around the image: a number or one value per channel. RISE's is zero after
+        outside: what lies around the image: a number, one value per channel, or an image of which
+            only the difference is blurred. RISE's is zero after
             normalisation, that is the mean colour that the model subtracts.
 
     Returns:
@@ -170,7 +171,7 @@ def rise_blur(
     checks.check_number("sigma", sigma, least=0, open_least=True)
     if kernel % 2 == 0:
         raise ValueError(f"kernel must be odd, got {kernel}")
-    checks.check_background(outside, image.shape[-1:])
+    checks.check_background(outside, image.shape, name="outside")
     point = np.zeros(kernel)
     point[kernel // 2] = 1
     weights = jnp.asarray(ndimage.gaussian_filter1d(point, sigma), image.dtype)
