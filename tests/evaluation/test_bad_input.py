@@ -31,8 +31,8 @@ def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
     of_truth = {"saliency": SALIENCY, "truth": TRUTH}
     pair = {"a": SALIENCY, "b": -SALIENCY}
     defaults: dict[Callable, dict[str, Any]] = {
-        **{f: of_truth for f in TAKES_TRUTH},
-        **{f: pair for f in TAKES_PAIR},
+        **dict.fromkeys(TAKES_TRUTH, of_truth),
+        **dict.fromkeys(TAKES_PAIR, pair),
         **{f: {**of_classifier, "saliency": SALIENCY} for f in TAKES_CLASSIFIER},
         **{f: {"saliency": SALIENCY} for f in TAKES_SALIENCY},
         evaluation.infidelity: {**of_classifier, "attribution": IMAGE - 0.5, "samples": 2},
