@@ -34,6 +34,7 @@ class Metric(NamedTuple):
         score: of one case, a scalar.
         needs_truth: nan without.
         needs_image: asks the classifier.
+        needs_reference: compares with another map, `REFERENCE`.
         by_rank: only the order of the pixels matters.
         of_constant: score of a constant positive map, from the share of the truth; None: no
             closed form.
@@ -42,6 +43,7 @@ class Metric(NamedTuple):
     score: Callable[[Case], jax.Array]
     needs_truth: bool = False
     needs_image: bool = False
+    needs_reference: bool = False
     by_rank: bool = False
     of_constant: Callable[[float], float] | None = None
 
@@ -130,16 +132,19 @@ METRICS = {
     ),
     "spearman": Metric(
         lambda c: evaluation.spearman(c.saliency, REFERENCE),
+        needs_reference=True,
         by_rank=True,
         of_constant=lambda _: np.nan,
     ),
-    "ssim": Metric(lambda c: evaluation.ssim(c.saliency, REFERENCE)),
+    "ssim": Metric(lambda c: evaluation.ssim(c.saliency, REFERENCE), needs_reference=True),
     "hog_correlation": Metric(
         lambda c: evaluation.hog_correlation(c.saliency, REFERENCE, pixels_per_cell=6),
+        needs_reference=True,
         of_constant=lambda _: np.nan,
     ),
     "top_k_iou": Metric(
         lambda c: evaluation.top_k_iou(c.saliency, REFERENCE, area=AREA),
+        needs_reference=True,
         by_rank=True,
         of_constant=lambda _: AREA / (2 - AREA),
     ),

@@ -220,7 +220,8 @@ GOOD = {
 
 @pytest.mark.parametrize("function", sorted(GOOD, key=lambda f: f.__name__))
 def test_the_arguments_left_unchanged_are_good(function: Callable) -> None:
-    assert any(np.isfinite(leaf).any() for leaf in jax.tree.leaves(_call(function)()))
+    """Traced and not compiled: the checks see the arguments, which are known."""
+    assert jax.tree.leaves(jax.eval_shape(_call(function)))
 
 
 def test_nothing_is_compiled_before_the_refusal() -> None:

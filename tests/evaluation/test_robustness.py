@@ -68,7 +68,7 @@ def test_infidelity_does_not_depend_on_the_batch_size() -> None:
     logits_fn = problems.smooth_logits(shape=SHAPE)
     score = partial(evaluation.infidelity, logits_fn, samples=10, objective=objectives.log_prob)
     found = [
-        jax.jit(partial(score, chunk=chunk))(IMAGE, WEIGHTS[0], 1, key=KEY) for chunk in (1, 3, 10)
+        jax.jit(partial(score, chunk=chunk))(IMAGE, WEIGHTS[0], 1, key=KEY) for chunk in (3, 10)
     ]
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):
