@@ -95,6 +95,44 @@ def check_mask(
         raise ValueError(f"{name} must lie in [0, 1] (1 = visible, 0 = blank)")
 
 
+def check_saliency(
+    saliency: Any, shape: tuple[int, ...] | None = None, *, name: str = "saliency"
+) -> None:
+    """Raise unless `saliency` is a finite floating array (h, w), of this shape if one is given."""
+    check_floating(name, saliency, ("h", "w"))
+    if shape is not None and saliency.shape != tuple(shape):
+        raise ValueError(f"{name} must match the image's (h, w) = {shape}, got {saliency.shape}")
+
+
+def check_boolean(name: str, value: Any, axes: Sequence[str]) -> None:
+    """Raise TypeError unless `value` is a boolean array, ValueError on its rank."""
+    if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.bool_):
+        given = getattr(value, "dtype", type(value).__name__)
+        raise TypeError(f"{name} must be a boolean array, got {given}")
+    if value.ndim != len(axes) or 0 in value.shape:
+        raise ValueError(
+            f"{name} must have shape ({', '.join(axes)}), none of them 0, got {value.shape}"
+        )
+
+
+def check_truth(truth: Any, shape: tuple[int, ...], *, name: str = "truth") -> None:
+    """Raise unless `truth` is a boolean array of this shape (h, w)."""
+    check_boolean(name, truth, ("h", "w"))
+    if truth.shape != tuple(shape):
+        raise ValueError(f"{name} must have the map's shape {tuple(shape)}, got {truth.shape}")
+
+
+def check_areas(areas: Any, *, name: str = "areas", least_count: int = 1) -> None:
+    """Raise unless `areas` is a floating vector that ascends strictly within [0, 1]."""
+    check_floating(name, areas, ("a",))
+    if areas.shape[0] < least_count:
+        raise ValueError(f"{name} must hold at least {least_count} areas, got {areas.shape[0]}")
+    if (values := known(areas)) is None:
+        return
+    if not ((values >= 0) & (values <= 1)).all() or not (np.diff(values) > 0).all():
+        raise ValueError(f"{name} must ascend strictly within [0, 1], got {values}")
+
+
 def check_same_shape(name: str, value: Any, other_name: str, other: Any) -> None:
     """Raise ValueError unless two arrays have one shape."""
     if value.shape != other.shape:
@@ -103,16 +141,16 @@ def check_same_shape(name: str, value: Any, other_name: str, other: Any) -> None
         )
 
 
-def check_background(background: Any, shape: tuple[int, ...]) -> None:
+def check_background(background: Any, shape: tuple[int, ...], *, name: str = "background") -> None:
     """Raise ValueError unless `background` broadcasts to an image of this shape and is finite."""
     given = jnp.shape(background)
     if given not in {(), shape[-1:], tuple(shape)}:
         raise ValueError(
-            f"background must be a number, one value per channel {shape[-1:]} "
+            f"{name} must be a number, one value per channel {shape[-1:]} "
             f"or an image {tuple(shape)}, got shape {given}"
         )
     if (values := known(background)) is not None and not np.isfinite(values).all():
-        raise ValueError("background must be finite, got NaN or infinity")
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
 
 
 def count_classes(logits_fn: LogitsFn, image: Any) -> int:

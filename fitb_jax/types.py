@@ -13,6 +13,12 @@ Image: TypeAlias = Float[Array, "h w c"]
 Mask: TypeAlias = Float[Array, "h w"]
 """One mask on the pixels of an image: 1 = visible, 0 = blank."""
 
+Saliency: TypeAlias = Float[Array, "h w"]
+"""How important each pixel is: larger = more. Any finite values, of either sign."""
+
+Truth: TypeAlias = Bool[Array, "h w"]
+"""Where the object of a class is."""
+
 Logits: TypeAlias = Float[Array, "k"]
 """Unnormalised log-probabilities of k classes."""
 
@@ -72,7 +78,9 @@ __all__ = [
     "Mask",
     "Number",
     "Objective",
+    "Saliency",
     "Scalar",
     "Target",
+    "Truth",
     "UpdateFn",
 ]

@@ -1,0 +1,171 @@
+"""How concentrated, rough or scattered a map is, whatever it explains."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks
+from fitb_jax.types import Array, Int, Mask, Number, Saliency, Scalar, Truth
+
+CONNECTIVITIES = (4, 8)
+
+
+class Components(NamedTuple):
+    """Connected regions.
+
+    Attributes:
+        labels: (h, w), 0 outside, 1 .. number inside, in reading order of the first pixel of each.
+        number: how many there are.
+    """
+
+    labels: Int[Array, "h w"]
+    number: Int[Array, ""]
+
+
+def gini(saliency: Saliency) -> Scalar:
+    """Gini index of the magnitudes of a map: how few pixels hold most of it.
+
+    Args:
+        saliency: (h, w); a value counts by its magnitude.
+
+    Returns:
+        In [0, 1 - 1 / (h w)]: 0 where all magnitudes are equal, the upper end where one pixel has
+        everything; nan for a map of zeros.
+
+    Raises:
+        TypeError, ValueError: not a finite floating map (h, w).
+
+    Source: Hurley & Rickard 2009, "Comparing measures of sparsity"; for explanations, Chalasani et
+    al. 2020, "Concise explanations of neural networks using adversarial training".
+    """
+    checks.check_saliency(saliency)
+    shares = jnp.sort(_shares(saliency))
+    size = shares.size
+    places = jnp.arange(1, size + 1, dtype=shares.dtype)
+    # Of magnitudes that ascend: the mean over pixels of place against share.
+    return (shares * ((2 * places - size - 1) / size)).sum()
+
+
+def entropy(saliency: Saliency) -> Scalar:
+    """Entropy of the magnitudes of a map, as shares of their sum.
+
+    Args:
+        saliency: (h, w); a value counts by its magnitude.
+
+    Returns:
+        In nats, in [0, log(h w)]: 0 where one pixel has everything, the upper end where all
+        magnitudes are equal; nan for a map of zeros.
+
+    Raises:
+        TypeError, ValueError: not a finite floating map (h, w).
+
+    Source: Bhatt, Weller & Moura 2020, "Evaluating and aggregating feature-based model
+    explanations" (complexity).
+    """
+    checks.check_saliency(saliency)
+    return jax.scipy.special.entr(_shares(saliency)).sum()
+
+
+def total_variation(saliency: Saliency) -> Scalar:
+    """Mean over pixels of the absolute steps to the right and down.
+
+    Args:
+        saliency: (h, w), such as a mask.
+
+    Returns:
+        At least 0, in the map's units. For a mask of zeros and ones: the number of pixel edges on
+        its boundary inside of the image, over the number of pixels.
+
+    Raises:
+        TypeError, ValueError: not a finite floating map (h, w).
+
+    Source: Rudin, Osher & Fatemi 1992, in its anisotropic form.
+    """
+    checks.check_saliency(saliency)
+    steps = [jnp.abs(jnp.diff(saliency, axis=axis)).sum() for axis in (0, 1)]
+    return (steps[0] + steps[1]) / saliency.size
+
+
+def count_components(mask: Mask, *, threshold: Number = 0.5, connectivity: int = 4) -> Scalar:
+    """How many connected regions a mask shows.
+
+    Args:
+        mask: (h, w); a pixel is shown where it is above the threshold.
+        threshold: in the mask's units. An array argument.
+        connectivity: 4 (pixels that share an edge) or 8 (or a corner).
+
+    Returns:
+        A whole number; 0 where nothing is shown.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+    """
+    checks.check_saliency(mask, name="mask")
+    checks.check_number("threshold", threshold)
+    found = connected_components(jnp.asarray(mask) > threshold, connectivity=connectivity)
+    count = found.number.astype(mask.dtype)
+    return jnp.where(jnp.isnan(mask).any(), jnp.nan, count)
+
+
+def connected_components(region: Truth, *, connectivity: int = 4) -> Components:
+    """Label the connected parts of a region, by pointer jumping.
+
+    Every pixel points at one of its component with a smaller index. Each round hooks what it points
+    at to the smallest that a neighbour points at, and replaces a pointer by the pointer's own: a
+    component of n pixels takes about log n rounds, whatever its shape.
+
+    Args:
+        region: (h, w), True inside.
+        connectivity: 4 (pixels that share an edge) or 8 (or a corner).
+
+    Returns:
+        The labels and their number.
+
+    Raises:
+        TypeError, ValueError: not a boolean array (h, w), or another connectivity.
+
+    Source: Zhang, Azad & Buluc 2020, "Parallel algorithms for finding connected components using
+    linear algebra" (FastSV).
+    """
+    checks.check_boolean("region", region, ("h", "w"))
+    if connectivity not in CONNECTIVITIES:
+        raise ValueError(f"connectivity must be one of {CONNECTIVITIES}, got {connectivity}")
+    region = jnp.asarray(region)
+    own = jnp.arange(region.size)
+    inside = region.ravel()
+
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        parents, _ = state
+        grandparents = parents[parents]
+        nearby = _smallest_nearby(grandparents.reshape(region.shape), region, connectivity).ravel()
+        hooked = parents.at[parents].min(nearby)
+        shorter = jnp.minimum(hooked, jnp.minimum(nearby, grandparents))
+        updated = jnp.where(inside, shorter, own)
+        return updated, jnp.any(updated != parents)
+
+    start = (own, inside.any())
+    roots, _ = jax.lax.while_loop(lambda state: state[1], step, start)
+    is_first = inside & (roots == own)
+    numbers = jnp.cumsum(is_first)
+    labels = jnp.where(inside, numbers[roots], 0).reshape(region.shape)
+    return Components(labels, numbers[-1])
+
+
+def _smallest_nearby(values: Array, region: Array, connectivity: int) -> Array:
+    """Smallest value among a pixel and its neighbours in the region."""
+    outside = values.size
+    height, width = values.shape
+    padded = jnp.pad(jnp.where(region, values, outside), 1, constant_values=outside)
+    shifts = [(i, j) for i in (0, 1, 2) for j in (0, 1, 2) if connectivity == 8 or 1 in (i, j)]
+    smallest = values
+    for i, j in shifts:
+        smallest = jnp.minimum(smallest, padded[i : i + height, j : j + width])
+    return smallest
+
+
+def _shares(saliency: Array) -> Array:
+    magnitudes = jnp.abs(jnp.ravel(saliency))
+    largest = magnitudes.max()
+    scaled = magnitudes / largest
+    return scaled / scaled.sum()
