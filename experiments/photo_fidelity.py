@@ -20,7 +20,7 @@ from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.photo_rules import Rule
 from experiments.photographs import Explained, PhotographOptions, explained
 from experiments.statistics import mean_interval
-from fitb_jax import ablation, fill, masks, models, plotting
+from fitb_jax import ablation, checks, fill, masks, models, plotting
 from fitb_jax.extremal import gaussian_blur, mean_colour
 from fitb_jax.types import Array, Float, Image, LogitsFn, Mask, Scalar
 
@@ -38,12 +38,14 @@ class Config(PhotographOptions):
         patch: side of a patch in pixels.
         steps: of Lanczos.
         sizes: root mean square changes of the blanks, in units of intensity.
+        rules: names of the updates, see `photo_rules.named`; none means all.
     """
 
     ratio: float = 0.5
     patch: int = 32
     steps: int = 8
     sizes: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
+    rules: tuple[str, ...] = ()
     chunk: int = 8
 
 
@@ -169,6 +171,9 @@ def grid(config: Config, net: Explained) -> GridRun:
         The grid.
     """
     rules = photo_rules.named(config.patch, config.steps)
+    for name in config.rules:
+        checks.check_choice("rules", name, rules)
+    rules = {name: rules[name] for name in config.rules or rules}
     axes = {
         "rule": ablation.structural([*rules.values()], labels=[*rules]),
         "network": ablation.looped(
@@ -307,21 +312,21 @@ def caption(config: Config, outcome: Outcome) -> str:
         at = int(np.argmax(found))
         return f"{found[at]:.3f} (step {config.sizes[at]:g})"
 
-    fine = np.nanmean(arrays["fine_energy"][0, rules.index("first order")])
-    smooth = "mean over noise, smoothed"
+    fine = np.nanmean(arrays["fine_energy"][0, 0])
+    ways = "; ".join(
+        f"{rule} {best(rule)}, with its blanks blurred {best(rule, 'probability_blurred')}, "
+        f"correlation {mean('correlation', rule)} (untrained network "
+        f"{mean('correlation', rule, 'untrained')}), coarse {mean('coarse_correlation', rule)}"
+        for rule in rules
+    )
     return (
         f"Patches of {config.patch} pixels hide {config.ratio:.0%} of {arrays['names'].size} "
-        f"photographs: p(target) falls from {mean('probability_whole', 'first order')} to "
-        f"{mean('probability_masked', 'first order')}. A first-order fill takes it to "
-        f"{best('first order')} at best, and its update correlates with what was hidden by "
-        f"{mean('correlation', 'first order')}: it is noise that the network is sensitive to and "
-        f"no picture, {fine:.0%} of it finer than a blur of {SMOOTH:g} pixels. What changes it: "
-        f"smoothed by {photo_rules.SMOOTHING:g} pixels {best('first order, smoothed')}; averaged "
-        f"over {photo_rules.DRAWS} draws of noise {best('mean over noise')}, after a blur "
-        f"{best('mean over noise', 'probability_blurred')}; both {best(smooth)}, with a "
-        f"correlation of {mean('correlation', smooth)}, coarse {mean('coarse_correlation', smooth)}"
-        f" (untrained network {mean('correlation', smooth, 'untrained')}, coarse "
-        f"{mean('coarse_correlation', smooth, 'untrained')}). White noise: {best('white noise')}."
+        f"photographs: p(target) falls from {mean('probability_whole', rules[0])} to "
+        f"{mean('probability_masked', rules[0])}. Fills move the blanks along an update; given is "
+        f"the best of the steps {', '.join(f'{size:g}' for size in config.sizes)}: {ways}. An "
+        "update that hardly correlates with what was hidden, and of which a blur of "
+        f"{SMOOTH:g} pixels removes most ({rules[0]}: {fine:.0%}), is noise that the network is "
+        "sensitive to, and no picture of what it expects."
     )
 
 
@@ -336,6 +341,11 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
-    smoke={"count": 2, "steps": 2, "chunk": 2},
+    smoke={
+        "count": 2,
+        "chunk": 2,
+        "sizes": (0.03, 0.1),
+        "rules": ("first order", "mean over noise, smoothed"),
+    },
     full={},
 )

@@ -13,6 +13,7 @@ from experiments import __main__ as command_line
 from experiments import provenance
 from experiments.experiment import Outcome, is_current, load_outcome, run
 from experiments.registry import EXPERIMENTS
+from experiments.reproduce import Config, reproduce
 
 NAMES = list(EXPERIMENTS)
 
@@ -21,7 +22,7 @@ NAMES = list(EXPERIMENTS)
 def test_a_run_writes_config_metrics_arrays_and_figures(name: str, results: Path) -> None:
     folder = results / name
     config = json.loads((folder / "config.json").read_text())
-    assert config["command"] == f"python -m experiments {name} --smoke"
+    assert config["command"].startswith(f"python -m experiments {name} --smoke --photographs")
     assert {"jax", "jaxlib", "flax", "optax", "numpy", "python"} <= config["versions"].keys()
     assert config["device"]
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -63,7 +64,7 @@ def test_plans_are_printed_and_nothing_is_done(
 def test_the_grids_of_experiments_are_complete_and_without_failures(results: Path) -> None:
     stores = list((results / "grids").iterdir())
     # Two in fill_fidelity would be one too many: its smoke run has one network.
-    assert len(stores) == 4
+    assert len(stores) == 5
     for store in stores:
         dataset = xr.open_zarr(store, consolidated=False)
         assert dataset.attrs["completeness"] == "complete"
@@ -163,7 +164,44 @@ BAD = [
     (["fill_in", "--smoke", "--ratio", "1.5"], r"ratio must lie in \[0, 1\]"),
     (["fill_second_order", "--smoke", "--damping", "1"], "damping must lie in"),
     (["fill_fidelity", "--smoke", "--ratios", "0.5"], "one entry per mask setting"),
+    (["photo_accuracy", "--smoke"], "labelled photographs are needed"),
+    (["photo_fill_in", "--smoke", "--photographs", "imagenot"], "closest match: imagenet"),
+    (["photo_fill_in", "--smoke", "--model", "resnet18"], "weights must be given"),
+    (["photo_fidelity", "--smoke", "--rules", "third order"], "rules must be one of"),
+    (["photo_prototypes", "--smoke", "--count", "2"], "at least 4 photographs"),
 ]
+
+
+def test_what_needs_labelled_photographs_is_left_out_and_said_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in set(EXPERIMENTS) - {"photo_accuracy"}:
+        monkeypatch.delitem(EXPERIMENTS, name)
+    with caplog.at_level(logging.INFO):
+        reproduce(Config(results=tmp_path, smoke=True, progress=False))
+    assert "photo_accuracy is left out: labelled photographs are needed" in caplog.text
+    assert not (tmp_path / "photo_accuracy").exists()
+
+
+def test_the_accuracy_is_that_of_the_photographs(results: Path) -> None:
+    outcome = load_outcome(results / "photo_accuracy")
+    # Two copies of a cat, an espresso and a rocket; at least one of the three is recognised.
+    assert len(outcome.arrays["rank"]) == 6
+    assert outcome.numbers["top-5"][0] >= 1 / 3
+
+
+def test_photographs_that_the_network_has_no_class_for_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "gryphon").mkdir()
+    Image.new("RGB", (300, 300), "red").save(tmp_path / "gryphon" / "a.png")
+    options = dataclasses.replace(
+        EXPERIMENTS["photo_accuracy"].default(smoke=True),
+        results=tmp_path / "results",
+        photographs="folder",
+        photo_dir=tmp_path,
+        progress=False,
+    )
+    with pytest.raises(ValueError, match="one class each that efficientnet_lite0 knows"):
+        EXPERIMENTS["photo_accuracy"].compute(options)
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(a) for a, _ in BAD])
