@@ -59,7 +59,8 @@ def area_penalty(mask: Mask, area: Number) -> Scalar:
     """How far the sorted mask is from the step that shows exactly the area.
 
     `mean((sort(mask) - r)^2)`, where r is 0 for the first `floor((1 - area) n)` of the n pixels and
-    1 for the rest.
+    1 for the rest. Equal pixels on both sides of the step have equal gradients, the mean of theirs:
+    the order of a sort would favour one end of the image.
 
     Args:
         mask: (h, w) in [0, 1].
@@ -78,8 +79,13 @@ def area_penalty(mask: Mask, area: Number) -> Scalar:
     size = mask.size
     # Rounded down, but not for the last digit of a third in single precision.
     blanks = jnp.floor(size * (1 - jnp.asarray(area, mask.dtype)) + 0.01)
-    is_shown = jnp.arange(size) >= blanks
-    return jnp.mean((jnp.sort(mask.ravel()) - is_shown) ** 2)
+    fixed = jax.lax.stop_gradient(mask)
+    first_shown = jnp.minimum(blanks, size - 1).astype(jnp.int32)
+    step = jnp.sort(fixed.ravel())[first_shown]
+    is_above, is_tied = fixed > step, fixed == step
+    tied_share = (size - blanks - is_above.sum()) / is_tied.sum()
+    shown = jnp.where(is_above, 1, jnp.where(is_tied, tied_share, 0))
+    return jnp.mean(shown * (1 - mask) ** 2 + (1 - shown) * mask**2)
 
 
 def binarise(scores: Float[Array, "h w"], area: Number, *, key: Key | None = None) -> Mask:
