@@ -21,10 +21,16 @@ from fitb_jax.extremal.dense import DenseConfig as DenseConfig
 from fitb_jax.extremal.dense import dense_masks as dense_masks
 from fitb_jax.extremal.dense import fit_dense as fit_dense
 from fitb_jax.extremal.dense import smooth_maximum as smooth_maximum
+from fitb_jax.extremal.disjoint import Disjoint as Disjoint
+from fitb_jax.extremal.disjoint import DisjointMethod as DisjointMethod
+from fitb_jax.extremal.disjoint import disjoint_masks as disjoint_masks
+from fitb_jax.extremal.disjoint import pairwise_overlap as pairwise_overlap
 from fitb_jax.extremal.inr import History as History
 from fitb_jax.extremal.inr import Inr as Inr
 from fitb_jax.extremal.inr import fit_inr as fit_inr
 from fitb_jax.extremal.inr import inr_masks as inr_masks
 from fitb_jax.extremal.inr import inr_saliency as inr_saliency
+from fitb_jax.extremal.meta import meta_initial as meta_initial
 from fitb_jax.extremal.reward import Variant as Variant
 from fitb_jax.extremal.reward import rewards as rewards
+from fitb_jax.extremal.shares import exact_shares as exact_shares

@@ -155,6 +155,20 @@ def _check_room(available: Array, area: Array) -> None:
         )
 
 
+def solve_threshold(scores: Float[Array, "h w"], area: Scalar) -> Scalar:
+    """The threshold of `exact_area` as one number, without derivatives.
+
+    Args:
+        scores: (h, w), moderate: its precision is that of a number of their size.
+        area: in (0, 1).
+
+    Returns:
+        The number t for which `mean(sigmoid(scores - t))` is the area.
+    """
+    coarse, rest = _threshold(scores, jnp.ones_like(scores), area)
+    return coarse + rest
+
+
 @jax.custom_jvp
 def _threshold(scores: Array, available: Array, area: Array) -> tuple[Array, Array]:
     """The threshold as a sum of two numbers, of which the second carries the precision.

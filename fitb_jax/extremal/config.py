@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 import jax
+import jax.numpy as jnp
 
 from fitb_jax import checks
 from fitb_jax.extremal.area import check_area
@@ -11,7 +12,7 @@ from fitb_jax.extremal.background import BLUR
 from fitb_jax.extremal.coordinates import NetworkConfig, check_network
 from fitb_jax.extremal.reward import Variant
 from fitb_jax.objectives import log_prob
-from fitb_jax.types import Objective
+from fitb_jax.types import Array, Objective
 
 AreaForm: TypeAlias = Literal["exact", "penalty"]
 
@@ -37,8 +38,9 @@ class InrConfig:
         largest_area: of the range.
         learning_rate: of Adam, falling to 0 over all steps by a cosine.
         score_scale: factor of the network's output: how crisp masks can be.
-        crispness: weight of `crispness_penalty` at the last step; it grows linearly from 0 ("exact"
-            only).
+        crispness: weight of `crispness_penalty` ("exact" only). With little of it the reward is that of
+            faint pixels, which a binary mask does not show; with more than about 8 the first crisp
+            mask stays where it is.
         penalty_weight: of `area_penalty` at the start ("penalty" only).
         penalty_growth: factor of `penalty_weight` at each step.
         tolerance: the fit stops when the objective grew by less than this from one run of
@@ -58,11 +60,26 @@ class InrConfig:
     largest_area: Any = 0.8
     learning_rate: Any = 0.006
     score_scale: Any = 5.0
-    crispness: Any = 1.0
+    crispness: Any = 3.0
     penalty_weight: Any = 300.0
     penalty_growth: Any = 1.0035
     tolerance: Any = 0.01
     blur: Any = BLUR
+
+
+def penalty_weight(config: InrConfig, step: Array | int) -> Any:
+    """What the penalty of the area's form counts at a step.
+
+    Args:
+        config: how the network is fitted.
+        step: from 0 to `config.steps - 1`.
+
+    Returns:
+        A scalar, at least 0.
+    """
+    if config.area_form == "penalty":
+        return config.penalty_weight * config.penalty_growth ** jnp.asarray(step, jnp.float32)
+    return config.crispness
 
 
 def check_config(config: InrConfig) -> None:

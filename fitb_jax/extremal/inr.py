@@ -10,7 +10,7 @@ from fitb_jax import checks
 from fitb_jax.extremal.area import area_penalty, check_area, crispness_penalty, exact_area
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
-from fitb_jax.extremal.config import InrConfig, check_config
+from fitb_jax.extremal.config import InrConfig, check_config, penalty_weight
 from fitb_jax.extremal.coordinates import Frequencies, build, check_shape, grid
 from fitb_jax.extremal.reward import rewards
 from fitb_jax.types import (
@@ -129,7 +129,7 @@ def fit_inr(
             return reward_of(mask), _penalty(mask, area, config), mask.mean()
 
         reward, penalty, mask_area = jax.vmap(evaluate)(areas)
-        now, at_last = (_penalty_weight(config, at) for at in (step, config.steps - 1))
+        now, at_last = (penalty_weight(config, at) for at in (step, config.steps - 1))
         merit = (reward - at_last * penalty).mean()
         return (reward - now * penalty).mean(), (merit, (reward, areas, mask_area))
 
@@ -210,13 +210,6 @@ def _mask(scores: Array, area: Scalar, config: InrConfig, available: Mask | None
 
 def _penalty(mask: Mask, area: Scalar, config: InrConfig) -> Scalar:
     return crispness_penalty(mask) if config.area_form == "exact" else area_penalty(mask, area)
-
-
-def _penalty_weight(config: InrConfig, step: Array | int) -> Any:
-    if config.area_form == "penalty":
-        return config.penalty_weight * config.penalty_growth ** jnp.asarray(step, jnp.float32)
-    # Nothing at first: a mask that is crisp too early stays where it is.
-    return config.crispness * step / max(config.steps - 1, 1)
 
 
 def _stratified_areas(config: InrConfig, offset: Scalar) -> Float[Array, "k"]:
