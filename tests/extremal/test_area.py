@@ -189,6 +189,18 @@ def test_penalty_pulls_each_pixel_to_its_side() -> None:
     np.testing.assert_allclose(gradient, 2 * (np.asarray(mask) - is_shown) / mask.size, rtol=1e-4)
 
 
+@pytest.mark.parametrize("area", [0.0, 0.3, 1.0])
+def test_penalty_of_ties_is_that_of_the_sorted_mask_and_favours_no_pixel(area: float) -> None:
+    mask = jnp.asarray(np.random.default_rng(0).choice([0.0, 0.5, 1.0], size=(10, 10)), jnp.float32)
+    for each in (mask, jnp.ones((10, 10))):
+        wanted = np.arange(100) >= int(100 * (1 - area) + 0.01)
+        squares = (np.sort(np.asarray(each).ravel()) - wanted) ** 2
+        value, gradient = jax.value_and_grad(area_penalty)(each, area)
+        np.testing.assert_allclose(value, squares.mean(), rtol=1e-5, atol=1e-7)
+        for level in np.unique(each):
+            assert np.ptp(gradient[each == level]) == 0
+
+
 @pytest.mark.parametrize("area", [0.0, 0.123, 0.5, 1.0])
 @pytest.mark.parametrize("kind", ["normal", "constant", "three values"])
 def test_binary_masks_show_the_best_pixels_and_as_many_as_asked(kind: str, area: float) -> None:

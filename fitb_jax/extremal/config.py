@@ -1,0 +1,105 @@
+"""How a coordinate network is fitted to an image."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks
+from fitb_jax.extremal.area import check_area
+from fitb_jax.extremal.background import BLUR
+from fitb_jax.extremal.coordinates import NetworkConfig, check_network
+from fitb_jax.extremal.reward import Variant
+from fitb_jax.objectives import log_prob
+from fitb_jax.types import Array, Objective
+
+AreaForm: TypeAlias = Literal["exact", "penalty"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class InrConfig:
+    """How a coordinate network is fitted.
+
+    A pytree: numbers without a fixed structural meaning are leaves, which may be arrays, so that a
+    sweep over them is a `vmap`. What is marked static costs one compile per value.
+
+    Attributes:
+        network: what it looks like.
+        area_form: "exact" solves for the threshold of each mask; "penalty" is `area_penalty`.
+        variant: "preserve" shows the mask, "delete" hides it, "dual" does both.
+        objective: the reward, of logits and target.
+        grid: the masks are fitted on so many rows and columns, at most those of the image.
+        areas_per_step: masks in each step, stratified over the range of areas.
+        steps: at most so many.
+        patience: steps; see `tolerance`.
+        smallest_area: of the range.
+        largest_area: of the range.
+        learning_rate: of Adam, falling to 0 over all steps by a cosine.
+        score_scale: factor of the network's output: how crisp masks can be.
+        crispness: weight of `crispness_penalty` ("exact" only). With little of it the reward is that of
+            faint pixels, which a binary mask does not show; with more than about 8 the first crisp
+            mask stays where it is.
+        penalty_weight: of `area_penalty` at the start ("penalty" only).
+        penalty_growth: factor of `penalty_weight` at each step.
+        tolerance: the fit stops when the objective grew by less than this from one run of
+            `patience` steps to the next.
+        blur: deviation of a blurred background, as a share of the image's longer side.
+    """
+
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    area_form: AreaForm = field(default="exact", metadata={"static": True})
+    variant: Variant = field(default="preserve", metadata={"static": True})
+    objective: Objective = field(default=log_prob, metadata={"static": True})
+    grid: int = field(default=28, metadata={"static": True})
+    areas_per_step: int = field(default=4, metadata={"static": True})
+    steps: int = field(default=100, metadata={"static": True})
+    patience: int = field(default=20, metadata={"static": True})
+    smallest_area: Any = 0.02
+    largest_area: Any = 0.8
+    learning_rate: Any = 0.006
+    score_scale: Any = 5.0
+    crispness: Any = 3.0
+    penalty_weight: Any = 300.0
+    penalty_growth: Any = 1.0035
+    tolerance: Any = 0.01
+    blur: Any = BLUR
+
+
+def penalty_weight(config: InrConfig, step: Array | int) -> Any:
+    """What the penalty of the area's form counts at a step.
+
+    Args:
+        config: how the network is fitted.
+        step: from 0 to `config.steps - 1`.
+
+    Returns:
+        A scalar, at least 0.
+    """
+    if config.area_form == "penalty":
+        return config.penalty_weight * config.penalty_growth ** jnp.asarray(step, jnp.float32)
+    return config.crispness
+
+
+def check_config(config: InrConfig) -> None:
+    """Refuse a configuration that cannot be fitted.
+
+    Args:
+        config: to check.
+
+    Raises:
+        TypeError, ValueError: a count below 1, an unknown name, a number out of range.
+    """
+    check_network(config.network)
+    checks.check_choice("area_form", config.area_form, get_args(AreaForm))
+    checks.check_choice("variant", config.variant, get_args(Variant))
+    for name in ("grid", "areas_per_step", "steps", "patience"):
+        checks.check_count(name, getattr(config, name))
+    for name in ("smallest_area", "largest_area"):
+        check_area(getattr(config, name), name=name)
+    for name in ("learning_rate", "score_scale", "penalty_growth"):
+        checks.check_number(name, getattr(config, name), least=0, open_least=True)
+    for name in ("crispness", "penalty_weight", "blur"):
+        checks.check_number(name, getattr(config, name), least=0)
+    checks.check_number("tolerance", config.tolerance)

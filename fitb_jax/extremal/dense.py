@@ -1,0 +1,280 @@
+"""Extremal perturbations: a free mask for every area (Fong et al. 2019, design 4.3).
+
+The comparison for `fitb_jax.extremal.inr`, with the numbers of the paper and of its reference
+implementation.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks
+from fitb_jax.extremal.area import area_penalty, check_area
+from fitb_jax.extremal.background import BLUR, BackgroundName, check_background, make_blend
+from fitb_jax.extremal.reward import Variant, rewards
+from fitb_jax.objectives import log_prob
+from fitb_jax.types import (
+    Array,
+    Background,
+    Float,
+    Image,
+    LogitsFn,
+    Mask,
+    Number,
+    Objective,
+    Target,
+)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class DenseConfig:
+    """How free masks are fitted; a pytree like `InrConfig`, whose numbers may be arrays.
+
+    Attributes:
+        variant: "preserve" shows the mask, "delete" hides it, "dual" does both.
+        objective: the reward, of logits and target.
+        steps: of gradient ascent.
+        spacing: of the grid of the free values, in pixels.
+        radius: of the smooth maximum, in pixels.
+        padded_area: measure the area on the mask with a margin of `radius` around the image, as the
+            reference implementation does; the areas of the image then come out too large.
+        flip: show every other step the image mirrored, as the reference implementation does.
+        coldness: of the smooth maximum.
+        learning_rate: of gradient ascent with momentum.
+        momentum: how much of the direction is kept.
+        dampening: how much of the gradient is left out of it, after the first step.
+        penalty_weight: of `area_penalty` at the start.
+        penalty_growth: its factor at each step.
+        blur: deviation of a blurred background, as a share of the image's longer side.
+    """
+
+    variant: Variant = field(default="preserve", metadata={"static": True})
+    objective: Objective = field(default=log_prob, metadata={"static": True})
+    steps: int = field(default=800, metadata={"static": True})
+    spacing: int = field(default=7, metadata={"static": True})
+    radius: int = field(default=21, metadata={"static": True})
+    padded_area: bool = field(default=False, metadata={"static": True})
+    flip: bool = field(default=False, metadata={"static": True})
+    coldness: Any = 20.0
+    learning_rate: Any = 0.01
+    momentum: Any = 0.9
+    dampening: Any = 0.9
+    penalty_weight: Any = 300.0
+    penalty_growth: Any = 1.0035
+    blur: Any = BLUR
+
+
+class Dense(NamedTuple):
+    """Free masks and their fit.
+
+    Attributes:
+        masks: (a, h, w) in [0, 1].
+        values: the free values on the grid, (a, rows, columns).
+        reward: of each mask at each step, (steps, a).
+        penalty: `area_penalty` of each mask at each step, without its weight, (steps, a).
+    """
+
+    masks: Float[Array, "a h w"]
+    values: Float[Array, "a rows columns"]
+    reward: Float[Array, "steps a"]
+    penalty: Float[Array, "steps a"]
+
+
+def dense_masks(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    config: DenseConfig | None = None,
+    *,
+    background: BackgroundName | Background = "blur",
+) -> Float[Array, "a h w"]:
+    """The masks of `fit_dense`.
+
+    Args:
+        logits_fn: as in `fit_dense`, like all the others.
+        image: (h, w, c).
+        target: class index.
+        areas: (a,) in (0, 1).
+        config: how.
+        background: what blanks show.
+
+    Returns:
+        (a, h, w) in [0, 1]. Their areas are about those asked: a penalty drives them there.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
+    """
+    return fit_dense(logits_fn, image, target, areas, config, background=background).masks
+
+
+def fit_dense(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    config: DenseConfig | None = None,
+    *,
+    background: BackgroundName | Background = "blur",
+) -> Dense:
+    """Fit a free mask to each area, all at once.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        areas: (a,) in (0, 1).
+        config: how; `DenseConfig()`, the paper's numbers for 224 pixels, by default.
+        background: what blanks show: "blur", "pyramid", "mean", a number, one value per channel, or
+            an image.
+
+    Returns:
+        The masks and the history of their fit.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
+
+    Source: Fong et al. 2019, "Understanding deep networks via extremal perturbations and smooth
+    masks", section 3; the constants are those of TorchRay.
+    """
+    config = DenseConfig() if config is None else config
+    _check_arguments(logits_fn, image, target, areas, config, background)
+    blend = make_blend(image, background, blur=config.blur)
+    reward_of = {
+        flipped: rewards(logits_fn, target, blend, config.variant, config.objective, flip=flipped)
+        for flipped in (False, True)
+    }
+    shape, margin = image.shape[:2], config.radius
+
+    def energy(values: Array, area: Array, t: Array) -> tuple[Array, Any]:
+        padded = smooth_maximum(
+            values,
+            shape,
+            spacing=config.spacing,
+            radius=config.radius,
+            coldness=config.coldness,
+            padded=config.padded_area,
+        )
+        mask = padded
+        if config.padded_area:
+            mask = padded[margin : margin + shape[0], margin : margin + shape[1]]
+        penalty = area_penalty(padded, area)
+        reward = reward_of[False](mask)
+        if config.flip:
+            reward = jax.lax.cond(t % 2 == 0, reward_of[True], reward_of[False], mask)
+        weight = config.penalty_weight * config.penalty_growth ** t.astype(values.dtype)
+        return reward - weight * penalty, (reward, penalty)
+
+    gradients = jax.vmap(jax.grad(energy, has_aux=True), in_axes=(0, 0, None))
+
+    def step(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], Any]:
+        values, direction = carry
+        gradient, record = gradients(values, areas, t)
+        kept = config.momentum * direction + (1 - config.dampening) * gradient
+        direction = jnp.where(t == 0, gradient, kept)
+        values = jnp.clip(values + config.learning_rate * direction, 0, 1)
+        return (values, direction), record
+
+    rows, columns = (-(-side // config.spacing) for side in shape)
+    start = jnp.ones((areas.shape[0], rows, columns), image.dtype)
+    (values, _), (reward, penalty) = jax.lax.scan(
+        step, (start, jnp.zeros_like(start)), jnp.arange(config.steps)
+    )
+    masks = jax.vmap(
+        lambda each: smooth_maximum(
+            each,
+            shape,
+            spacing=config.spacing,
+            radius=config.radius,
+            coldness=config.coldness,
+        )
+    )(values)
+    return Dense(masks, values, reward, penalty)
+
+
+def smooth_maximum(
+    values: Float[Array, "rows columns"],
+    shape: tuple[int, ...],
+    *,
+    spacing: int = 7,
+    radius: int = 21,
+    coldness: Number = 20.0,
+    padded: bool = False,
+) -> Mask:
+    """Upsample a grid so that a mask of zeros and ones is smooth but not spread out.
+
+    Each pixel is a soft maximum, with softmax weights at `coldness`, over the values around it,
+    each times `exp(-2 max(0, z - 1/2)^2)` with z the distance over `radius`. Values outside the
+    grid are 0.
+
+    Args:
+        values: (rows, columns) in [0, 1], `spacing` pixels apart, the first at the first pixel.
+        shape: (height, width) of the image.
+        spacing: in pixels.
+        radius: in pixels.
+        coldness: inverse temperature of the softmax.
+        padded: with a margin of `radius` pixels before and about as many after the image.
+
+    Returns:
+        The mask, (height, width) or larger with `padded`, in [0, 1].
+
+    Source: Fong et al. 2019, section 3.2; kernel and window as in TorchRay.
+    """
+    reach = 1 + -(-radius // spacing)
+    padding = 1 + -(-2 * radius // spacing)
+    window = 2 * reach + 1
+    # Pixel p is in cell (p + radius) // spacing, and sees the values of a window around it; the
+    # distances to them depend on its place in the cell only.
+    cells = [count + 2 * (padding - reach) for count in values.shape]
+    surrounded = jnp.pad(values, padding)
+    places = jnp.arange(spacing)[None, :] - radius
+    distance = (places - spacing * (jnp.arange(window)[:, None] - padding)).astype(values.dtype)
+
+    @jax.checkpoint
+    def terms(surrounded: Array, row: Array, column: Array) -> tuple[Array, Array]:
+        near = jax.lax.dynamic_slice(surrounded, (row, column), cells)
+        z = jnp.hypot(distance[row][:, None], distance[column][None, :]) / radius
+        kernel = jnp.exp(-2 * jnp.maximum(z - 0.5, 0) ** 2)
+        weighted = kernel[:, :, None, None] * near[None, None]
+        share = jnp.exp(coldness * weighted)
+        return share * weighted, share
+
+    def add(sums: tuple[Array, Array], at: Array) -> tuple[tuple[Array, Array], None]:
+        # Only the grid is kept for the backward pass; the terms are computed again.
+        numerator, denominator = terms(surrounded, at // window, at % window)
+        return (sums[0] + numerator, sums[1] + denominator), None
+
+    nothing = jnp.zeros((spacing, spacing, *cells), values.dtype)
+    (numerator, denominator), _ = jax.lax.scan(add, (nothing, nothing), jnp.arange(window**2))
+    pixels = jnp.clip(numerator / denominator, 0, 1).transpose(2, 0, 3, 1)
+    pixels = pixels.reshape(cells[0] * spacing, cells[1] * spacing)
+    if padded:
+        return pixels[: 1 - spacing or None, : 1 - spacing or None]
+    return pixels[radius : radius + shape[0], radius : radius + shape[1]]
+
+
+def _check_arguments(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Array,
+    config: DenseConfig,
+    background: Any,
+) -> None:
+    checks.check_image(image)
+    checks.check_target(target, checks.count_classes(logits_fn, image))
+    checks.check_floating("areas", areas, ("a",))
+    check_area(areas, name="areas")
+    check_background(background, image.shape)
+    checks.check_choice("variant", config.variant, get_args(Variant))
+    for name in ("steps", "spacing", "radius"):
+        checks.check_count(name, getattr(config, name))
+    for name in ("learning_rate", "penalty_growth", "coldness"):
+        checks.check_number(name, getattr(config, name), least=0, open_least=True)
+    for name in ("momentum", "dampening"):
+        checks.check_number(name, getattr(config, name), least=0, most=1)
+    for name in ("penalty_weight", "blur"):
+        checks.check_number(name, getattr(config, name), least=0)

@@ -1,0 +1,212 @@
+"""Several explanations of one image that do not overlap (design 4.3).
+
+`disjoint_masks` finds them one after the other, each where the earlier ones are not, or jointly, as
+the outputs of one network that share every pixel.
+"""
+
+import dataclasses
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from fitb_jax import checks
+from fitb_jax.extremal.area import check_area, crispness_penalty
+from fitb_jax.extremal.ascent import ascend
+from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
+from fitb_jax.extremal.config import InrConfig, check_config, penalty_weight
+from fitb_jax.extremal.coordinates import Frequencies, build, grid
+from fitb_jax.extremal.inr import fit_inr, inr_masks
+from fitb_jax.extremal.reward import rewards
+from fitb_jax.extremal.shares import exact_shares
+from fitb_jax.types import (
+    Array,
+    Background,
+    Bool,
+    Float,
+    Image,
+    Key,
+    LogitsFn,
+    Scalar,
+    Target,
+)
+
+DisjointMethod: TypeAlias = Literal["iterative", "joint"]
+
+
+class Disjoint(NamedTuple):
+    """Masks that do not overlap, and what they are worth.
+
+    Attributes:
+        masks: (k, h, w) in [0, 1]; at each pixel they add up to at most 1.
+        objective: of the image seen through each mask, (k,).
+        remaining: of the image with all masks removed.
+        overlap: share of mask i's area that mask j also has, `mean(min(m_i, m_j)) / mean(m_i)`,
+            (k, k); 1 on the diagonal.
+        converged: whether each fit stopped growing, (k,); joint fits have one answer.
+    """
+
+    masks: Float[Array, "k h w"]
+    objective: Float[Array, "k"]
+    remaining: Scalar
+    overlap: Float[Array, "k k"]
+    converged: Bool[Array, "k"]
+
+
+def disjoint_masks(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "k"],
+    config: InrConfig | None = None,
+    *,
+    key: Key,
+    method: DisjointMethod = "iterative",
+    background: BackgroundName | Background = "blur",
+) -> Disjoint:
+    """Several masks that each let the classifier see what it needs, and do not overlap.
+
+    - "iterative": each mask is multiplied by what the earlier ones leave, `1 - sum(m_j)`, before
+      blending and inside its area.
+    - "joint": a softmax over k masks and "none" at each pixel, with the area of each exact, fitted
+      at once for the mean of their rewards.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        areas: (k,), of each mask; they add up to less than 1.
+        config: how the networks are fitted; its range of areas is not used, and its form of the
+            area is exact.
+        key: random key.
+        method: "iterative" or "joint".
+        background: as in `fit_inr`.
+
+    Returns:
+        The masks at the resolution of the image.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or name; areas of 1 or more together.
+
+    Source: Byra & Skibbe 2025, arXiv 2501.11784, algorithm 1; the joint form is ours.
+    """
+    config = dataclasses.replace(InrConfig() if config is None else config, area_form="exact")
+    checks.check_choice("method", method, get_args(DisjointMethod))
+    _check_arguments(logits_fn, image, target, areas, config, background)
+    find = _find_iteratively if method == "iterative" else _find_jointly
+    masks, converged = find(logits_fn, image, target, areas, config, background, key=key)
+    blend = make_blend(image, background, blur=config.blur)
+    seen = rewards(logits_fn, target, blend, "preserve", config.objective)
+    return Disjoint(
+        masks=masks,
+        objective=jax.vmap(seen)(masks),
+        remaining=seen(1 - jnp.minimum(masks.sum(0), 1)),
+        overlap=pairwise_overlap(masks),
+        converged=converged,
+    )
+
+
+def pairwise_overlap(masks: Float[Array, "k h w"]) -> Float[Array, "k k"]:
+    """The share of each mask's area that each other one also has.
+
+    Args:
+        masks: (k, h, w) in [0, 1], none of them empty.
+
+    Returns:
+        `mean(min(m_i, m_j)) / mean(m_i)` in row i and column j.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+    """
+    checks.check_mask(masks, jnp.shape(masks)[-2:], name="masks", axes=("k", "h", "w"))
+    common = jnp.minimum(masks[:, None], masks[None]).mean((2, 3))
+    return common / masks.mean((1, 2))[:, None]
+
+
+def _find_iteratively(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Array,
+    config: InrConfig,
+    background: Any,
+    *,
+    key: Key,
+) -> tuple[Array, Array]:
+    shape = image.shape[0], image.shape[1]
+
+    def find(available: Array, inputs: tuple[Scalar, Key]) -> tuple[Array, Any]:
+        area, key = inputs
+        fixed = dataclasses.replace(config, smallest_area=area, largest_area=area, areas_per_step=1)
+        inr = fit_inr(
+            logits_fn, image, target, fixed, key=key, background=background, available=available
+        )
+        mask = inr_masks(inr, area[None], shape, available=available)[0]
+        # The product of (1 - sigmoid) over the fits so far, rounding aside.
+        return jnp.maximum(available - mask, 0), (mask, inr.converged)
+
+    keys = jax.random.split(key, areas.shape[0])
+    everything = jnp.ones(shape, image.dtype)
+    return jax.lax.scan(find, everything, (areas.astype(image.dtype), keys))[1]
+
+
+def _find_jointly(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Array,
+    config: InrConfig,
+    background: Any,
+    *,
+    key: Key,
+) -> tuple[Array, Array]:
+    count, shape = areas.shape[0], (image.shape[0], image.shape[1])
+    coarse = min(config.grid, shape[0]), min(config.grid, shape[1])
+    wanted = dataclasses.replace(config.network, outputs=count)
+    graph, state = nnx.split(build(wanted, key=key))
+    parameters, fixed = nnx.split_state(state, nnx.Param, Frequencies)
+    blend = make_blend(image, background, blur=config.blur)
+    reward_of = rewards(logits_fn, target, blend, config.variant, config.objective)
+
+    def masks_of(parameters: Any, on: tuple[int, int]) -> Array:
+        # One network for fixed areas: their mean is all there is to condition on.
+        scores = nnx.merge(graph, parameters, fixed)(grid(on), areas.mean())
+        fine = jax.image.resize(scores.T.reshape(count, *on), (count, *shape), "linear")
+        return exact_shares(config.score_scale * fine, areas)
+
+    def objective(parameters: Any, step: Array) -> tuple[Scalar, tuple[Scalar, None]]:
+        masks = masks_of(parameters, coarse)
+        reward = jax.vmap(reward_of)(masks).mean()
+        penalty = jax.vmap(crispness_penalty)(masks).mean()
+        now, at_last = (penalty_weight(config, at) for at in (step, config.steps - 1))
+        return reward - now * penalty, (reward - at_last * penalty, None)
+
+    found = ascend(
+        objective,
+        parameters,
+        steps=config.steps,
+        learning_rate=config.learning_rate,
+        patience=config.patience,
+        tolerance=config.tolerance,
+    )
+    return masks_of(found.parameters, shape), jnp.broadcast_to(found.converged, (count,))
+
+
+def _check_arguments(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Array,
+    config: InrConfig,
+    background: Any,
+) -> None:
+    checks.check_image(image)
+    checks.check_target(target, checks.count_classes(logits_fn, image))
+    checks.check_floating("areas", areas, ("k",))
+    check_area(areas, name="areas")
+    known = checks.known(areas)
+    if known is not None and known.sum() >= 1:
+        raise ValueError(f"areas must add up to less than 1, got {known} of sum {known.sum():g}")
+    check_config(config)
+    check_background(background, image.shape)

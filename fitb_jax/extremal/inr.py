@@ -1,0 +1,240 @@
+"""Extremal masks of every area from one coordinate network, fitted to one image (design 4.3)."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from fitb_jax import checks
+from fitb_jax.extremal.area import area_penalty, check_area, crispness_penalty, exact_area
+from fitb_jax.extremal.ascent import ascend
+from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
+from fitb_jax.extremal.config import InrConfig, check_config, penalty_weight
+from fitb_jax.extremal.coordinates import Frequencies, build, check_shape, grid
+from fitb_jax.extremal.reward import rewards
+from fitb_jax.types import (
+    Array,
+    Background,
+    Bool,
+    Float,
+    Image,
+    Int,
+    Key,
+    LogitsFn,
+    Mask,
+    Scalar,
+    Target,
+)
+
+_GOLDEN = 0.618034
+"""Multiples of it, modulo 1, are spread evenly at every length: every few steps see all areas."""
+
+
+class History(NamedTuple):
+    """What happened at each step; nan for steps that were not needed.
+
+    Attributes:
+        objective: mean reward less the penalties as weighted at the last step, (steps,).
+        reward: of each mask, (steps, k).
+        area: asked of each mask, (steps, k).
+        mask_area: the mean of each mask, (steps, k).
+    """
+
+    objective: Float[Array, "steps"]
+    reward: Float[Array, "steps k"]
+    area: Float[Array, "steps k"]
+    mask_area: Float[Array, "steps k"]
+
+
+class Inr(NamedTuple):
+    """A fitted network: the masks of all areas at any resolution.
+
+    Attributes:
+        graph: structure of the network (static).
+        state: its weights and frequencies, the best of the fit.
+        config: how it was fitted.
+        history: of the fit.
+        steps: how many were made.
+        converged: whether the fit stopped because nothing grew any more.
+    """
+
+    graph: Any
+    state: Any
+    config: InrConfig
+    history: History
+    steps: Int[Array, ""]
+    converged: Bool[Array, ""]
+
+
+def fit_inr(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    config: InrConfig | None = None,
+    *,
+    key: Key,
+    background: BackgroundName | Background = "blur",
+    available: Mask | None = None,
+    initial: Any = None,
+) -> Inr:
+    """Fit one coordinate network to the extremal masks of all areas of an image.
+
+    Pure: jit it as a whole, `vmap` it over images, targets, keys and the leaves of the config.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        config: how; `InrConfig()` by default.
+        key: random key of the network and of the areas.
+        background: what blanks show: "blur", "pyramid", "mean", a number, one value per channel, or
+            an image.
+        available: (h, w) in [0, 1], multiplied into every mask: 0 keeps a pixel blank.
+        initial: where to start: an `Inr`, or the `state` of one, of the same network.
+
+    Returns:
+        The network, with the history of its fit.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
+
+    Source: Byra & Skibbe 2025, arXiv 2501.11784; the exact area is ours.
+    """
+    config = InrConfig() if config is None else config
+    _check_arguments(logits_fn, image, target, config, background, available)
+    network_key, area_key = jax.random.split(key)
+    graph, state = nnx.split(build(config.network, key=network_key))
+    if initial is not None:
+        given = initial.state if isinstance(initial, Inr) else initial
+        _check_initial(given, state)
+        state = given
+    parameters, fixed = nnx.split_state(state, nnx.Param, Frequencies)
+    height, width, _ = image.shape
+    coarse = min(config.grid, height), min(config.grid, width)
+    positions = grid(coarse)
+    blend = make_blend(image, background, blur=config.blur)
+    reward_of = rewards(logits_fn, target, blend, config.variant, config.objective)
+
+    area_offset = jax.random.uniform(area_key)
+
+    def objective(parameters: Any, step: Array) -> tuple[Scalar, tuple[Scalar, Any]]:
+        areas = _stratified_areas(config, area_offset + step * _GOLDEN)
+        network = nnx.merge(graph, parameters, fixed)
+
+        def evaluate(area: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+            scores = network(positions, area).reshape(coarse)
+            fine = jax.image.resize(scores, (height, width), "linear")
+            mask = _mask(fine, area, config, available)
+            return reward_of(mask), _penalty(mask, area, config), mask.mean()
+
+        reward, penalty, mask_area = jax.vmap(evaluate)(areas)
+        now, at_last = (penalty_weight(config, at) for at in (step, config.steps - 1))
+        merit = (reward - at_last * penalty).mean()
+        return (reward - now * penalty).mean(), (merit, (reward, areas, mask_area))
+
+    found = ascend(
+        objective,
+        parameters,
+        steps=config.steps,
+        learning_rate=config.learning_rate,
+        patience=config.patience,
+        tolerance=config.tolerance,
+    )
+    best = nnx.merge_state(found.parameters, fixed)
+    history = History(found.merit, *found.records)
+    return Inr(graph, best, config, history, found.steps, found.converged)
+
+
+def inr_masks(
+    inr: Inr,
+    areas: Float[Array, "a"],
+    shape: tuple[int, int],
+    *,
+    available: Mask | None = None,
+) -> Float[Array, "a h w"]:
+    """Masks of any areas at any resolution.
+
+    Args:
+        inr: from `fit_inr`.
+        areas: (a,) in (0, 1).
+        shape: (height, width) of the masks; with an exact area the threshold is solved for there.
+        available: as in `fit_inr`, (height, width).
+
+    Returns:
+        (a, height, width) in [0, 1].
+
+    Raises:
+        TypeError, ValueError: areas outside (0, 1), or no shape.
+    """
+    checks.check_floating("areas", areas, ("a",))
+    check_area(areas, name="areas")
+    check_shape(shape)
+    network, positions = nnx.merge(inr.graph, inr.state), grid(shape)
+
+    def mask_of(area: Scalar) -> Mask:
+        scores = network(positions, area).reshape(shape)
+        return _mask(scores, area, inr.config, available)
+
+    # One after the other: at full resolution one mask fills the cores.
+    return jax.lax.map(mask_of, areas)
+
+
+def inr_saliency(inr: Inr, shape: tuple[int, int], *, areas: int = 16) -> Mask:
+    """The mean of the masks over the range of areas fitted: pixels of small masks come first.
+
+    Args:
+        inr: from `fit_inr`.
+        shape: (height, width).
+        areas: how many, evenly spaced over the range.
+
+    Returns:
+        (height, width) in [0, 1], larger = more important.
+
+    Raises:
+        TypeError, ValueError: `areas` below 1, or no shape.
+    """
+    checks.check_count("areas", areas)
+    low, high = inr.config.smallest_area, inr.config.largest_area
+    places = (jnp.arange(areas) + 0.5) / areas
+    return inr_masks(inr, low + (high - low) * places, shape).mean(0)
+
+
+def _mask(scores: Array, area: Scalar, config: InrConfig, available: Mask | None) -> Mask:
+    scaled = config.score_scale * scores
+    if config.area_form == "exact":
+        return exact_area(scaled, area, available=available)
+    shown = jax.nn.sigmoid(scaled)
+    return shown if available is None else shown * available
+
+
+def _penalty(mask: Mask, area: Scalar, config: InrConfig) -> Scalar:
+    return crispness_penalty(mask) if config.area_form == "exact" else area_penalty(mask, area)
+
+
+def _stratified_areas(config: InrConfig, offset: Scalar) -> Float[Array, "k"]:
+    """One area in each of k equal parts of the range, all at the same place of their part."""
+    places = (jnp.arange(config.areas_per_step) + offset % 1) / config.areas_per_step
+    return config.smallest_area + (config.largest_area - config.smallest_area) * places
+
+
+def _check_initial(given: Any, wanted: Any) -> None:
+    shapes = [jax.tree.map(jnp.shape, nnx.to_pure_dict(state)) for state in (given, wanted)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"initial must be of the network of config: {shapes[1]}, got {shapes[0]}")
+
+
+def _check_arguments(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    config: InrConfig,
+    background: Any,
+    available: Any,
+) -> None:
+    checks.check_image(image)
+    checks.check_target(target, checks.count_classes(logits_fn, image))
+    check_config(config)
+    check_background(background, image.shape)
+    if available is not None:
+        checks.check_mask(available, image.shape[:2], name="available")

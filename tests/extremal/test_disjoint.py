@@ -1,0 +1,111 @@
+"""Masks that share every pixel, their exact areas, and two patches found by two masks."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fitb_jax.extremal import (
+    Disjoint,
+    InrConfig,
+    NetworkConfig,
+    disjoint_masks,
+    exact_area,
+    exact_shares,
+    pairwise_overlap,
+)
+from fitb_jax.objectives import log_prob
+from fitb_jax.types import Array
+from tests.extremal.toys import IMAGE, OTHER, PATCH, SHARE, SIDE, looks_at
+
+LOGITS_FN = looks_at(PATCH, OTHER)
+CONFIG = InrConfig(
+    network=NetworkConfig(frequencies=8, width=32, depth=2),
+    grid=SIDE,
+    steps=60,
+    learning_rate=0.02,
+    tolerance=-1e9,
+)
+AREAS = jnp.asarray([SHARE, SHARE])
+SHAPE = (3, 9, 11)
+_exact_shares = jax.jit(exact_shares)
+
+
+def _random(seed: int = 0, scale: float = 1.0) -> Array:
+    return jnp.asarray(scale * np.random.default_rng(seed).normal(size=SHAPE))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, 10.0, 50.0])
+@pytest.mark.parametrize("areas", [[0.1, 0.2, 0.3], [0.33, 0.33, 0.33], [0.01, 0.02, 0.9]])
+def test_shares_have_their_areas_and_never_exceed_one(scale: float, areas: list) -> None:
+    masks = np.asarray(_exact_shares(_random(scale=scale), jnp.asarray(areas)), np.float64)
+    np.testing.assert_allclose(masks.mean((1, 2)), areas, atol=1e-4 if scale > 10 else 1e-5)
+    assert (masks >= 0).all()
+    assert (masks.sum(0) <= 1 + 1e-6).all()
+
+
+def test_one_share_is_the_mask_of_an_exact_area() -> None:
+    scores = _random(scale=3.0)
+    given = exact_shares(scores[:1], jnp.asarray([0.2]))[0]
+    np.testing.assert_allclose(given, exact_area(scores[0], 0.2), atol=1e-5)
+
+
+@pytest.mark.usefixtures("x64")
+def test_derivatives_of_shares_are_finite_differences() -> None:
+    scores, weights, move = (_random(seed) for seed in range(3))
+    areas, areas_move = jnp.asarray([0.1, 0.2, 0.3]), jnp.asarray([0.5, -1.0, 0.3])
+
+    def value(scores: Array, areas: Array) -> Array:
+        return (weights * exact_shares(scores, areas) ** 2).sum()
+
+    by_scores, by_areas = jax.jit(jax.grad(value, argnums=(0, 1)))(scores, areas)
+    h = 1e-5
+    value_at = jax.jit(value)
+
+    def slope(scores_move: Array, areas_move: Array) -> Array:
+        ahead = value_at(scores + h * scores_move, areas + h * areas_move)
+        behind = value_at(scores - h * scores_move, areas - h * areas_move)
+        return (ahead - behind) / (2 * h)
+
+    still = jnp.zeros(3)
+    np.testing.assert_allclose(jnp.vdot(by_scores, move), slope(move, still), rtol=1e-5)
+    wanted = slope(jnp.zeros(SHAPE), areas_move)
+    np.testing.assert_allclose(jnp.vdot(by_areas, areas_move), wanted, rtol=1e-5)
+
+
+def test_overlap_is_the_share_of_the_first() -> None:
+    masks = jnp.zeros((2, 4, 4)).at[0, :2].set(1).at[1, 1:2].set(1)
+    np.testing.assert_allclose(pairwise_overlap(masks), [[1, 0.5], [1, 1]])
+
+
+@pytest.fixture(scope="module", params=["iterative", "joint"])
+def found(request: Any) -> Disjoint:
+    return jax.jit(
+        lambda key: disjoint_masks(
+            LOGITS_FN, IMAGE, 1, AREAS, CONFIG, key=key, method=request.param, background=0.0
+        )
+    )(jax.random.key(0))
+
+
+def test_masks_do_not_overlap_and_have_their_areas(found: Disjoint) -> None:
+    masks = np.asarray(found.masks, np.float64)
+    assert (masks.sum(0) <= 1 + 1e-5).all()
+    np.testing.assert_allclose(masks.mean((1, 2)), AREAS, atol=1e-5)
+    np.testing.assert_allclose(np.diag(found.overlap), 1, rtol=1e-5)
+    assert found.overlap[0, 1] < 0.2
+
+
+def test_each_mask_has_a_patch_of_its_own(found: Disjoint) -> None:
+    shares = jnp.einsum("khw,phw->kp", found.masks, jnp.stack([PATCH, OTHER])) / PATCH.sum()
+    assert sorted(np.argmax(shares, axis=1)) == [0, 1]
+    assert (shares.max(1) > 0.5).all()
+
+
+def test_removing_both_leaves_little(found: Disjoint) -> None:
+    both = log_prob(LOGITS_FN(IMAGE * (1 - found.masks.sum(0))[:, :, None]), 1)
+    np.testing.assert_allclose(found.remaining, both, atol=1e-4)
+    whole = log_prob(LOGITS_FN(IMAGE), 1)
+    assert found.remaining < whole - 1
+    assert (found.objective > found.remaining + 1).all()
