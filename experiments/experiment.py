@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from experiments.provenance import as_json, provenance
 
 _LOG = logging.getLogger(__name__)
+_FRAME_MILLISECONDS = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Experiment:
         smoke: options that `--smoke` changes.
         full: options that `--full` changes.
         plan: from the options to a line for each grid it will run.
+        animate: from the options and what was saved to frames (n, h, w, 3) by name, for a GIF each.
         left_out: from the options to why `reproduce` must leave it out, or None.
     """
 
@@ -103,6 +106,7 @@ class Experiment:
     smoke: dict[str, Any]
     full: dict[str, Any]
     plan: Callable[[Any], list[str]] | None = None
+    animate: Callable[[Any, Outcome], dict[str, np.ndarray]] = lambda *_: {}
     left_out: Callable[[Any], str | None] = lambda _: None
 
     def default(self, *, smoke: bool = False, full: bool = False) -> Any:
@@ -252,6 +256,15 @@ def _metrics(experiment: Experiment, config: Any, outcome: Outcome) -> dict[str,
 def _write_figures(experiment: Experiment, config: Any, outcome: Outcome, folder: Path) -> None:
     for name, figure in experiment.draw(config, outcome).items():
         figure.savefig(folder / f"{name}.png", dpi=160)
+    for name, frames in experiment.animate(config, outcome).items():
+        pictures = [Image.fromarray(np.round(255 * frame).astype(np.uint8)) for frame in frames]
+        pictures[0].save(
+            folder / f"{name}.gif",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=_FRAME_MILLISECONDS,
+            loop=0,
+        )
 
 
 def _replace_folder(new: Path, place: Path, aside: Path) -> None:

@@ -107,8 +107,38 @@ def explained(options: PhotographOptions) -> Explained:
     net = pretrained(options)
     found = photographs(options, net.size)
     read = list(found)
-    images = np.stack([one.image for one in read])
     labels = class_indices(found, net, [one.labels for one in read])
+    images = np.stack([one.image for one in read])
+    return _explained(options, net, images, labels, [one.name for one in read], found.source)
+
+
+def one_photograph(options: PhotographOptions, path: Path) -> Explained:
+    """A photograph of the user's.
+
+    Args:
+        options: which network.
+        path: of the file.
+
+    Returns:
+        As `explained`, for the predicted class.
+
+    Raises:
+        OSError: there is no such file, or it is no image.
+        ValueError, FileNotFoundError: the weights are not there.
+    """
+    net = pretrained(options)
+    image = np.asarray(net.preprocess(path))[None]
+    return _explained(options, net, image, np.array([UNLABELLED]), [path.stem], str(path.name))
+
+
+def _explained(
+    options: PhotographOptions,
+    net: models.Pretrained,
+    images: np.ndarray,
+    labels: np.ndarray,
+    names: list[str],
+    source: str,
+) -> Explained:
     predicted = batching.stream(
         jax.jit(lambda images: jnp.argmax(jax.vmap(net.logits_fn)(images), axis=1)),
         images,
@@ -121,8 +151,8 @@ def explained(options: PhotographOptions) -> Explained:
         images=images,
         targets=np.where(labels == UNLABELLED, predicted, labels).astype(np.int32),
         labels=labels,
-        names=[one.name for one in read],
-        source=found.source,
+        names=names,
+        source=source,
     )
 
 

@@ -8,6 +8,7 @@ from experiments import (
     fill_progressive,
     fill_prototypes,
     fill_second_order,
+    inr_explain,
     photo_accuracy,
     photo_fidelity,
     photo_fill_in,
@@ -29,5 +30,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_accuracy,
         photo_fidelity,
         photo_prototypes,
+        inr_explain,
     )
 }

@@ -1,6 +1,7 @@
 """Run-time type checks, no implicit rank promotion, and what tests of several modules share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
@@ -12,6 +13,14 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share an expensive fixture stay in one process of pytest-xdist."""
+    for item in items:
+        is_of_experiments = Path(item.path).parent.name == "experiments"
+        group = "experiments" if is_of_experiments else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture

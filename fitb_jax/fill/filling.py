@@ -162,13 +162,15 @@ def step(
     checks.check_floating("update", update, ("h", "w", "c"))
     checks.check_same_shape("update", update, "image", image)
     checks.check_number("size", size, least=0)
+    checks.check_background(background, image.shape)
     hidden = masks.apply(update, masks.complement(mask))
     largest = jnp.max(jnp.abs(hidden))
     # Scaled first: squares of small gradients underflow.
     hidden = hidden / jnp.where(largest > 0, largest, 1)
     count = masks.complement(mask).sum() * image.shape[2]
     mean_square = (hidden**2).sum() / jnp.maximum(count, 1)
-    moved = background + size * hidden / jnp.sqrt(jnp.where(mean_square > 0, mean_square, 1))
+    shown = jnp.broadcast_to(jnp.asarray(background, image.dtype), image.shape)
+    moved = shown + size * hidden / jnp.sqrt(jnp.where(mean_square > 0, mean_square, 1))
     return masks.apply(image, mask, jnp.clip(moved, 0, 1))
 
 

