@@ -21,7 +21,8 @@ from experiments.photo_rules import Rule
 from experiments.photographs import Explained, PhotographOptions, explained
 from experiments.statistics import mean_interval
 from fitb_jax import ablation, checks, fill, masks, models, plotting
-from fitb_jax.extremal import gaussian_blur, mean_colour
+from fitb_jax.extremal import mean_colour
+from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array, Float, Image, LogitsFn, Mask, Scalar
 
 SMOOTH = 2.0

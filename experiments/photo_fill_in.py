@@ -17,7 +17,8 @@ from experiments import photo_rules
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.photographs import Explained, PhotographOptions, explained
 from fitb_jax import batching, fill, masks, plotting
-from fitb_jax.extremal import gaussian_blur, mean_colour
+from fitb_jax.extremal import mean_colour
+from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Image, LogitsFn, Mask
 
 RULES = ("first order", "newton", "mean over noise, smoothed")

@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.photographs import PhotographOptions, explained
 from fitb_jax import fill, masks, objectives, plotting
-from fitb_jax.extremal import gaussian_blur, mean_colour
+from fitb_jax.extremal import mean_colour
+from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Image, LogitsFn, Mask, Target
 
 SOURCES = ("photographs", "noise", "photographs, untrained network")

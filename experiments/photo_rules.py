@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from fitb_jax import fill, masks, objectives
-from fitb_jax.extremal import gaussian_blur, mean_colour
+from fitb_jax.extremal import mean_colour
+from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Image, Key, LogitsFn, Mask, Objective, Target
 
 Rule: TypeAlias = Callable[[LogitsFn, Image, Mask, Target, Key], Image]

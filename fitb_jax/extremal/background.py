@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from fitb_jax import checks, masks
+from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array, Background, Float, Image, Mask, Number
 
 BackgroundName: TypeAlias = Literal["blur", "pyramid", "mean"]
@@ -17,30 +18,6 @@ BLUR = 20 / 224
 
 LEVELS = 8
 """Images in a blur pyramid, the sharp one included."""
-
-
-def gaussian_blur(image: Image, *, sigma: Number) -> Image:
-    """Blur an image with a Gaussian, one direction after the other.
-
-    At the edges the weights of the pixels inside the image are rescaled to sum to 1: each value is
-    an average of the image, no colour comes in from outside, and a constant image stays as it is.
-
-    Args:
-        image: (h, w, c).
-        sigma: standard deviation in pixels, at least 0 (no blur). An array argument.
-
-    Returns:
-        The blurred image, (h, w, c), within the range of the image.
-
-    Raises:
-        TypeError, ValueError: not a finite floating image, or a negative `sigma`.
-    """
-    checks.check_image(image)
-    checks.check_number("sigma", sigma, least=0)
-    rows = _blur_matrix(image.shape[0], sigma, image.dtype)
-    columns = _blur_matrix(image.shape[1], sigma, image.dtype)
-    # Two matrix products beat a convolution with a kernel of about 6 sigma on every device.
-    return jnp.einsum("ih,hwc,jw->ijc", rows, image, columns, optimize=True)
 
 
 def blur_pyramid(
@@ -84,23 +61,6 @@ def mean_colour(image: Image) -> Float[Array, "c"]:
     return image.mean((0, 1))
 
 
-def blend(image: Image, mask: Mask, background: Background = 0.0) -> Image:
-    """Show an image through a mask: `mask * image + (1 - mask) * background`.
-
-    Args:
-        image: (h, w, c).
-        mask: (h, w) in [0, 1].
-        background: a number, one value per channel, or an image, such as another one of the data.
-
-    Returns:
-        The blended image, (h, w, c).
-
-    Raises:
-        TypeError, ValueError: an argument of another shape or dtype, or not finite.
-    """
-    return masks.apply(image, mask, background)
-
-
 def blend_pyramid(pyramid: Float[Array, "levels h w c"], mask: Mask) -> Image:
     """Show the level of a blur pyramid that the mask asks for at each pixel.
 
@@ -133,7 +93,7 @@ def make_blend(
     Args:
         image: (h, w, c).
         background: "blur" (Gaussian), "pyramid" (its strength follows the mask), "mean" (the mean
-            colour), or what `blend` takes.
+            colour), or what `masks.apply` takes.
         blur: standard deviation of the blur, as a share of the longer side. An array argument.
 
     Returns:
@@ -154,7 +114,7 @@ def make_blend(
             background = gaussian_blur(image, sigma=sigma)
         else:
             background = mean_colour(image)
-    return lambda mask: blend(image, mask, background)
+    return lambda mask: masks.apply(image, mask, background)
 
 
 def check_background(background: Any, shape: tuple[int, ...]) -> None:
@@ -171,12 +131,3 @@ def check_background(background: Any, shape: tuple[int, ...]) -> None:
         checks.check_choice("background", background, get_args(BackgroundName))
     else:
         checks.check_background(background, shape)
-
-
-def _blur_matrix(size: int, sigma: Number, dtype: Any) -> Array:
-    """Row i holds the weights of all pixels in the value of pixel i."""
-    places = jnp.arange(size, dtype=dtype)
-    distance = places[:, None] - places[None, :]
-    # The floor stands for no blur: all weight on the pixel itself.
-    spread = jnp.maximum(jnp.asarray(sigma, dtype), 1e-3)
-    return jax.nn.softmax(-0.5 * (distance / spread) ** 2, axis=1)

@@ -1,40 +1,18 @@
-"""Blurs against direct sums, pyramids, and what a blend shows."""
+"""Pyramids, and what a blend shows."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitb_jax.extremal import blend, blend_pyramid, blur_pyramid, gaussian_blur, make_blend
+from fitb_jax import masks
+from fitb_jax.extremal import blend_pyramid, blur_pyramid, make_blend
 from fitb_jax.extremal import mean_colour as mean_colour_of
+from fitb_jax.smoothing import gaussian_blur
 from tests import problems
 
 SHAPE = (9, 12, 3)
 IMAGE, MASK = problems.image_and_mask(shape=SHAPE, dtype=jnp.float32)
 SOFT = jnp.asarray(np.random.default_rng(1).uniform(size=SHAPE[:2]), jnp.float32)
-
-
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("sigma", [0.5, 2.0, 40.0])
-def test_blur_is_a_normalised_sum_over_the_image(sigma: float) -> None:
-    image = np.random.default_rng(0).uniform(size=SHAPE)
-    wanted = np.zeros(SHAPE)
-    rows, columns = np.indices(SHAPE[:2])
-    for i in range(SHAPE[0]):
-        for j in range(SHAPE[1]):
-            weight = np.exp(-((rows - i) ** 2 + (columns - j) ** 2) / (2 * sigma**2))
-            wanted[i, j] = (weight[:, :, None] * image).sum((0, 1)) / weight.sum()
-    np.testing.assert_allclose(gaussian_blur(jnp.asarray(image), sigma=sigma), wanted, rtol=1e-10)
-
-
-def test_blur_of_none_and_of_constants_changes_nothing() -> None:
-    np.testing.assert_allclose(gaussian_blur(IMAGE, sigma=0), IMAGE, rtol=1e-6)
-    np.testing.assert_allclose(gaussian_blur(jnp.full(SHAPE, 0.3), sigma=3.0), 0.3, rtol=1e-5)
-
-
-def test_an_endless_blur_is_the_mean_colour() -> None:
-    wanted = jnp.broadcast_to(mean_colour_of(IMAGE), SHAPE)
-    np.testing.assert_allclose(gaussian_blur(IMAGE, sigma=1e4), wanted, rtol=1e-4)
 
 
 def test_pyramid_goes_from_blurred_to_sharp() -> None:
@@ -55,7 +33,7 @@ def test_a_pyramid_is_read_between_its_levels() -> None:
 
 def test_a_pyramid_of_two_levels_is_a_blend() -> None:
     pyramid = blur_pyramid(IMAGE, sigma=4.0, levels=2)
-    wanted = blend(IMAGE, SOFT, gaussian_blur(IMAGE, sigma=4.0))
+    wanted = masks.apply(IMAGE, SOFT, gaussian_blur(IMAGE, sigma=4.0))
     np.testing.assert_allclose(blend_pyramid(pyramid, SOFT), wanted, atol=1e-6)
 
 
@@ -75,10 +53,3 @@ def test_blends_show_the_image_where_visible_and_the_background_where_blank(
     np.testing.assert_allclose(
         shown, jnp.where(MASK[:, :, None] == 1, IMAGE, jnp.broadcast_to(blank, SHAPE)), atol=1e-6
     )
-
-
-def test_blur_can_be_swept_in_one_program() -> None:
-    sigmas = jnp.asarray([0.0, 1.0, 5.0])
-    many = jax.vmap(lambda sigma: gaussian_blur(IMAGE, sigma=sigma))(sigmas)
-    for sigma, one in zip(sigmas, many, strict=True):
-        np.testing.assert_allclose(one, gaussian_blur(IMAGE, sigma=sigma), atol=1e-6)

@@ -8,17 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fitb_jax import masks
 from fitb_jax.extremal import (
     DenseConfig,
     area_penalty,
     binarise,
-    blend,
     dense_masks,
     fit_dense,
-    gaussian_blur,
     smooth_maximum,
 )
 from fitb_jax.objectives import log_prob
+from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array
 from tests.extremal.toys import IMAGE, PATCH, SHARE, SIDE, looks_at
 
@@ -106,7 +106,7 @@ def test_steps_are_those_of_the_definition(variant: Any, padded: bool) -> None:
         whole = smooth_maximum(values, (SIDE, SIDE), spacing=3, radius=4, padded=padded)
         mask = whole[4 : 4 + SIDE, 4 : 4 + SIDE] if padded else whole
         kept, deleted = (
-            log_prob(LOGITS_FN(blend(image, shown, blurred)), 1) for shown in (mask, 1 - mask)
+            log_prob(LOGITS_FN(masks.apply(image, shown, blurred)), 1) for shown in (mask, 1 - mask)
         )
         reward = {"preserve": kept, "delete": -deleted, "dual": kept - deleted}[variant]
         return reward - 300 * 1.0035**step * area_penalty(whole, area)
