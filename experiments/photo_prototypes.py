@@ -197,6 +197,7 @@ def caption(config: Config, outcome: Outcome) -> str:
         f"E[dx] of the class's logit over images x {config.parts} masks (patches of {config.patch} "
         "pixels), mean over colours, each map by its largest value and blurred by 2 pixels for the "
         f"eye. Whether it is more than chance is said by the two halves of the images: {text}. "
+        "Where they do not correlate, E[dx] over so few images is noise and shows no class. "
         f"Coarse is after a blur of {config.coarse:g} pixels; where only the unblurred map raises "
         "p(class), what the network sees in it is too fine to be a picture of the class."
     )
