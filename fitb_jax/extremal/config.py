@@ -38,7 +38,7 @@ class InrConfig:
         largest_area: of the range.
         learning_rate: of Adam, falling to 0 over all steps by a cosine.
         score_scale: factor of the network's output: how crisp masks can be.
-        crispness: weight of `crispness_penalty` ("exact" only). With little of it the reward is that of
+        crispness: weight of `crispness_penalty` ("exact" only). With little of it the reward is of
             faint pixels, which a binary mask does not show; with more than about 8 the first crisp
             mask stays where it is.
         penalty_weight: of `area_penalty` at the start ("penalty" only).
