@@ -98,6 +98,7 @@ def blend(image: Image, mask: Mask, background: Background = 0.0) -> Image:
     Raises:
         TypeError, ValueError: an argument of another shape or dtype, or not finite.
     """
+    checks.check_image(image)
     return masks.apply(image, mask, background)
 
 
