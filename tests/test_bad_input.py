@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fitb_jax import batching, derivatives, fill, masks, models, objectives, plotting
+from fitb_jax import (
+    batching,
+    derivatives,
+    extremal,
+    fill,
+    masks,
+    models,
+    objectives,
+    plotting,
+    smoothing,
+)
 from fitb_jax.models.classifiers import Convolution
 from tests import problems
 
@@ -26,6 +36,13 @@ MASKS = jnp.stack([MASK, 1 - MASK])
 UPDATE = IMAGE - 0.5
 CLASSIFIER = models.ClassifierConfig(image_shape=(6, 6, 1), classes=3)
 TRAINING = models.TrainingConfig(epochs=1, batch=2)
+NETWORK = extremal.NetworkConfig(frequencies=3, width=4, depth=2)
+INR = extremal.InrConfig(network=NETWORK, grid=3, steps=2)
+DENSE = extremal.DenseConfig(steps=2, spacing=2, radius=2)
+AREAS = jnp.array([0.2, 0.4])
+
+
+EXPLAINED = {"logits_fn": LOGITS_FN, "image": IMAGE, "target": 0}
 
 
 def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
@@ -53,11 +70,34 @@ def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
             "update": UPDATE,
         },
         fill.first_order_all_classes: {"logits_fn": LOGITS_FN, "image": IMAGE, "mask": MASK},
+        fill.step: {"image": IMAGE, "mask": MASK, "update": UPDATE},
         fill.nearest_prototype: {"image": IMAGE, "prototypes": IMAGES},
         masks.apply: {"image": IMAGE, "mask": MASK},
         masks.random_patches: {"shape": (6, 6), "ratio": 0.5, "patch": 2, "key": KEY},
         masks.partition: {"shape": (6, 6), "parts": 3, "patch": 2, "key": KEY},
         masks.checkerboard: {"shape": (6, 6), "patch": 2},
+        extremal.exact_area: {"scores": UPDATE[:, :, 0], "area": 0.3},
+        extremal.exact_shares: {"scores": jnp.stack([UPDATE[:, :, 0]] * 2), "areas": AREAS},
+        extremal.area_penalty: {"mask": MASK, "area": 0.3},
+        extremal.crispness_penalty: {"mask": MASK},
+        extremal.binarise: {"scores": UPDATE[:, :, 0], "area": 0.3},
+        extremal.pairwise_overlap: {"masks": MASKS},
+        smoothing.gaussian_blur: {"image": IMAGE, "sigma": 1.0},
+        extremal.blur_pyramid: {"image": IMAGE, "sigma": 1.0},
+        extremal.mean_colour: {"image": IMAGE},
+        extremal.blend_pyramid: {"pyramid": IMAGES, "mask": MASK},
+        extremal.make_blend: {"image": IMAGE},
+        extremal.fit_inr: {**EXPLAINED, "config": INR, "key": KEY},
+        extremal.dense_masks: {**EXPLAINED, "config": DENSE, "areas": AREAS},
+        extremal.disjoint_masks: {**EXPLAINED, "config": INR, "areas": AREAS, "key": KEY},
+        extremal.meta_initial: {
+            "logits_fn": LOGITS_FN,
+            "images": IMAGES,
+            "targets": TARGETS,
+            "config": INR,
+            "key": KEY,
+            "rounds": 1,
+        },
         models.train: {
             "classifier": CLASSIFIER,
             "training": TRAINING,
@@ -74,6 +114,18 @@ def _train(**changes: Any) -> Callable[[], Any]:
     return _call(models.train, training=dataclasses.replace(TRAINING, **changes))
 
 
+def _inr(**changes: Any) -> Callable[[], Any]:
+    return lambda: _call(extremal.fit_inr, config=dataclasses.replace(INR, **changes))()
+
+
+def _network(**changes: Any) -> Callable[[], Any]:
+    return lambda: _inr(network=dataclasses.replace(NETWORK, **changes))()
+
+
+def _dense(**changes: Any) -> Callable[[], Any]:
+    return lambda: _call(extremal.dense_masks, config=dataclasses.replace(DENSE, **changes))()
+
+
 def _build(**changes: Any) -> Callable[[], Any]:
     return lambda: models.build(dataclasses.replace(CLASSIFIER, **changes), key=KEY)
 
@@ -87,10 +139,26 @@ TAKES_IMAGE = [
     fill.fidelity,
     fill.fill,
     fill.nearest_prototype,
+    extremal.fit_inr,
+    extremal.dense_masks,
+    extremal.disjoint_masks,
+    smoothing.gaussian_blur,
+    extremal.blur_pyramid,
+    extremal.mean_colour,
+    extremal.make_blend,
 ]
-TAKES_MASK = [*TAKES_IMAGE[:4], fill.fidelity, fill.fill, fill.threshold, masks.apply]
-TAKES_TARGET = [*TAKES_IMAGE[:3], fill.progressive, fill.fidelity]
-TAKES_LOGITS_FN = TAKES_IMAGE[:6]
+EXTREMAL = [extremal.fit_inr, extremal.dense_masks, extremal.disjoint_masks]
+TAKES_MASK = [
+    *TAKES_IMAGE[:4],
+    fill.fidelity,
+    fill.fill,
+    fill.step,
+    fill.threshold,
+    masks.apply,
+]
+TAKES_MASK += [extremal.blend_pyramid]
+TAKES_TARGET = [*TAKES_IMAGE[:3], fill.progressive, fill.fidelity, *EXTREMAL]
+TAKES_LOGITS_FN = [*TAKES_IMAGE[:6], *EXTREMAL]
 
 NAN = jnp.full_like(IMAGE, jnp.nan)
 CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
@@ -111,7 +179,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     *((_call(f, target=TARGETS), ValueError, r"target must have shape \(\)") for f in TAKES_TARGET),
     *((_call(f, logits_fn=3), TypeError, "logits_fn must be callable") for f in TAKES_LOGITS_FN),
     *((_call(f, logits_fn=lambda x: LOGITS_FN(x)[None]), ValueError, r"logits_fn must map .* logits \(k,\)") for f in TAKES_LOGITS_FN),
-    *((_call(f, background=jnp.zeros(5)), ValueError, "background must be a number") for f in (*TAKES_LOGITS_FN[:4], fill.fidelity, masks.apply)),
+    *((_call(f, background=jnp.zeros(5)), ValueError, "background must be a number") for f in (*TAKES_LOGITS_FN[:4], fill.fidelity, masks.apply, *EXTREMAL, extremal.make_blend)),
     *((_call(f, background=np.nan), ValueError, "background must be finite") for f in (*TAKES_LOGITS_FN[:4], masks.apply)),
     (_call(fill.second_order, method="secant"), ValueError, r"method must be one of \['curvature'.*'secant'"),
     (_call(fill.second_order, damping=1.0), ValueError, r"damping must lie in \(1, inf\], got 1"),
@@ -187,6 +255,50 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(models.train, images=255 * IMAGES), ValueError, "images must have values in"),
     (lambda: models.restore(Path("nowhere"), {}), FileNotFoundError, "no checkpoint at nowhere"),
     (lambda: plotting.as_rgb(np.ones((4, 4))), ValueError, "image must have shape"),
+    *((_call(f, background="fog"), ValueError, r"background must be one of \['blur'") for f in (*EXTREMAL, extremal.make_blend, extremal.meta_initial)),
+    *((_call(f, area=a), ValueError, r"area must lie in \(0, 1\)") for f in (extremal.exact_area,) for a in (0.0, 1.0, -0.1, np.nan)),
+    *((_call(f, area=1.5), ValueError, r"area must lie in \[0, 1\], got 1.5") for f in (extremal.binarise, extremal.area_penalty)),
+    *((_call(f, scores=UPDATE), ValueError, r"scores must have shape \(h, w\)") for f in (extremal.exact_area, extremal.binarise)),
+    *((_call(f, scores=NAN[:, :, 0]), ValueError, "scores must be finite") for f in (extremal.exact_area, extremal.binarise)),
+    *((_call(f, mask=MASK * 2), ValueError, r"mask must lie in \[0, 1\]") for f in (extremal.area_penalty, extremal.crispness_penalty)),
+    *((_call(f, areas=jnp.array([0.2, 1.0])), ValueError, "areas must lie in") for f in EXTREMAL[1:]),
+    *((_call(f, areas=jnp.array(0.2)), ValueError, "areas must have shape") for f in EXTREMAL[1:]),
+    (_call(extremal.exact_area, available=MASK[:4]), ValueError, "available must match"),
+    (_call(extremal.exact_area, area=0.5, available=0.5 * jnp.ones_like(MASK)), ValueError, "area must be below the mean of available, 0.5"),
+    (_call(extremal.exact_shares, areas=jnp.array([0.5, 0.5])), ValueError, "areas must be positive and add up to less than 1"),
+    (_call(extremal.disjoint_masks, areas=jnp.array([0.5, 0.6])), ValueError, "areas must add up to less than 1"),
+    (_call(extremal.disjoint_masks, method="greedy"), ValueError, r"method must be one of \['iterative', 'joint'\]"),
+    (_call(extremal.pairwise_overlap, masks=MASK), ValueError, r"masks must have shape \(k, h, w\)"),
+    (_call(smoothing.gaussian_blur, sigma=-1), ValueError, r"sigma must lie in \[0, inf\], got -1"),
+    (_call(extremal.blur_pyramid, levels=1), ValueError, "levels must be at least 2, got 1"),
+    (_call(extremal.make_blend, blur=-0.1), ValueError, "blur must lie in"),
+    (_call(extremal.blend_pyramid, pyramid=IMAGE), ValueError, r"pyramid must have shape \(levels, h, w, c\)"),
+    (_call(extremal.fit_inr, available=MASK[:4]), ValueError, "available must match"),
+    (_call(extremal.fit_inr, initial={"wrong": MASK}), ValueError, "initial must be of the network of config"),
+    (_inr(area_form="soft"), ValueError, r"area_form must be one of \['exact', 'penalty'\]"),
+    (_inr(variant="keep"), ValueError, "variant must be one of"),
+    (_inr(grid=0), ValueError, "grid must be at least 1"),
+    (_inr(steps=0), ValueError, "steps must be at least 1"),
+    (_inr(areas_per_step=1.5), TypeError, "areas_per_step must be an integer"),
+    (_inr(smallest_area=0.0), ValueError, r"smallest_area must lie in \(0, 1\)"),
+    (_inr(smallest_area=0.5, largest_area=0.4), ValueError, "smallest_area must be at most largest_area"),
+    (_inr(learning_rate=0.0), ValueError, "learning_rate must lie in"),
+    (_inr(crispness=-1.0), ValueError, "crispness must lie in"),
+    (_inr(tolerance=np.nan), ValueError, "tolerance must lie in"),
+    (_network(features="fourrier"), ValueError, r"features must be one of \['fourier'"),
+    (_network(conditioning="add"), ValueError, "conditioning must be one of"),
+    (_network(activation="step"), ValueError, "activation must be one of"),
+    (_network(width=0), ValueError, "width must be at least 1"),
+    (_network(bandwidth=0.0), ValueError, "bandwidth must lie in"),
+    (_dense(variant="keep"), ValueError, "variant must be one of"),
+    (_dense(spacing=0), ValueError, "spacing must be at least 1"),
+    (_dense(momentum=1.5), ValueError, r"momentum must lie in \[0, 1\], got 1.5"),
+    (_call(extremal.meta_initial, images=IMAGE), ValueError, r"images must have shape \(n, h, w, c\)"),
+    (_call(extremal.meta_initial, images_per_round=5), ValueError, "images_per_round must be at most the 4 images, got 5"),
+    (_call(extremal.meta_initial, rate=0.0), ValueError, r"rate must lie in \(0, 1\]"),
+    (lambda: extremal.inr_masks(_call(extremal.fit_inr)(), jnp.array([0.0]), (4, 4)), ValueError, "areas must lie in"),
+    (lambda: extremal.inr_masks(_call(extremal.fit_inr)(), AREAS, (4,)), ValueError, "shape must be"),
+    (lambda: extremal.inr_saliency(_call(extremal.fit_inr)(), (4, 4), areas=0), ValueError, "areas must be at least 1"),
 ]  # fmt: skip
 
 
@@ -201,7 +313,17 @@ def test_bad_arguments_are_refused_by_name(
 GOOD = [*TAKES_LOGITS_FN, fill.expected_update, masks.random_patches, masks.partition]
 
 
-@pytest.mark.parametrize("function", [*GOOD, masks.checkerboard, masks.apply, models.train])
+GOOD_EXTREMAL = [
+    extremal.exact_area,
+    extremal.exact_shares,
+    extremal.area_penalty,
+    extremal.binarise,
+]
+
+
+@pytest.mark.parametrize(
+    "function", [*GOOD, *GOOD_EXTREMAL, masks.checkerboard, masks.apply, models.train]
+)
 def test_the_arguments_left_unchanged_are_good(function: Callable) -> None:
     assert all(np.isfinite(leaf).any() for leaf in jax.tree.leaves(_call(function)()))
 

@@ -33,14 +33,15 @@ class InrConfig:
         grid: the masks are fitted on so many rows and columns, at most those of the image.
         areas_per_step: masks in each step, stratified over the range of areas.
         steps: at most so many.
-        patience: steps; see `tolerance`.
+        patience: steps; see `tolerance`. Much of what is gained comes late, as the rate falls: few
+            of them stop too early.
         smallest_area: of the range.
         largest_area: of the range.
         learning_rate: of Adam, falling to 0 over all steps by a cosine.
         score_scale: factor of the network's output: how crisp masks can be.
-        crispness: weight of `crispness_penalty` ("exact" only). With little of it the reward is
-            that of faint pixels, which a binary mask does not show; with more than about 8 the
-            first crisp mask stays where it is.
+        crispness: weight of `crispness_penalty` ("exact" only). With little of it the reward is of
+            faint pixels, which a binary mask does not show; with more than about 8 the first crisp
+            mask stays where it is.
         penalty_weight: of `area_penalty` at the start ("penalty" only).
         penalty_growth: factor of `penalty_weight` at each step.
         tolerance: the fit stops when the objective grew by less than this from one run of
@@ -55,7 +56,7 @@ class InrConfig:
     grid: int = field(default=28, metadata={"static": True})
     areas_per_step: int = field(default=4, metadata={"static": True})
     steps: int = field(default=100, metadata={"static": True})
-    patience: int = field(default=20, metadata={"static": True})
+    patience: int = field(default=30, metadata={"static": True})
     smallest_area: Any = 0.02
     largest_area: Any = 0.8
     learning_rate: Any = 0.006
@@ -98,6 +99,9 @@ def check_config(config: InrConfig) -> None:
         checks.check_count(name, getattr(config, name))
     for name in ("smallest_area", "largest_area"):
         check_area(getattr(config, name), name=name)
+    low, high = checks.known(config.smallest_area), checks.known(config.largest_area)
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"smallest_area must be at most largest_area, got {low} and {high}")
     for name in ("learning_rate", "score_scale", "penalty_growth"):
         checks.check_number(name, getattr(config, name), least=0, open_least=True)
     for name in ("crispness", "penalty_weight", "blur"):

@@ -219,7 +219,13 @@ def _stratified_areas(config: InrConfig, offset: Scalar) -> Float[Array, "k"]:
 
 
 def _check_initial(given: Any, wanted: Any) -> None:
-    shapes = [jax.tree.map(jnp.shape, nnx.to_pure_dict(state)) for state in (given, wanted)]
+    shapes = [
+        {
+            jax.tree_util.keystr(path): jnp.shape(leaf)
+            for path, leaf in jax.tree.leaves_with_path(state)
+        }
+        for state in (given, wanted)
+    ]
     if shapes[0] != shapes[1]:
         raise ValueError(f"initial must be of the network of config: {shapes[1]}, got {shapes[0]}")
 
