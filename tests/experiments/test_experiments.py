@@ -178,7 +178,7 @@ def test_what_needs_labelled_photographs_is_left_out_and_said_so(
     for name in set(EXPERIMENTS) - {"photo_accuracy"}:
         monkeypatch.delitem(EXPERIMENTS, name)
     with caplog.at_level(logging.INFO):
-        reproduce(Config(results=tmp_path, smoke=True, progress=False))
+        reproduce(Config(results=tmp_path, smoke=True, progress=False, plan=True))
     assert "photo_accuracy is left out: labelled photographs are needed" in caplog.text
     assert not (tmp_path / "photo_accuracy").exists()
 
