@@ -86,7 +86,7 @@ def found(request: Any) -> Disjoint:
         lambda key: disjoint_masks(
             LOGITS_FN, IMAGE, 1, AREAS, CONFIG, key=key, method=request.param, background=0.0
         )
-    )(jax.random.key(1))
+    )(jax.random.key(2))
 
 
 def test_masks_do_not_overlap_and_have_their_areas(found: Disjoint) -> None:
