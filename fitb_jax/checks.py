@@ -103,16 +103,16 @@ def check_same_shape(name: str, value: Any, other_name: str, other: Any) -> None
         )
 
 
-def check_background(background: Any, shape: tuple[int, ...]) -> None:
+def check_background(background: Any, shape: tuple[int, ...], *, name: str = "background") -> None:
     """Raise ValueError unless `background` broadcasts to an image of this shape and is finite."""
     given = jnp.shape(background)
     if given not in {(), shape[-1:], tuple(shape)}:
         raise ValueError(
-            f"background must be a number, one value per channel {shape[-1:]} "
+            f"{name} must be a number, one value per channel {shape[-1:]} "
             f"or an image {tuple(shape)}, got shape {given}"
         )
     if (values := known(background)) is not None and not np.isfinite(values).all():
-        raise ValueError("background must be finite, got NaN or infinity")
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
 
 
 def count_classes(logits_fn: LogitsFn, image: Any) -> int:
@@ -148,3 +148,9 @@ def check_target(
     values = known(target)
     if values is not None and not ((values >= 0) & (values < classes)).all():
         raise ValueError(f"{name} must lie in [0, {classes}), got {values}")
+
+
+def check_explained(logits_fn: LogitsFn, image: Any, target: Any) -> None:
+    """Raise unless `logits_fn` classifies `image` and `target` is one of its classes."""
+    check_image(image)
+    check_target(target, count_classes(logits_fn, image))

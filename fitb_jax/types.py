@@ -1,6 +1,6 @@
 """Types shared by every module: arrays with named axes, and function-valued arguments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from jax.typing import ArrayLike
@@ -12,6 +12,9 @@ Image: TypeAlias = Float[Array, "h w c"]
 
 Mask: TypeAlias = Float[Array, "h w"]
 """One mask on the pixels of an image: 1 = visible, 0 = blank."""
+
+Saliency: TypeAlias = Float[Array, "h w"]
+"""How important each pixel is: larger = more. Any finite values, of either sign."""
 
 Logits: TypeAlias = Float[Array, "k"]
 """Unnormalised log-probabilities of k classes."""
@@ -58,10 +61,31 @@ class FillFn(Protocol):
         ...
 
 
+@runtime_checkable
+class SaliencyFn(Protocol):
+    """An explanation of one image by one map; `fitb_jax.saliency` makes one of every method."""
+
+    def __call__(self, logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
+        """Return the map."""
+        ...
+
+
+@runtime_checkable
+class FeaturesFn(Protocol):
+    """A classifier that shows its layers, and lets something be added to them."""
+
+    def __call__(
+        self, image: Image, perturbations: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """Return the layers by name, "logits" among them, for perturbed layers if any are."""
+        ...
+
+
 __all__ = [
     "Array",
     "Background",
     "Bool",
+    "FeaturesFn",
     "FillFn",
     "Float",
     "Image",
@@ -72,6 +96,8 @@ __all__ = [
     "Mask",
     "Number",
     "Objective",
+    "Saliency",
+    "SaliencyFn",
     "Scalar",
     "Target",
     "UpdateFn",

@@ -24,6 +24,7 @@ ALLOWED = {
     "batching": {"checks"},
     "fill": {"objectives", "masks", "derivatives", "batching"},
     "extremal": {"objectives", "masks", "derivatives", "batching"},
+    "attribution": {"objectives", "masks", "derivatives", "batching"},
     "ablation": {"checks", "__version__"},
     "__version__": set(),
     "plotting": set(),
@@ -31,7 +32,7 @@ ALLOWED = {
     "cropping": {"checks"},
     "models": {"checks", "cropping", "imagenet"},
     "data": {"checks", "cropping", "imagenet"},
-    "__init__": {"fill", "extremal"},
+    "__init__": {"fill", "extremal", "attribution"},
 }
 
 
