@@ -1,8 +1,8 @@
 """Explain image classifiers with masks, in pure JAX functions.
 
 `fitb_jax.fill` answers how a classifier would fill in the hidden part of an image,
-`fitb_jax.extremal` which part of it is enough. `models` and `data` are not imported here: no method
-needs them.
+`fitb_jax.extremal` which part of it is enough, and `fitb_jax.attribution` has the methods that both
+are compared with. `models` and `data` are not imported here: no method needs them.
 """
 
 import importlib
@@ -11,15 +11,24 @@ from typing import TYPE_CHECKING, Any
 from fitb_jax import batching, derivatives, fill, masks, objectives, types
 
 if TYPE_CHECKING:
-    from fitb_jax import extremal
+    from fitb_jax import attribution, extremal
 
 __version__ = "0.1.0"
 
-__all__ = ["batching", "derivatives", "extremal", "fill", "masks", "objectives", "types"]
+__all__ = [
+    "attribution",
+    "batching",
+    "derivatives",
+    "extremal",
+    "fill",
+    "masks",
+    "objectives",
+    "types",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # Its networks are Flax's and its optimiser optax's, which take seconds to import.
-    if name == "extremal":
-        return importlib.import_module("fitb_jax.extremal")
+    # Networks of Flax, optimisers of optax, projections of scikit-learn: seconds to import.
+    if name in ("attribution", "extremal"):
+        return importlib.import_module(f"fitb_jax.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
