@@ -8,7 +8,7 @@ are compared with. `models` and `data` are not imported here: no method needs th
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fitb_jax import batching, derivatives, fill, masks, objectives, types
+from fitb_jax import batching, derivatives, fill, masks, objectives, saliency, types
 
 if TYPE_CHECKING:
     from fitb_jax import attribution, extremal
@@ -23,6 +23,7 @@ __all__ = [
     "fill",
     "masks",
     "objectives",
+    "saliency",
     "types",
 ]
 

@@ -25,6 +25,7 @@ ALLOWED = {
     "fill": {"objectives", "masks", "derivatives", "batching"},
     "extremal": {"objectives", "masks", "derivatives", "batching"},
     "attribution": {"objectives", "masks", "derivatives", "batching"},
+    "saliency": {"fill", "extremal", "attribution"},
     "ablation": {"checks", "__version__"},
     "__version__": set(),
     "plotting": set(),
@@ -32,7 +33,7 @@ ALLOWED = {
     "cropping": {"checks"},
     "models": {"checks", "cropping", "imagenet"},
     "data": {"checks", "cropping", "imagenet"},
-    "__init__": {"fill", "extremal", "attribution"},
+    "__init__": {"fill", "extremal", "attribution", "saliency"},
 }
 
 
