@@ -51,6 +51,18 @@ def nnx_rngs():
     return nnx.Rngs(0)
 
 
+_PREFIXES = (
+    *("stem", "patches", "convolution", "stage", "layer", "block"),
+    *("head", "pooled", "hidden", "logits"),
+)
+
+
+def _depth(layer: str) -> tuple[int, str]:
+    """Where a layer comes in any of the networks."""
+    (place,) = (i for i, prefix in enumerate(_PREFIXES) if layer.startswith(prefix))
+    return place, layer
+
+
 NAMES = ("cnn", "mlp", "lite", "resnet", "vgg", "vit")
 
 
@@ -72,7 +84,7 @@ def test_layers_are_those_of_the_classifier_and_can_be_perturbed(name: str) -> N
             for layer, perturbation in added.items()
         }
 
-    names = list(layers)
+    names = sorted(layers, key=_depth)  # dicts leave compiled functions sorted by name
     for layer, found in perturbed_one_by_one(features_fn, IMAGE, added).items():
         at = names.index(layer)
         np.testing.assert_allclose(found[layer], layers[layer] + added[layer], atol=1e-5)
