@@ -14,9 +14,6 @@ from fitb_jax.attribution.gradients import integrated_gradients as integrated_gr
 from fitb_jax.attribution.gradients import (
     integrated_gradients_with_diagnostics as integrated_gradients_with_diagnostics,
 )
-from fitb_jax.attribution.gradients import smoothgrad as smoothgrad
-from fitb_jax.attribution.gradients import smoothgrad_squared as smoothgrad_squared
-from fitb_jax.attribution.gradients import vargrad as vargrad
 from fitb_jax.attribution.occlusion import occlusion as occlusion
 from fitb_jax.attribution.reconstruction import Parametrisation as Parametrisation
 from fitb_jax.attribution.reconstruction import Reconstruction as Reconstruction
@@ -30,3 +27,6 @@ from fitb_jax.attribution.rules import DeconvnetActivation as DeconvnetActivatio
 from fitb_jax.attribution.rules import GuidedActivation as GuidedActivation
 from fitb_jax.attribution.rules import deconvnet as deconvnet
 from fitb_jax.attribution.rules import guided_backpropagation as guided_backpropagation
+from fitb_jax.attribution.smoothgrad import smoothgrad as smoothgrad
+from fitb_jax.attribution.smoothgrad import smoothgrad_squared as smoothgrad_squared
+from fitb_jax.attribution.smoothgrad import vargrad as vargrad
