@@ -5,10 +5,11 @@ from collections.abc import Callable
 import jax
 import tyro
 
-from benchmarks import ablation, fill, models
+from benchmarks import ablation, attribution, fill, models
 from benchmarks.timing import Row
 
 BENCHMARKS: dict[str, Callable[..., list[Row]]] = {
+    "attribution": attribution.run,
     "fill": fill.run,
     "ablation": ablation.run,
     "models": models.run,

@@ -31,6 +31,46 @@ def chunked_vmap(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
     return mapped
 
 
+def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
+    """As the sum of `jax.vmap(fn)` over the leading axis, with one chunk and one sum in memory.
+
+    The result does not depend on `chunk`, but for rounding.
+
+    Args:
+        fn: a function of one item; pytrees in and out.
+        chunk: items evaluated at once, at least 1.
+
+    Returns:
+        A pure function of the stacked arguments; the number of items need not divide by `chunk`.
+    """
+    checks.check_count("chunk", chunk)
+
+    def sum_of(items: Any) -> Any:
+        return jax.tree.map(lambda leaf: leaf.sum(0), jax.vmap(fn)(*items))
+
+    def summed(*arguments: Any) -> Any:
+        length = jax.tree.leaves(arguments)[0].shape[0]
+        size = min(chunk, length)
+        chunks = length // size
+
+        def in_chunks(leaf: jax.Array) -> jax.Array:
+            return leaf[: chunks * size].reshape(chunks, size, *leaf.shape[1:])
+
+        def step(total: Any, items: Any) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, total, sum_of(items)), None
+
+        stacked = jax.tree.map(in_chunks, arguments)
+        shapes = jax.eval_shape(sum_of, jax.tree.map(lambda leaf: leaf[:1], arguments))
+        nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
+        total, _ = jax.lax.scan(step, nothing, stacked)
+        if chunks * size < length:
+            rest = jax.tree.map(lambda leaf: leaf[chunks * size :], arguments)
+            total = step(total, rest)[0]
+        return total
+
+    return summed
+
+
 def stream(
     batch_fn: Callable[..., Any], *arrays: Any, chunk: int, label: str = "", progress: bool = True
 ) -> Any:

@@ -186,3 +186,9 @@ def check_target(
     values = known(target)
     if values is not None and not ((values >= 0) & (values < classes)).all():
         raise ValueError(f"{name} must lie in [0, {classes}), got {values}")
+
+
+def check_explained(logits_fn: LogitsFn, image: Any, target: Any) -> None:
+    """Raise unless `logits_fn` classifies `image` and `target` is one of its classes."""
+    check_image(image)
+    check_target(target, count_classes(logits_fn, image))

@@ -22,6 +22,19 @@ def log_prob(logits: Logits, target: Target) -> Scalar:
     return jax.nn.log_softmax(logits)[target]
 
 
+def prob(logits: Logits, target: Target) -> Scalar:
+    """Probability of the target, `softmax(logits)[target]`.
+
+    Args:
+        logits: one value per class.
+        target: class index in [0, k).
+
+    Returns:
+        A scalar in [0, 1].
+    """
+    return jax.nn.softmax(logits)[target]
+
+
 def logit(logits: Logits, target: Target) -> Scalar:
     """The target's own logit, `logits[target]`.
 

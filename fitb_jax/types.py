@@ -1,6 +1,6 @@
 """Types shared by every module: arrays with named axes, and function-valued arguments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from jax.typing import ArrayLike
@@ -64,10 +64,31 @@ class FillFn(Protocol):
         ...
 
 
+@runtime_checkable
+class SaliencyFn(Protocol):
+    """An explanation of one image by one map; `fitb_jax.saliency` makes one of every method."""
+
+    def __call__(self, logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
+        """Return the map."""
+        ...
+
+
+@runtime_checkable
+class FeaturesFn(Protocol):
+    """A classifier that shows its layers, and lets something be added to them."""
+
+    def __call__(
+        self, image: Image, perturbations: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """Return the layers by name, "logits" among them, for perturbed layers if any are."""
+        ...
+
+
 __all__ = [
     "Array",
     "Background",
     "Bool",
+    "FeaturesFn",
     "FillFn",
     "Float",
     "Image",
@@ -79,6 +100,7 @@ __all__ = [
     "Number",
     "Objective",
     "Saliency",
+    "SaliencyFn",
     "Scalar",
     "Target",
     "Truth",

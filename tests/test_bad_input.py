@@ -225,6 +225,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(masks.partition, patch=7), ValueError, "patch must be at most"),
     (_call(masks.checkerboard, phase=2), ValueError, "phase must be 0 or 1"),
     (lambda: batching.chunked_vmap(jnp.sin, chunk=0), ValueError, "chunk must be at least 1"),
+    (lambda: batching.chunked_sum(jnp.sin, chunk=0), ValueError, "chunk must be at least 1"),
     (lambda: batching.stream(jnp.sin, np.ones(3), chunk=-1), ValueError, "chunk must be at least 1"),
     (lambda: batching.stream(jnp.add, np.ones(3), np.ones(2), chunk=1), ValueError, "one common leading axis"),
     (lambda: batching.stream(jnp.sin, np.ones(0), chunk=1), ValueError, "one common leading axis"),

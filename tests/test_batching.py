@@ -20,6 +20,19 @@ def test_chunked_vmap_equals_vmap(chunk: int) -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 20])
+def test_chunked_sum_is_the_sum_of_vmap(chunk: int) -> None:
+    x, keys = jnp.arange(14.0).reshape(7, 2), jax.random.split(jax.random.key(0), 7)
+
+    def function(row: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
+        return {"noisy": row * jax.random.normal(key), "first": row[0], "ones": jnp.int32(1)}
+
+    expected = jax.tree.map(lambda leaf: leaf.sum(0), jax.vmap(function)(x, keys))
+    found = jax.jit(batching.chunked_sum(function, chunk=chunk))(x, keys)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 7, 20])
 def test_stream_keeps_order_and_drops_padding(chunk: int) -> None:
     shapes = set()
 

@@ -26,6 +26,8 @@ ALLOWED = {
     "fill": {"objectives", "masks", "derivatives", "batching"},
     "extremal": {"objectives", "masks", "derivatives", "batching", "smoothing"},
     "evaluation": {"objectives", "masks", "derivatives", "batching", "smoothing"},
+    "attribution": {"objectives", "masks", "derivatives", "batching"},
+    "saliency": {"fill", "extremal", "attribution"},
     "ablation": {"checks", "__version__"},
     "__version__": set(),
     "plotting": set(),
@@ -33,7 +35,7 @@ ALLOWED = {
     "cropping": {"checks"},
     "models": {"checks", "cropping", "imagenet"},
     "data": {"checks", "cropping", "imagenet"},
-    "__init__": {"fill", "extremal", "evaluation"},
+    "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation"},
 }
 
 

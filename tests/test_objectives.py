@@ -17,6 +17,9 @@ def test_values(target: int) -> None:
     np.testing.assert_allclose(
         objectives.log_prob(LOGITS, target), log_softmax(values)[target], rtol=1e-6
     )
+    np.testing.assert_allclose(
+        objectives.prob(LOGITS, target), np.exp(log_softmax(values)[target]), rtol=1e-6
+    )
     np.testing.assert_allclose(objectives.margin(LOGITS, target), values[target] - others.max())
 
 

@@ -10,6 +10,8 @@ from fitb_jax.models.classifiers import ClassifierConfig as ClassifierConfig
 from fitb_jax.models.classifiers import build as build
 from fitb_jax.models.functional import as_logits_fn as as_logits_fn
 from fitb_jax.models.functional import stack as stack
+from fitb_jax.models.layers import features_of as features_of
+from fitb_jax.models.layers import map_activations as map_activations
 from fitb_jax.models.normalisation import Normalisation as Normalisation
 from fitb_jax.models.pretrained import Pretrained as Pretrained
 from fitb_jax.models.pretrained import load as load

@@ -1,7 +1,7 @@
 """Small Flax NNX classifiers for small images, smooth and piecewise linear."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from fitb_jax import checks
+from fitb_jax.models.recording import recorder
 from fitb_jax.types import Array, Float, Key
 
 Architecture: TypeAlias = Literal["cnn", "mlp"]
@@ -104,11 +105,27 @@ class CNN(nnx.Module):
 
     def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n k"]:
         """Logits of images in [0, 1]."""
+        return self.features(images)["logits"]
+
+    def features(
+        self, images: Float[Array, "n h w c"], perturbations: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """Named layers, for class-activation maps and embeddings.
+
+        Args:
+            images: (n, h, w, c) in [0, 1].
+            perturbations: by the name of a layer, what is added to it.
+
+        Returns:
+            "convolution1", "convolution2" (n, h', w', c'), "hidden" and "logits" (n, k).
+        """
+        found, keep = recorder(perturbations)
         x = (images - self.mean) / self.deviation
-        x = self.activation(self.convolution1(x))
-        x = self.activation(self.convolution2(x))
-        x = self.activation(self.hidden(x.reshape(x.shape[0], -1)))
-        return self.logits(x)
+        x = keep("convolution1", self.activation(self.convolution1(x)))
+        x = keep("convolution2", self.activation(self.convolution2(x)))
+        x = keep("hidden", self.activation(self.hidden(x.reshape(x.shape[0], -1))))
+        keep("logits", self.logits(x))
+        return found
 
 
 class MLP(nnx.Module):
@@ -126,8 +143,26 @@ class MLP(nnx.Module):
 
     def __call__(self, images: Float[Array, "n h w c"]) -> Float[Array, "n k"]:
         """Logits of images in [0, 1]."""
+        return self.features(images)["logits"]
+
+    def features(
+        self, images: Float[Array, "n h w c"], perturbations: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        """Named layers, for embeddings.
+
+        Args:
+            images: (n, h, w, c) in [0, 1].
+            perturbations: by the name of a layer, what is added to it.
+
+        Returns:
+            "hidden1", "hidden2" and "logits", (n, units).
+        """
+        found, keep = recorder(perturbations)
         x = (images.reshape(images.shape[0], -1) - self.mean) / self.deviation
-        return self.logits(self.activation(self.hidden2(self.activation(self.hidden1(x)))))
+        x = keep("hidden1", self.activation(self.hidden1(x)))
+        x = keep("hidden2", self.activation(self.hidden2(x)))
+        keep("logits", self.logits(x))
+        return found
 
 
 def build(config: ClassifierConfig, *, key: Key) -> nnx.Module:

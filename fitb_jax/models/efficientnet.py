@@ -4,7 +4,7 @@ Source: Tan & Le 2019, "EfficientNet"; the Lite variants of TensorFlow's model g
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from fitb_jax.models.activations import relu6
 from fitb_jax.models.convolutions import dense, depthwise
+from fitb_jax.models.recording import recorder
 from fitb_jax.models.state_dicts import check_entries, fold_norm
 from fitb_jax.types import Array, Image, Key, Logits
 
@@ -81,47 +82,56 @@ class EfficientNetLite:
         size: side of the image it was trained on, in pixels.
         compute: type of the activations; parameters and logits keep theirs. "bfloat16" is for
             accelerators: logits agree to two digits.
+        activation: between the layers; other than ReLU6 for other rules of its derivative.
     """
 
     width: float
     depth: float
     size: int
     compute: Compute = "float32"
+    activation: Callable[[Array], Array] = relu6
 
     def __call__(self, parameters: Parameters, image: Image) -> Logits:
         """Logits of one image in [0, 1]."""
         return self.features(parameters, image)["logits"]
 
-    def features(self, parameters: Parameters, image: Image) -> Features:
+    def features(
+        self,
+        parameters: Parameters,
+        image: Image,
+        perturbations: Mapping[str, Array] | None = None,
+    ) -> Features:
         """Named layers of one image, for class-activation maps and embeddings.
 
         Args:
             parameters: from `fold`.
             image: (h, w, 3) in [0, 1].
+            perturbations: by the name of a layer, what is added to it.
 
         Returns:
             "stem", "stage1" to "stage7", "head" (h, w, c each), "pooled" (1280,) and "logits".
         """
+        found, keep = recorder(perturbations)
         x = (255 * image - 127) / 128
         x = x.astype(jnp.bfloat16) if self.compute == "bfloat16" else x
-        x = relu6(_layer(parameters.stem, x, stride=2))
-        found = {"stem": x}
-        for (stage, stride), block in zip(self.strides(), parameters.blocks, strict=True):
-            x = found[f"stage{stage}"] = _residual(block, x, stride)
-        x = found["head"] = relu6(_layer(parameters.head, x))
-        x = found["pooled"] = x.mean((0, 1), dtype=parameters.classifier.bias.dtype)
-        found["logits"] = x @ parameters.classifier.kernel + parameters.classifier.bias
-        return found
-
-    def strides(self) -> Iterator[tuple[int, int]]:
-        """Stage (from 1) and stride of each block.
-
-        Yields:
-            One pair for each block.
-        """
+        x = keep("stem", self.activation(_layer(parameters.stem, x, stride=2)))
+        blocks = iter(parameters.blocks)
         for number, stage in enumerate(self.stages(), start=1):
             for index in range(stage.repeat):
-                yield number, stage.stride if index == 0 else 1
+                x = self._residual(next(blocks), x, stage.stride if index == 0 else 1)
+            x = keep(f"stage{number}", x)
+        x = keep("head", self.activation(_layer(parameters.head, x)))
+        x = keep("pooled", x.mean((0, 1), dtype=parameters.classifier.bias.dtype))
+        keep("logits", x @ parameters.classifier.kernel + parameters.classifier.bias)
+        return found
+
+    def _residual(self, block: Block, x: Array, stride: int) -> Array:
+        before = x
+        if block.expand is not None:
+            x = self.activation(_layer(block.expand, x))
+        x = depthwise(x, block.depthwise.kernel, stride=stride) + _bias(block.depthwise, x)
+        x = _layer(block.project, self.activation(x))
+        return before + x if stride == 1 and before.shape == x.shape else x
 
     def stages(self) -> list[Stage]:
         """The stages with width and depth applied.
@@ -243,15 +253,6 @@ def _folded(
     kernel, bias = fold_norm(weights, convolution, norm, epsilon=_EPSILON)
     kernel = kernel.transpose(2, 3, 1, 0)
     return Layer(jnp.asarray(kernel[:, :, 0] if depthwise else kernel), jnp.asarray(bias))
-
-
-def _residual(block: Block, x: Array, stride: int) -> Array:
-    before = x
-    if block.expand is not None:
-        x = relu6(_layer(block.expand, x))
-    x = depthwise(x, block.depthwise.kernel, stride=stride) + _bias(block.depthwise, x)
-    x = _layer(block.project, relu6(x))
-    return before + x if stride == 1 and before.shape == x.shape else x
 
 
 def _layer(layer: Layer, x: Array, *, stride: int = 1) -> Array:

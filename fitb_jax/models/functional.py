@@ -37,7 +37,7 @@ def as_logits_fn(model: Any) -> LogitsFn:
         evaluated = nnx.clone(model)
         evaluated.eval()
         graph, state = nnx.split(evaluated)
-        return Partial(_apply_nnx, graph, state)
+        return Partial(apply_nnx, graph, state)
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], linen.Module):
         module, variables = model
         return Partial(_Batched(module.apply), variables)
@@ -73,7 +73,17 @@ class _Batched:
         return hash(self._apply)
 
 
-def _apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
+def apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
+    """Logits of one image by a Flax NNX module.
+
+    Args:
+        graph: of the module, from `nnx.split`.
+        state: its parameters.
+        image: (h, w, c).
+
+    Returns:
+        The logits, (k,).
+    """
     return nnx.merge(graph, state)(image[None])[0]
 
 

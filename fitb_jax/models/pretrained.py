@@ -5,9 +5,8 @@ import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
-import jax
 import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
@@ -18,9 +17,10 @@ from fitb_jax.cropping import AnyImage
 from fitb_jax.models import hub, torchvision
 from fitb_jax.models.efficientnet import LITE, Compute, EfficientNetLite, Parameters
 from fitb_jax.models.functional import as_logits_fn
+from fitb_jax.models.layers import features_of
 from fitb_jax.models.normalisation import Normalisation
 from fitb_jax.models.weight_files import read_weights
-from fitb_jax.types import Float, Image, Key, LogitsFn
+from fitb_jax.types import FeaturesFn, Float, Key, LogitsFn
 
 Recipe: TypeAlias = Literal["lite", "torchvision"]
 
@@ -30,7 +30,7 @@ class Pretrained(NamedTuple):
 
     Attributes:
         logits_fn: from one image (size, size, 3) in [0, 1] to 1,000 logits.
-        features_fn: from the same image to its layers by name.
+        features_fn: `features_of(logits_fn)`, from the same image to its layers by name.
         preprocess: from any image to that one: a path, a PIL image, or an array (h, w), (h, w, 1),
             (h, w, 3) or (h, w, 4), uint8 or floating in [0, 1]; by the network's own recipe.
         class_names: 1,000, by WordNet.
@@ -39,7 +39,7 @@ class Pretrained(NamedTuple):
     """
 
     logits_fn: LogitsFn
-    features_fn: Callable[[Image], dict[str, jax.Array]]
+    features_fn: FeaturesFn
     preprocess: Callable[[AnyImage], Float[np.ndarray, "size size 3"]]
     class_names: tuple[str, ...]
     wordnet_ids: tuple[str, ...]
@@ -114,25 +114,18 @@ def untrained(name: str, *, key: Key) -> Pretrained:
 
 def _lite(name: str, parameters: Parameters, compute: Compute) -> Pretrained:
     network: EfficientNetLite = dataclasses.replace(LITE[name], compute=compute)
-    features_fn = Partial(_Features(network), parameters)
-    return _pretrained(Partial(network, parameters), features_fn, network.size, "lite")
+    return _pretrained(Partial(network, parameters), network.size, "lite")
 
 
 def _of_torchvision(module: nnx.Module) -> Pretrained:
-    features_fn = torchvision.features_fn(module)
-    return _pretrained(as_logits_fn(module), features_fn, torchvision.SIZE, "torchvision")
+    return _pretrained(as_logits_fn(module), torchvision.SIZE, "torchvision")
 
 
-def _pretrained(
-    logits_fn: LogitsFn,
-    features_fn: Callable[[Image], dict[str, jax.Array]],
-    size: int,
-    recipe: Recipe,
-) -> Pretrained:
+def _pretrained(logits_fn: LogitsFn, size: int, recipe: Recipe) -> Pretrained:
     classes = imagenet.classes()
     return Pretrained(
         logits_fn=logits_fn,
-        features_fn=features_fn,
+        features_fn=features_of(logits_fn),
         preprocess=functools.partial(preprocess, size=size, recipe=recipe),
         class_names=classes.names,
         wordnet_ids=classes.wordnet_ids,
@@ -143,15 +136,6 @@ def _pretrained(
 def _local(weights: str | Path) -> str | Path:
     is_on_hub = isinstance(weights, str) and weights.startswith(hub.PREFIX)
     return hub.fetch(str(weights)) if is_on_hub else weights
-
-
-class _Features(NamedTuple):
-    """A callable that is equal when its network is, for `jax.jit` to recognise."""
-
-    network: EfficientNetLite
-
-    def __call__(self, parameters: Any, image: Image) -> dict[str, jax.Array]:
-        return self.network.features(parameters, image)
 
 
 def preprocess(

@@ -5,7 +5,7 @@ its 3 x 3 convolution, as in torchvision.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,7 @@ from flax import nnx
 from fitb_jax.models.activations import relu
 from fitb_jax.models.normalisation import IMAGENET, Normalisation
 from fitb_jax.models.pooling import max_pool
+from fitb_jax.models.recording import recorder
 from fitb_jax.models.state_dicts import Layout
 from fitb_jax.types import Array, Float
 
@@ -44,7 +45,7 @@ class ResNet(nnx.Module):
     def __init__(self, config: ResNetConfig, *, rngs: nnx.Rngs) -> None:
         """Initialise with random weights."""
         make: Callable[..., _Basic | _Bottleneck] = _Bottleneck if config.bottleneck else _Basic
-        self.normalisation = config.normalisation
+        self.normalisation, self.activation = config.normalisation, relu
         self.conv1 = _convolution(3, config.width, 7, 2, rngs)
         channels = config.width
         for index, count in enumerate(config.blocks):
@@ -61,41 +62,46 @@ class ResNet(nnx.Module):
         """Logits of images in [0, 1]."""
         return self.features(images)["logits"]
 
-    def features(self, images: Float[Array, "n h w 3"]) -> dict[str, Array]:
+    def features(
+        self, images: Float[Array, "n h w 3"], perturbations: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
         """Named layers, for class-activation maps and embeddings.
 
         Args:
             images: (n, h, w, 3) in [0, 1].
+            perturbations: by the name of a layer, what is added to it.
 
         Returns:
             "stem" (before its pooling) and "layer1" to "layer4", (n, h, w, c) each, "pooled" (n, c)
             and "logits" (n, k).
         """
-        x = relu(self.conv1(self.normalisation(images)))
-        found = {"stem": x}
+        found, keep = recorder(perturbations)
+        x = keep("stem", self.activation(self.conv1(self.normalisation(images))))
         x = max_pool(x, window=3, stride=2, padding=1)
         for index in range(1, 5):
             for block in getattr(self, f"layer{index}"):
                 x = block(x)
-            found[f"layer{index}"] = x
-        x = found["pooled"] = x.mean((1, 2))
-        found["logits"] = self.fc(x)
+            x = keep(f"layer{index}", x)
+        x = keep("pooled", x.mean((1, 2)))
+        keep("logits", self.fc(x))
         return found
 
 
 class _Basic(nnx.Module):
     def __init__(self, channels: int, width: int, stride: int, rngs: nnx.Rngs) -> None:
+        self.activation = relu
         self.conv1 = _convolution(channels, width, 3, stride, rngs)
         self.conv2 = _convolution(width, width, 3, 1, rngs)
         self.downsample = _shortcut(channels, width, stride, rngs)
 
     def __call__(self, x: Array) -> Array:
         before = x if self.downsample is None else self.downsample(x)
-        return relu(self.conv2(relu(self.conv1(x))) + before)
+        return self.activation(self.conv2(self.activation(self.conv1(x))) + before)
 
 
 class _Bottleneck(nnx.Module):
     def __init__(self, channels: int, width: int, stride: int, rngs: nnx.Rngs) -> None:
+        self.activation = relu
         self.conv1 = _convolution(channels, width, 1, 1, rngs)
         self.conv2 = _convolution(width, width, 3, stride, rngs)
         self.conv3 = _convolution(width, 4 * width, 1, 1, rngs)
@@ -103,8 +109,8 @@ class _Bottleneck(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         before = x if self.downsample is None else self.downsample(x)
-        x = relu(self.conv2(relu(self.conv1(x))))
-        return relu(self.conv3(x) + before)
+        x = self.activation(self.conv2(self.activation(self.conv1(x))))
+        return self.activation(self.conv3(x) + before)
 
 
 def _convolution(

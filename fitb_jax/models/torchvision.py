@@ -1,19 +1,16 @@
 """The networks of torchvision that can be loaded from a state dict, by name."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.tree_util import Partial
 
 from fitb_jax.models import resnet, vgg, vit
 from fitb_jax.models.efficientnet import Compute
 from fitb_jax.models.normalisation import Normalisation
 from fitb_jax.models.state_dicts import Layout, Weights
-from fitb_jax.types import Array, Image, Key
+from fitb_jax.types import Key
 
 _CONFIGS: dict[str, Any] = {**resnet.RESNETS, **vgg.VGGS, **vit.VITS}
 _LAYOUTS: dict[type, Any] = {
@@ -91,21 +88,3 @@ def untrained(name: str, *, key: Key) -> nnx.Module:
     module = _MODULES[type(config)](config, rngs=nnx.Rngs(params=key))
     module.eval()
     return module
-
-
-def features_fn(module: nnx.Module) -> Callable[[Image], dict[str, Array]]:
-    """The layers of one image by name, as `as_logits_fn` gives its logits.
-
-    Args:
-        module: from `build`.
-
-    Returns:
-        A `Partial` over the parameters, from one image to its layers.
-    """
-    graph, state = nnx.split(module)
-    return Partial(_apply, graph, state)
-
-
-def _apply(graph: Any, state: Any, image: Image) -> dict[str, Array]:
-    layers = nnx.merge(graph, state).features(image[None])
-    return jax.tree.map(lambda layer: layer[0], layers)

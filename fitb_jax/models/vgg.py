@@ -3,6 +3,7 @@
 Source: Simonyan & Zisserman 2015, "Very deep convolutional networks", arXiv 1409.1556.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate, pairwise
@@ -12,6 +13,7 @@ from flax import nnx
 from fitb_jax.models.activations import relu
 from fitb_jax.models.normalisation import IMAGENET, Normalisation
 from fitb_jax.models.pooling import average_to, max_pool
+from fitb_jax.models.recording import recorder
 from fitb_jax.models.state_dicts import Layout, Weights
 from fitb_jax.types import Array, Float
 
@@ -41,6 +43,7 @@ class VGG(nnx.Module):
     def __init__(self, config: VGGConfig, *, rngs: nnx.Rngs) -> None:
         """Initialise with random weights."""
         self.normalisation, self.side = config.normalisation, config.side
+        self.activation = relu
         blocks, channels = [], 3
         for block in config.blocks:
             layers = []
@@ -56,30 +59,32 @@ class VGG(nnx.Module):
         """Logits of images in [0, 1]."""
         return self.features(images)["logits"]
 
-    def features(self, images: Float[Array, "n h w 3"]) -> dict[str, Array]:
+    def features(
+        self, images: Float[Array, "n h w 3"], perturbations: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
         """Named layers, for class-activation maps and embeddings.
 
         Args:
             images: (n, h, w, 3) in [0, 1].
+            perturbations: by the name of a layer, what is added to it.
 
         Returns:
             "block1" to "block5", (n, h, w, c) each, before their poolings; "pooled", the map that
             the hidden layers see, (n, 7, 7, c); "hidden1", "hidden2" (n, 4096); "logits" (n, k).
         """
+        found, keep = recorder(perturbations)
         x = self.normalisation(images)
-        found = {}
         for number, block in enumerate(self.blocks, start=1):
             for convolution in block:
-                x = relu(convolution(x))
-            found[f"block{number}"] = x
-            x = max_pool(x, window=2, stride=2)
-        x = found["pooled"] = average_to(x, self.side)
+                x = self.activation(convolution(x))
+            x = max_pool(keep(f"block{number}", x), window=2, stride=2)
+        x = keep("pooled", average_to(x, self.side))
         # The first linear layer of a PyTorch file counts channels, then rows, then columns.
         x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)
         *hidden, last = self.classifier
         for number, linear in enumerate(hidden, start=1):
-            x = found[f"hidden{number}"] = relu(linear(x))
-        found["logits"] = last(x)
+            x = keep(f"hidden{number}", self.activation(linear(x)))
+        keep("logits", last(x))
         return found
 
 

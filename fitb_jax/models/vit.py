@@ -5,6 +5,7 @@ Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words", arXiv 2010.119
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from fitb_jax.models.normalisation import IMAGENET, Normalisation
+from fitb_jax.models.recording import recorder
 from fitb_jax.models.state_dicts import Layout, Weights
 from fitb_jax.types import Array, Float
 
@@ -70,11 +72,14 @@ class ViT(nnx.Module):
         """Logits of images in [0, 1]."""
         return self.features(images)["logits"]
 
-    def features(self, images: Float[Array, "n h w 3"]) -> dict[str, Array]:
+    def features(
+        self, images: Float[Array, "n h w 3"], perturbations: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
         """Named layers, for class-activation maps and embeddings.
 
         Args:
             images: (n, size, size, 3) in [0, 1].
+            perturbations: by the name of a layer, what is added to it.
 
         Returns:
             "patches" and "block1" to "block12", the tokens of the patches on their grid,
@@ -88,17 +93,18 @@ class ViT(nnx.Module):
                 f"images must have shape (n, {self.size}, {self.size}, 3), the size of the "
                 f"learned positions, got {images.shape}"
             )
-        grid = self.conv_proj(self.normalisation(images))
-        found = {"patches": grid}
+        found, keep = recorder(perturbations)
+        grid = keep("patches", self.conv_proj(self.normalisation(images)))
         token = jnp.broadcast_to(self.class_token[...], (len(grid), 1, grid.shape[-1]))
         x = jnp.concatenate([token, grid.reshape(len(grid), -1, grid.shape[-1])], axis=1)
         x = x + jnp.broadcast_to(self.pos_embedding[...], x.shape)
         for number, block in enumerate(self.blocks, start=1):
             x = block(x)
-            found[f"block{number}"] = x[:, 1:].reshape(grid.shape)
+            patches = keep(f"block{number}", x[:, 1:].reshape(grid.shape))
+            x = jnp.concatenate([x[:, :1], patches.reshape(x[:, 1:].shape)], axis=1)
         # Token by token: what the others would be normalised to is never seen.
-        x = found["pooled"] = self.ln(x[:, 0])
-        found["logits"] = self.head(x)
+        x = keep("pooled", self.ln(x[:, 0]))
+        keep("logits", self.head(x))
         return found
 
 

@@ -123,7 +123,7 @@ def test_some_entries_by_name() -> None:
 
 def _feature_shapes(name: str, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
     layout = SMALL[name][1] if name in SMALL else torchvision.layout(name)
-    features_fn = torchvision.features_fn(nnx.eval_shape(layout.build))
+    features_fn = models.features_of(models.as_logits_fn(nnx.eval_shape(layout.build)))
     image = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
     layers = jax.eval_shape(lambda function, image: function(image), features_fn, image)
     return {name: layer.shape for name, layer in layers.items()}
@@ -153,7 +153,7 @@ def test_layers_have_names_and_shapes() -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_layers_lead_to_the_logits(name: str) -> None:
     module, image = _loaded(name), jnp.asarray(_image(SMALL[name][2], np.float32))
-    layers = torchvision.features_fn(module)(image)
+    layers = models.features_of(models.as_logits_fn(module))(image)
     np.testing.assert_allclose(layers["logits"], models.as_logits_fn(module)(image), atol=1e-5)
     last = {"resnet": "fc", "bottleneck": "fc", "vit": "head"}
     if name in last:
@@ -166,7 +166,7 @@ def test_layers_lead_to_the_logits(name: str) -> None:
 def test_class_token_sees_patches_in_their_places() -> None:
     """A patch alone in the image is at its own row and column of the grid."""
     module = _loaded("vit")
-    features_fn = torchvision.features_fn(module)
+    features_fn = models.features_of(models.as_logits_fn(module))
     grey = jnp.full((32, 32, 3), 0.5)
     changed = features_fn(grey.at[8:16, 24:32].set(1.0))["patches"] - features_fn(grey)["patches"]
     rows, columns = np.nonzero(np.abs(changed).sum(-1))

@@ -1,0 +1,32 @@
+"""Attribution: the saliency maps that masks are compared with, and inputs that maximise a class."""
+
+from fitb_jax.attribution.cam import FeaturesOf as FeaturesOf
+from fitb_jax.attribution.cam import grad_cam as grad_cam
+from fitb_jax.attribution.cam import layer_cam as layer_cam
+from fitb_jax.attribution.cam import layer_gradient as layer_gradient
+from fitb_jax.attribution.embedding import Projection as Projection
+from fitb_jax.attribution.embedding import principal_components as principal_components
+from fitb_jax.attribution.embedding import tsne as tsne
+from fitb_jax.attribution.gradients import IntegratedGradients as IntegratedGradients
+from fitb_jax.attribution.gradients import gradient_magnitude as gradient_magnitude
+from fitb_jax.attribution.gradients import input_x_gradient as input_x_gradient
+from fitb_jax.attribution.gradients import integrated_gradients as integrated_gradients
+from fitb_jax.attribution.gradients import (
+    integrated_gradients_with_diagnostics as integrated_gradients_with_diagnostics,
+)
+from fitb_jax.attribution.occlusion import occlusion as occlusion
+from fitb_jax.attribution.reconstruction import Parametrisation as Parametrisation
+from fitb_jax.attribution.reconstruction import Reconstruction as Reconstruction
+from fitb_jax.attribution.reconstruction import ReconstructionConfig as ReconstructionConfig
+from fitb_jax.attribution.reconstruction import noise_image as noise_image
+from fitb_jax.attribution.reconstruction import reconstruct as reconstruct
+from fitb_jax.attribution.rise import Normalise as Normalise
+from fitb_jax.attribution.rise import rise as rise
+from fitb_jax.attribution.rise import rise_mask as rise_mask
+from fitb_jax.attribution.rules import DeconvnetActivation as DeconvnetActivation
+from fitb_jax.attribution.rules import GuidedActivation as GuidedActivation
+from fitb_jax.attribution.rules import deconvnet as deconvnet
+from fitb_jax.attribution.rules import guided_backpropagation as guided_backpropagation
+from fitb_jax.attribution.smoothgrad import smoothgrad as smoothgrad
+from fitb_jax.attribution.smoothgrad import smoothgrad_squared as smoothgrad_squared
+from fitb_jax.attribution.smoothgrad import vargrad as vargrad

@@ -1,0 +1,114 @@
+"""Classes and activations in the plane: principal components and t-SNE, by scikit-learn.
+
+These run on the host, on numpy arrays, and are not to be traced.
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+from fitb_jax import checks
+from fitb_jax.types import Array, Key
+
+Rows = Float[Array, "n d"] | Float[np.ndarray, "n d"]
+
+
+class Projection(NamedTuple):
+    """Rows projected onto their principal components.
+
+    Attributes:
+        points: (n, components), centred.
+        explained_variance: share of the variance that each component has, (components,), in
+            descending order; together at most 1.
+        directions: the components, unit vectors (components, d).
+        mean: of the rows, (d,): `mean + points @ directions` approximates the rows.
+    """
+
+    points: Float[np.ndarray, "n components"]
+    explained_variance: Float[np.ndarray, "components"]
+    directions: Float[np.ndarray, "components d"]
+    mean: Float[np.ndarray, "d"]
+
+
+def principal_components(rows: Rows, *, components: int = 2) -> Projection:
+    """Project rows onto the directions in which they vary most.
+
+    Args:
+        rows: (n, d), one row per point: the activations of n images, or, for the classes of a
+            network, its last layer's weights (d, k) transposed.
+        components: at most n and d.
+
+    Returns:
+        The projection; each direction is signed so that its largest entry is positive.
+
+    Raises:
+        TypeError, ValueError: not a finite floating matrix, more components than it has, or rows
+            that are all equal.
+
+    Source: Jolliffe 2002, "Principal component analysis"; by scikit-learn's exact solver.
+    """
+    values = _checked(rows)
+    checks.check_count("components", components)
+    if components > min(values.shape):
+        raise ValueError(
+            f"components must be at most {min(values.shape)} for rows of shape {values.shape}, "
+            f"got {components}"
+        )
+    if (values == values[:1]).all():
+        raise ValueError("rows must differ: equal ones have no principal components")
+    pca = PCA(n_components=components, svd_solver="full")
+    points = pca.fit_transform(values)
+    at = np.abs(pca.components_).argmax(1)
+    sign = np.sign(pca.components_[np.arange(components), at])
+    return Projection(
+        points * sign[None],
+        pca.explained_variance_ratio_,
+        pca.components_ * sign[:, None],
+        pca.mean_,
+    )
+
+
+def tsne(
+    rows: Rows, *, key: Key, perplexity: float = 30.0, components: int = 50
+) -> Float[np.ndarray, "n 2"]:
+    """Place rows in the plane so that near ones stay near.
+
+    Distances between clusters and their sizes mean nothing.
+
+    Args:
+        rows: (n, d), such as the activations of n images.
+        key: random key; the layout starts from the first two principal components.
+        perplexity: about how many neighbours a point has, below n.
+        components: principal components that the rows are first reduced to, if they have more.
+
+    Returns:
+        (n, 2).
+
+    Raises:
+        TypeError, ValueError: not a finite floating matrix, fewer than 3 rows, or a perplexity that
+            is not below their number.
+
+    Source: van der Maaten & Hinton 2008, "Visualizing data using t-SNE"; by scikit-learn.
+    """
+    values = _checked(rows)
+    checks.check_count("components", components, least=2)
+    if len(values) < 3:
+        raise ValueError(f"rows must be at least 3, got {len(values)}")
+    checks.check_number("perplexity", perplexity, least=0, open_least=True)
+    if perplexity >= len(values):
+        raise ValueError(f"perplexity must be below the {len(values)} rows, got {perplexity:g}")
+    reduced = values
+    if components < min(values.shape):
+        reduced = principal_components(values, components=components).points
+    seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
+    layout = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
+    return layout.fit_transform(reduced)
+
+
+def _checked(rows: Rows) -> np.ndarray:
+    checks.check_floating("rows", rows, ("n", "d"))
+    return np.asarray(rows)

@@ -1,0 +1,119 @@
+"""Every explanation as a saliency map, through the one signature that evaluations take.
+
+`SaliencyFn = (logits_fn, image, target, *, key) -> (h, w)`. This is above `fill`, `extremal` and
+`attribution`, which know nothing of each other, and below `evaluation`, which asks for the
+signature only. There is no list of methods: whatever has the arguments can be evaluated.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import batching, checks, masks
+from fitb_jax.fill.updates import Order, resolve_order
+from fitb_jax.types import (
+    Image,
+    Key,
+    LogitsFn,
+    Mask,
+    Number,
+    Saliency,
+    SaliencyFn,
+    Target,
+    UpdateFn,
+)
+
+
+def as_saliency(method: Callable[..., Saliency], **options: Any) -> SaliencyFn:
+    """A method with its options set and its key passed on only if it takes one.
+
+    Args:
+        method: `(logits_fn, image, target, *, ...)` to a map (h, w), such as those of
+            `fitb_jax.attribution`.
+        **options: keyword arguments of the method, other than `key`.
+
+    Returns:
+        The saliency function. Two of the same method and options are equal where the options can be
+        compared, so that `jax.jit` does not trace a second one again.
+
+    Raises:
+        TypeError: the method does not take the three arguments, or not these options, or another
+            argument without a default is not among them.
+    """
+    signature = inspect.signature(method)
+    wants_key = "key" in signature.parameters
+    if "key" in options:
+        raise TypeError("key must be given when the map is made, not as an option")
+    try:
+        signature.bind(None, None, None, **options, **({"key": None} if wants_key else {}))
+    except TypeError as error:
+        name = getattr(method, "__name__", repr(method))
+        raise TypeError(
+            f"method must take (logits_fn, image, target) and these options: {name}: {error}"
+        ) from error
+    return _Saliency(method, tuple(sorted(options.items())), wants_key)
+
+
+class _Saliency(NamedTuple):
+    method: Callable[..., Saliency]
+    options: tuple[tuple[str, Any], ...]
+    wants_key: bool
+
+    def __call__(self, logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
+        """The map."""
+        more = {"key": key} if self.wants_key else {}
+        return self.method(logits_fn, image, target, **dict(self.options), **more)
+
+
+def fill_saliency(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    order: Order | UpdateFn = "first",
+    ratio: Number = 0.5,
+    patch: int = 16,
+    draws: int = 32,
+    chunk: int = 16,
+) -> Saliency:
+    """How strongly the classifier would fill in a pixel when it is hidden, over random masks.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to fill in for, in [0, k).
+        key: random key of the masks.
+        order: "first", "second", or any function `(logits_fn, image, mask, target) -> update`.
+        ratio: share of the patches that each mask blanks. An array argument.
+        patch: side of a patch in pixels.
+        draws: masks.
+        chunk: masks evaluated at once.
+
+    Returns:
+        (h, w), at least 0: the magnitude of the update summed over colours, averaged over the
+        masks that hid the pixel; 0 where none did.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or order; see `fitb_jax.checks`.
+
+    Source: the updates of Deelaka et al. 2024, arXiv 2411.10273, section 3; their magnitude as a
+    map is ours.
+    """
+    update_fn = resolve_order(order)
+    checks.check_explained(logits_fn, image, target)
+    checks.check_count("draws", draws)
+    blank = functools.partial(masks.random_patches, image.shape[:2], ratio, patch)
+
+    def strength(draw_key: Key) -> tuple[Saliency, Mask]:
+        mask = blank(key=draw_key).astype(image.dtype)
+        update = update_fn(logits_fn, image, mask, target)
+        hidden = 1 - mask
+        return hidden * jnp.abs(update).sum(-1), hidden
+
+    total, times = batching.chunked_sum(strength, chunk=chunk)(jax.random.split(key, draws))
+    return jnp.where(times > 0, total / jnp.where(times > 0, times, 1), 0)

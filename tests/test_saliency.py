@@ -1,0 +1,108 @@
+"""One signature for every explanation."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fitb_jax import attribution, fill, masks, saliency
+from fitb_jax.types import SaliencyFn
+from tests import problems
+
+KEY = jax.random.key(4)
+SMOOTH = problems.smooth_logits()
+IMAGE, _ = problems.image_and_mask(dtype=jnp.float32)
+FILL = functools.partial(saliency.fill_saliency, patch=2, draws=6, ratio=0.5)
+
+
+def test_a_method_gets_the_key_only_if_it_takes_one() -> None:
+    plain = saliency.as_saliency(attribution.gradient_magnitude)
+    noisy = saliency.as_saliency(attribution.smoothgrad, draws=3)
+    assert isinstance(plain, SaliencyFn)
+    np.testing.assert_array_equal(
+        plain(SMOOTH, IMAGE, 1, key=KEY), attribution.gradient_magnitude(SMOOTH, IMAGE, 1)
+    )
+    np.testing.assert_array_equal(
+        noisy(SMOOTH, IMAGE, 1, key=KEY),
+        attribution.smoothgrad(SMOOTH, IMAGE, 1, key=KEY, draws=3),
+    )
+
+
+def test_equal_ones_are_not_traced_again() -> None:
+    traces = 0
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def explain(method: SaliencyFn, key: jax.Array) -> jax.Array:
+        nonlocal traces
+        traces += 1
+        return method(SMOOTH, IMAGE, 1, key=key)
+
+    for draws in (3, 3, 4):
+        explain(saliency.as_saliency(attribution.smoothgrad, draws=draws, noise=0.1), KEY)
+    assert traces == 2
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_fill_saliency_is_a_mean_over_the_masks_that_hid_a_pixel(order: str) -> None:
+    found = FILL(SMOOTH, IMAGE, 2, key=KEY, order=order, chunk=4)
+    total, times = np.zeros((6, 6)), np.zeros((6, 6))
+    for key in jax.random.split(KEY, 6):
+        mask = masks.random_patches((6, 6), 0.5, 2, key=key)
+        update = fill.resolve_order(order)(SMOOTH, IMAGE, mask, 2)
+        total += np.asarray((1 - mask) * jnp.abs(update).sum(-1))
+        times += np.asarray(1 - mask)
+    wanted = np.divide(total, times, out=np.zeros((6, 6)), where=times > 0)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_never_hidden_is_zero() -> None:
+    np.testing.assert_array_equal(
+        FILL(SMOOTH, IMAGE, 0, key=KEY, ratio=0.0), np.zeros((6, 6), np.float32)
+    )
+
+
+def test_fill_saliency_vmaps() -> None:
+    images = jnp.stack([IMAGE, 1 - IMAGE])
+    keys = jax.random.split(KEY, 2)
+    many = jax.vmap(lambda image, key: FILL(SMOOTH, image, 1, key=key))(images, keys)
+    for index in range(2):
+        one = FILL(SMOOTH, images[index], 1, key=keys[index])
+        np.testing.assert_allclose(many[index], one, atol=1e-5)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda: saliency.as_saliency(attribution.gradient_magnitude, draws=3),
+            TypeError,
+            "gradient_magnitude: .*'draws'",
+        ),
+        (
+            lambda: saliency.as_saliency(attribution.grad_cam, layer="head"),
+            TypeError,
+            "grad_cam: .*'features_of'",
+        ),
+        (
+            lambda: saliency.as_saliency(attribution.smoothgrad, key=KEY),
+            TypeError,
+            "key must be given when the map is made",
+        ),
+        (lambda: FILL(SMOOTH, IMAGE, 0, key=KEY, draws=0), ValueError, "draws must be at least 1"),
+        (lambda: FILL(SMOOTH, IMAGE, 0, key=KEY, patch=7), ValueError, "patch must be at most"),
+        (lambda: FILL(SMOOTH, IMAGE, 0, key=KEY, ratio=2.0), ValueError, "ratio must lie in"),
+        (
+            lambda: FILL(SMOOTH, IMAGE, 0, key=KEY, order="third"),
+            ValueError,
+            "order must be one of",
+        ),
+        (lambda: FILL(SMOOTH, IMAGE, 3, key=KEY), ValueError, r"target must lie in \[0, 3\)"),
+        (lambda: FILL(SMOOTH, IMAGE[None], 0, key=KEY), ValueError, "image must have shape"),
+    ],
+)
+def test_bad_arguments_are_refused_by_name(call, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
