@@ -63,5 +63,5 @@ def test_ci_runs_the_test_command() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     (extract,) = re.findall(r"\$\((awk .*?README\.md)\)", script)
     command = subprocess.check_output(["bash", "-c", extract], cwd=ROOT, text=True)
-    assert command.strip().endswith("-m pytest -q")
+    assert "-m pytest -q" in command
     assert command in README

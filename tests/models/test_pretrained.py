@@ -184,6 +184,10 @@ def test_bfloat16_keeps_parameters_and_logits_and_agrees_to_two_digits(
     assert layers["logits"].dtype == jnp.float32
     expected = jax.jit(lite0.logits_fn)(ramp)
     assert np.corrcoef(layers["logits"], expected)[0, 1] > 0.99
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_unknown_type_of_the_activations_is_refused() -> None:
     with pytest.raises(ValueError, match="compute must be one of"):
         models.load("efficientnet_lite0", compute="float8")  # type: ignore[arg-type]
 
