@@ -1,6 +1,7 @@
 """Every experiment, in the order of the report."""
 
 from experiments import (
+    extremal_quality,
     fill_ablation,
     fill_ablation_large,
     fill_fidelity,
@@ -31,5 +32,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_fidelity,
         photo_prototypes,
         inr_explain,
+        extremal_quality,
     )
 }
