@@ -40,6 +40,32 @@ def inr_masks(
     return extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
 
 
+def dense_masks(
+    config: extremal.DenseConfig,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    *,
+    key: Key,
+) -> Float[Array, "a h w"]:
+    """One free mask for each area; nothing in it is random.
+
+    Args:
+        config: of the fit.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), ascending.
+        key: not used.
+
+    Returns:
+        The masks.
+    """
+    del key
+    return extremal.dense_masks(logits_fn, image, target, areas, config)
+
+
 def mask_methods(steps: int, dense_steps: int) -> dict[str, MaskMethod]:
     """The methods of chapter 2.
 
@@ -56,5 +82,5 @@ def mask_methods(steps: int, dense_steps: int) -> dict[str, MaskMethod]:
     return {
         INR: functools.partial(inr_masks, config),
         PENALTY: functools.partial(inr_masks, penalty),
-        DENSE: lambda *explained, key: extremal.dense_masks(*explained, config=dense),
+        DENSE: functools.partial(dense_masks, dense),
     }

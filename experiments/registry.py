@@ -10,6 +10,7 @@ from experiments import (
     fill_prototypes,
     fill_second_order,
     inr_explain,
+    localisation,
     photo_accuracy,
     photo_fidelity,
     photo_fill_in,
@@ -33,5 +34,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_prototypes,
         inr_explain,
         extremal_quality,
+        localisation,
     )
 }
