@@ -129,28 +129,29 @@ def patch_grid(shape: tuple[int, ...], patch: Any) -> tuple[Any, Any]:
 
 
 def from_patches(
-    is_visible: Bool[Array, "rows columns"], shape: tuple[int, ...], patch: int
-) -> Mask:
-    """The mask that shows whole patches of a regular grid.
+    values: Bool[Array, "rows columns"] | Float[Array, "rows columns"],
+    shape: tuple[int, ...],
+    patch: int,
+) -> Float[Array, "h w"]:
+    """Spread values of the patches of a regular grid over their pixels.
 
     Args:
-        is_visible: (rows, columns), as many as `patch_grid` says.
+        values: (rows, columns), as many as `patch_grid` says, such as which patches are visible.
         shape: (height, width) in pixels.
         patch: side of a patch in pixels; patches at the right and bottom border may be cut.
 
     Returns:
-        The mask, (height, width), of zeros and ones.
+        (height, width), float32; a mask of zeros and ones for booleans.
 
     Raises:
         TypeError, ValueError: `patch` larger than the image, or another number of patches.
     """
-    checks.check_boolean("is_visible", is_visible, ("rows", "columns"))
-    if is_visible.shape != (wanted := patch_grid(shape, patch)):
+    if values.shape != (wanted := patch_grid(shape, patch)):
         raise ValueError(
-            f"is_visible must have the {wanted} patches of {patch} pixels in {shape}, "
-            f"got {is_visible.shape}"
+            f"values must have the {wanted} patches of {patch} pixels in {shape}, "
+            f"got {values.shape}"
         )
-    pixels = jnp.repeat(jnp.repeat(is_visible, patch, axis=0), patch, axis=1)
+    pixels = jnp.repeat(jnp.repeat(values, patch, axis=0), patch, axis=1)
     return pixels[: shape[0], : shape[1]].astype(jnp.float32)
 
 
