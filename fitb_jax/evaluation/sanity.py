@@ -310,7 +310,7 @@ def _leading(tree: Any, name: str) -> int:
 
 
 def _check_networks(trained: Any, fresh: Any, layer_of_leaves: Sequence[str]) -> None:
-    if jax.tree.structure(trained) != jax.tree.structure(fresh):
+    if len({jax.tree.structure(tree) for tree in (trained, fresh)}) > 1:
         raise ValueError("fresh must have the structure of trained")
     shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (trained, fresh)]
     if shapes[0] != shapes[1]:
