@@ -1,6 +1,7 @@
 """Every experiment, in the order of the report."""
 
 from experiments import (
+    extremal_quality,
     fill_ablation,
     fill_ablation_large,
     fill_fidelity,
@@ -9,6 +10,7 @@ from experiments import (
     fill_prototypes,
     fill_second_order,
     inr_explain,
+    localisation,
     photo_accuracy,
     photo_fidelity,
     photo_fill_in,
@@ -32,6 +34,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_fidelity,
         photo_prototypes,
         inr_explain,
+        extremal_quality,
+        localisation,
         sanity_checks,
     )
 }

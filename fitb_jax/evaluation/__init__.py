@@ -1,5 +1,7 @@
 """Should an explanation be believed? Scores of maps and masks, one image at a time."""
 
+from fitb_jax.components import Components as Components
+from fitb_jax.components import connected_components as connected_components
 from fitb_jax.evaluation.aggregation import Mean as Mean
 from fitb_jax.evaluation.aggregation import Summary as Summary
 from fitb_jax.evaluation.aggregation import difficult_cases as difficult_cases
@@ -11,8 +13,6 @@ from fitb_jax.evaluation.area import calibration as calibration
 from fitb_jax.evaluation.area import continuity as continuity
 from fitb_jax.evaluation.area import crispness as crispness
 from fitb_jax.evaluation.area import nestedness as nestedness
-from fitb_jax.evaluation.complexity import Components as Components
-from fitb_jax.evaluation.complexity import connected_components as connected_components
 from fitb_jax.evaluation.complexity import count_components as count_components
 from fitb_jax.evaluation.complexity import entropy as entropy
 from fitb_jax.evaluation.complexity import gini as gini
