@@ -15,6 +15,7 @@ from experiments import (
     photo_fidelity,
     photo_fill_in,
     photo_prototypes,
+    sanity_checks,
 )
 from experiments.experiment import Experiment
 
@@ -35,5 +36,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         inr_explain,
         extremal_quality,
         localisation,
+        sanity_checks,
     )
 }
