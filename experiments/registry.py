@@ -15,7 +15,10 @@ from experiments import (
     photo_fidelity,
     photo_fill_in,
     photo_prototypes,
+    photo_scoreboard,
+    roar,
     sanity_checks,
+    scoreboard,
 )
 from experiments.experiment import Experiment
 
@@ -37,5 +40,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         extremal_quality,
         localisation,
         sanity_checks,
+        roar,
+        scoreboard,
+        photo_scoreboard,
     )
 }

@@ -18,7 +18,9 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.networks import head
 from experiments.sanity_cases import (
+    ALIKE,
     INPUT_SHIFT,
+    INVARIANT,
     RANDOM_LABELS,
     RANDOM_LOGIT,
     Checked,
@@ -37,11 +39,6 @@ MEASURES = {
     "ssim": "SSIM",
     "hog": "HOG correlation",
 }
-ALIKE = 0.5
-"""A map more similar than this to that of a network without training has failed."""
-
-INVARIANT = 0.95
-"""A map less similar than this to that of the image before a shift has failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,19 +87,30 @@ def point(
     return {"maps": maps, **found.similarity._asdict()}
 
 
-def grid(config: Config, found: Checked) -> GridRun:
+def rows(config: Config) -> dict[str, SaliencyFn]:
+    """Methods and controls.
+
+    Args:
+        config: options.
+
+    Returns:
+        By name.
+    """
+    methods = listed.small_methods(config.architecture)
+    return chosen({**methods, **listed.controls()}, config.methods)
+
+
+def grid(config: Config, methods: dict[str, SaliencyFn], found: Checked) -> GridRun:
     """The grid of methods and images.
 
     Args:
         config: options.
+        methods: by name.
         found: the networks.
 
     Returns:
         The grid.
     """
-    methods = chosen(
-        {**listed.small_methods(config.architecture), **listed.controls()}, config.methods
-    )
     images, labels = head(found.net.test, config.test_images)
     axes = {
         "method": ablation.structural([*methods.values()], labels=[*methods]),
@@ -118,6 +126,8 @@ def grid(config: Config, found: Checked) -> GridRun:
         "shared": found.shared,
         "fields": {**fields, "maps": ablation.Field(("map", "row", "column"))},
         "chunk": len(images),
+        # As many as there are: a device fills its lanes up, and the images are few.
+        "lanes": len(images),
     }
     return GridRun("sanity_checks", point, axes, arguments)
 
@@ -131,14 +141,16 @@ def plan(config: Config) -> list[str]:
     Returns:
         One line.
     """
-    return [plan_grid(grid(config, checked(config)))]
+    return [plan_grid(grid(config, rows(config), checked(config)))]
 
 
 def compute(config: Config) -> Outcome:
     """Compare the maps of every method, over test images."""
+    methods = rows(config)
     networks = checked(config)
-    run = grid(config, networks)
-    found = run_grid(config, run).transpose("method", "image", ...).load()
+    found = (
+        run_grid(config, grid(config, methods, networks)).transpose("method", "image", ...).load()
+    )
     arrays = {name: found[name].values for name in MEASURES}
     arrays |= {
         "maps": found["maps"].values[:, 0],

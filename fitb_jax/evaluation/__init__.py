@@ -44,6 +44,7 @@ from fitb_jax.evaluation.road import Imputed as Imputed
 from fitb_jax.evaluation.road import Road as Road
 from fitb_jax.evaluation.road import impute as impute
 from fitb_jax.evaluation.road import road as road
+from fitb_jax.evaluation.roar import ROAR_FRACTIONS as ROAR_FRACTIONS
 from fitb_jax.evaluation.roar import Mapped as Mapped
 from fitb_jax.evaluation.roar import Order as Order
 from fitb_jax.evaluation.roar import TrainFn as TrainFn

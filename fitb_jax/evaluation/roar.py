@@ -25,7 +25,7 @@ from fitb_jax.types import (
     Scalar,
 )
 
-FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
+ROAR_FRACTIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the pixels that are removed, as in the paper."""
 
 Order: TypeAlias = Literal["most", "least"]

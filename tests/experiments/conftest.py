@@ -11,8 +11,14 @@ from experiments.registry import EXPERIMENTS
 from experiments.reproduce import Config, reproduce
 from fitb_jax import imagenet
 
-HEAVY = ("extremal_quality", "localisation")
-"""Experiments that compile many programs with a pretrained network; their tests are slow ones."""
+HEAVY = (
+    "extremal_quality",
+    "localisation",
+    "sanity_checks",
+    "scoreboard",
+    "photo_scoreboard",
+)
+"""Experiments that compile many large programs; their tests are slow ones."""
 
 LIGHT = tuple(name for name in EXPERIMENTS if name not in HEAVY)
 

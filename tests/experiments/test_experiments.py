@@ -78,7 +78,7 @@ def test_plans_are_printed_and_nothing_is_done(
 def test_the_grids_of_experiments_are_complete_and_without_failures(results: Path) -> None:
     stores = list((results / "grids").iterdir())
     # Two in fill_fidelity would be one too many: its smoke run has one network.
-    assert len(stores) == 5
+    assert len(stores) == 7
     for store in stores:
         dataset = xr.open_zarr(store, consolidated=False)
         assert dataset.attrs["completeness"] == "complete"
@@ -182,6 +182,9 @@ BAD = [
     (["photo_fill_in", "--smoke", "--photographs", "imagenot"], "closest match: imagenet"),
     (["photo_fill_in", "--smoke", "--model", "resnet18"], "weights must be given"),
     (["photo_fidelity", "--smoke", "--rules", "third order"], "rules must be one of"),
+    (["roar", "--smoke", "--methods", "nothing"], "methods must be among"),
+    (["sanity_checks", "--smoke", "--methods", "nothing"], "methods must be among"),
+    (["scoreboard", "--smoke", "--methods", "nothing"], "methods must be among"),
     (["photo_prototypes", "--smoke", "--count", "2"], "at least 4 photographs"),
 ]
 
