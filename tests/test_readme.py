@@ -51,7 +51,14 @@ def test_every_experiment_is_in_the_table(name: str) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["README.md", "docs/ablations.md", "docs/data.md", "docs/models.md", "docs/scale.md"],
+    [
+        "README.md",
+        "docs/ablations.md",
+        "docs/data.md",
+        "docs/evaluation.md",
+        "docs/models.md",
+        "docs/scale.md",
+    ],
 )
 def test_every_link_exists(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
