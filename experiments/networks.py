@@ -136,6 +136,51 @@ def ensemble(
     return Ensemble(trained, untrained, [accuracy_of(logits_fn, test) for logits_fn in trained])
 
 
+class RandomLabels(NamedTuple):
+    """A network that has learned labels by heart which say nothing about the images.
+
+    Attributes:
+        logits_fn: the classifier.
+        fitted: share of the permuted labels that it gives to the images it was trained on.
+    """
+
+    logits_fn: LogitsFn
+    fitted: Interval
+
+
+def random_labels(options: NetworkOptions, train: data.Images, *, epochs: int) -> RandomLabels:
+    """Train the same architecture to fit permuted labels, or find it again.
+
+    Args:
+        options: which architecture and seed, as in `network`.
+        train: the images; their labels are permuted, so that classes stay as frequent.
+        epochs: of training, without weight decay: what is memorised must not be forgotten.
+
+    Returns:
+        The network, and how well it fits; an untrained one if only a plan is asked for.
+
+    Source: Adebayo et al. 2018, "Sanity checks for saliency maps", section 4.
+    """
+    classifier, training = configurations(options, train)
+    if options.plan:
+        return RandomLabels(_untrained(options, classifier), Interval(0, 0, 0))
+    rng = np.random.default_rng(options.seed)
+    permuted = train._replace(labels=rng.permutation(train.labels))
+    batch = min(2 * training.batch, len(train.images))
+    logits_fn = models.train_or_restore(
+        classifier,
+        dataclasses.replace(training, epochs=epochs, batch=batch, weight_decay=0.0),
+        permuted.images,
+        permuted.labels,
+        seed=options.seed,
+        folder=Path(options.results) / "networks",
+        progress=options.progress,
+    ).logits_fn
+    fitted = accuracy_of(logits_fn, permuted)
+    _LOG.info("random labels: %s of them are fitted", fitted)
+    return RandomLabels(logits_fn, fitted)
+
+
 def _untrained(options: NetworkOptions, classifier: models.ClassifierConfig) -> LogitsFn:
     key = jax.random.key(options.seed + 1000)
     return models.as_logits_fn(models.build(classifier, key=key))

@@ -41,6 +41,9 @@ class Explained(NamedTuple):
         images: (n, size, size, 3).
         targets: (n,), the true class where it is known, else the predicted one.
         labels: (n,), the true class, `UNLABELLED` where it is not known.
+        predicted: (n,), the network's class.
+        truths: (n, size, size), True on the objects of the true class (their segmentation, or else
+            the inside of their boxes); nowhere True where they are not known.
         names: of the photographs.
         source: where they come from, as a sentence for people.
     """
@@ -50,6 +53,8 @@ class Explained(NamedTuple):
     images: np.ndarray
     targets: np.ndarray
     labels: np.ndarray
+    predicted: np.ndarray
+    truths: np.ndarray
     names: list[str]
     source: str
 
@@ -109,7 +114,33 @@ def explained(options: PhotographOptions) -> Explained:
     read = list(found)
     labels = class_indices(found, net, [one.labels for one in read])
     images = np.stack([one.image for one in read])
-    return _explained(options, net, images, labels, [one.name for one in read], found.source)
+    truths = np.stack([_truth(one) for one in read])
+    names = [one.name for one in read]
+    return _explained(options, net, images, labels, truths, names, found.source)
+
+
+def recognised(options: PhotographOptions) -> Explained:
+    """The labelled photographs that the network gives their true class.
+
+    Args:
+        options: which; `count` is how many of them.
+
+    Returns:
+        As `explained`; photographs without a label are explained for the class predicted.
+
+    Raises:
+        ValueError: there is none.
+        FileNotFoundError: the photographs or the weights are not there.
+    """
+    net = explained(dataclasses.replace(options, count=0))
+    is_right = (net.labels == UNLABELLED) | (net.labels == net.predicted)
+    kept = np.flatnonzero(is_right)[: options.count or None]
+    if not kept.size:
+        raise ValueError(f"photographs: {options.model} recognises none of {net.source}")
+    arrays = ("images", "targets", "labels", "predicted", "truths")
+    return net._replace(
+        names=[net.names[i] for i in kept], **{name: getattr(net, name)[kept] for name in arrays}
+    )
 
 
 def one_photograph(options: PhotographOptions, path: Path) -> Explained:
@@ -128,7 +159,18 @@ def one_photograph(options: PhotographOptions, path: Path) -> Explained:
     """
     net = pretrained(options)
     image = np.asarray(net.preprocess(path))[None]
-    return _explained(options, net, image, np.array([UNLABELLED]), [path.stem], str(path.name))
+    unknown = np.zeros(image.shape[:3], bool)
+    label = np.array([UNLABELLED])
+    return _explained(options, net, image, label, unknown, [path.stem], str(path.name))
+
+
+def _truth(photograph: data.Photograph) -> np.ndarray:
+    """Where the class is, if the photograph has one label."""
+    if len(photograph.labels) != 1:
+        return np.zeros(photograph.image.shape[:2], bool)
+    has_masks = photograph.segmentation is not None or photograph.instances is not None
+    label = int(photograph.labels[0])
+    return data.truth_mask(photograph, label, kind="masks" if has_masks else "boxes")
 
 
 def _explained(
@@ -136,6 +178,7 @@ def _explained(
     net: models.Pretrained,
     images: np.ndarray,
     labels: np.ndarray,
+    truths: np.ndarray,
     names: list[str],
     source: str,
 ) -> Explained:
@@ -151,6 +194,8 @@ def _explained(
         images=images,
         targets=np.where(labels == UNLABELLED, predicted, labels).astype(np.int32),
         labels=labels,
+        predicted=np.asarray(predicted, np.int32),
+        truths=truths,
         names=names,
         source=source,
     )

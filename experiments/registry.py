@@ -1,6 +1,7 @@
 """Every experiment, in the order of the report."""
 
 from experiments import (
+    extremal_quality,
     fill_ablation,
     fill_ablation_large,
     fill_fidelity,
@@ -9,10 +10,15 @@ from experiments import (
     fill_prototypes,
     fill_second_order,
     inr_explain,
+    localisation,
     photo_accuracy,
     photo_fidelity,
     photo_fill_in,
     photo_prototypes,
+    photo_scoreboard,
+    roar,
+    sanity_checks,
+    scoreboard,
 )
 from experiments.experiment import Experiment
 
@@ -31,5 +37,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_fidelity,
         photo_prototypes,
         inr_explain,
+        extremal_quality,
+        localisation,
+        sanity_checks,
+        roar,
+        scoreboard,
+        photo_scoreboard,
     )
 }

@@ -10,18 +10,21 @@ from tqdm.auto import tqdm
 from experiments.experiment import Options, is_current, run
 from experiments.registry import EXPERIMENTS
 from experiments.report import write_report
+from fitb_jax import checks
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(Options):
-    """Options of `reproduce`; all but `force` go to every experiment.
+    """Options of `reproduce`; all but `force` and `only` go to every experiment.
 
     Attributes:
+        only: names of the experiments to run; none means all.
         force: run again what already has these options, versions, device and commit.
     """
 
+    only: tuple[str, ...] = ()
     force: bool = False
 
 
@@ -33,9 +36,15 @@ def reproduce(config: Config) -> Path:
 
     Returns:
         The report, `index.html`; the folder of results if only plans were asked for.
+
+    Raises:
+        ValueError: an unknown name in `only`.
     """
     start = time.monotonic()
-    with tqdm(EXPERIMENTS.values(), desc="reproduce", disable=not config.progress) as bar:
+    for name in config.only:
+        checks.check_choice("only", name, EXPERIMENTS)
+    chosen = [one for name, one in EXPERIMENTS.items() if name in (config.only or EXPERIMENTS)]
+    with tqdm(chosen, desc="reproduce", disable=not config.progress) as bar:
         for experiment in bar:
             bar.set_description(experiment.regenerates)
             shared = {

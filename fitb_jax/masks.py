@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitb_jax import checks
-from fitb_jax.types import Array, Background, Float, Image, Int, Key, Mask, Number
+from fitb_jax.types import Array, Background, Bool, Float, Image, Int, Key, Mask, Number
 
 _LAST = np.uint32(2**32 - 1)
 
@@ -40,7 +40,7 @@ def random_patches(
     checks.check_number("ratio", ratio, least=0, most=1)
     if isinstance(patch, jax.Array) and checks.known(patch) is not None:
         patch = patch.item()
-    rows, columns = _patch_grid(shape, patch)
+    rows, columns = patch_grid(shape, patch)
     count = rows * columns
     places = jnp.arange(count if isinstance(count, int) else shape[0] * shape[1])
     scores = jnp.where(places < count, _distinct_scores(shape, key=key)[: len(places)], _LAST)
@@ -69,7 +69,7 @@ def partition(
         ValueError: more parts than patches, or `patch` larger than the image.
     """
     checks.check_count("parts", parts)
-    rows, columns = _patch_grid(shape, patch)
+    rows, columns = patch_grid(shape, patch)
     if parts > rows * columns:
         raise ValueError(
             f"parts must be at most the {rows * columns} patches of {patch} pixels in {shape}, "
@@ -77,7 +77,7 @@ def partition(
         )
     part = jax.random.permutation(key, jnp.arange(rows * columns) % parts).reshape(rows, columns)
     is_visible = part[None] != jnp.arange(parts)[:, None, None]
-    return jax.vmap(lambda visible: _upsample(visible, shape, patch))(is_visible)
+    return jax.vmap(lambda visible: from_patches(visible, shape, patch))(is_visible)
 
 
 def checkerboard(shape: tuple[int, ...], patch: int, *, phase: int = 0) -> Mask:
@@ -96,9 +96,63 @@ def checkerboard(shape: tuple[int, ...], patch: int, *, phase: int = 0) -> Mask:
     """
     if phase not in (0, 1):
         raise ValueError(f"phase must be 0 or 1, got {phase}")
-    rows, columns = _patch_grid(shape, patch)
+    rows, columns = patch_grid(shape, patch)
     parity = (jnp.arange(rows)[:, None] + jnp.arange(columns)[None, :]) % 2
-    return _upsample(parity == phase, shape, patch)
+    return from_patches(parity == phase, shape, patch)
+
+
+def patch_grid(shape: tuple[int, ...], patch: Any) -> tuple[Any, Any]:
+    """How many patches a regular grid has; a patch cut by the border counts.
+
+    Args:
+        shape: (height, width) in pixels.
+        patch: side of a patch in pixels; it may be an array argument.
+
+    Returns:
+        Rows and columns.
+
+    Raises:
+        TypeError, ValueError: no shape, or `patch` larger than the image.
+    """
+    if len(shape) != 2:
+        raise ValueError(f"shape must be (height, width), got {shape}")
+    checks.check_count("height", shape[0])
+    checks.check_count("width", shape[1])
+    if checks.known(patch) is None:
+        return -(-shape[0] // patch), -(-shape[1] // patch)
+    checks.check_count("patch", patch)
+    if patch > min(shape):
+        raise ValueError(
+            f"patch must be at most the image's shorter side {min(shape)}, got {patch}"
+        )
+    return -(-shape[0] // patch), -(-shape[1] // patch)
+
+
+def from_patches(
+    values: Bool[Array, "rows columns"] | Float[Array, "rows columns"],
+    shape: tuple[int, ...],
+    patch: int,
+) -> Float[Array, "h w"]:
+    """Spread values of the patches of a regular grid over their pixels.
+
+    Args:
+        values: (rows, columns), as many as `patch_grid` says, such as which patches are visible.
+        shape: (height, width) in pixels.
+        patch: side of a patch in pixels; patches at the right and bottom border may be cut.
+
+    Returns:
+        (height, width), float32; a mask of zeros and ones for booleans.
+
+    Raises:
+        TypeError, ValueError: `patch` larger than the image, or another number of patches.
+    """
+    if values.shape != (wanted := patch_grid(shape, patch)):
+        raise ValueError(
+            f"values must have the {wanted} patches of {patch} pixels in {shape}, "
+            f"got {values.shape}"
+        )
+    pixels = jnp.repeat(jnp.repeat(values, patch, axis=0), patch, axis=1)
+    return pixels[: shape[0], : shape[1]].astype(jnp.float32)
 
 
 def apply(image: Image, mask: Mask, background: Background = 0.0) -> Image:
@@ -145,24 +199,3 @@ def _distinct_scores(shape: tuple[int, ...], *, key: Key) -> Array:
     random = jax.random.bits(key, (size,), jnp.uint32) >> 1
     bits = max(1, (size - 1).bit_length())
     return (random >> bits << bits) | jnp.arange(size, dtype=jnp.uint32)
-
-
-def _patch_grid(shape: tuple[int, ...], patch: Any) -> tuple[Any, Any]:
-    """Rows and columns of patches; a patch cut by the border counts."""
-    if len(shape) != 2:
-        raise ValueError(f"shape must be (height, width), got {shape}")
-    checks.check_count("height", shape[0])
-    checks.check_count("width", shape[1])
-    if checks.known(patch) is None:
-        return -(-shape[0] // patch), -(-shape[1] // patch)
-    checks.check_count("patch", patch)
-    if patch > min(shape):
-        raise ValueError(
-            f"patch must be at most the image's shorter side {min(shape)}, got {patch}"
-        )
-    return -(-shape[0] // patch), -(-shape[1] // patch)
-
-
-def _upsample(is_visible: Array, shape: tuple[int, ...], patch: int) -> Mask:
-    pixels = jnp.repeat(jnp.repeat(is_visible, patch, axis=0), patch, axis=1)
-    return pixels[: shape[0], : shape[1]].astype(jnp.float32)

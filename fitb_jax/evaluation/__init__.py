@@ -1,5 +1,7 @@
 """Should an explanation be believed? Scores of maps and masks, one image at a time."""
 
+from fitb_jax.components import Components as Components
+from fitb_jax.components import connected_components as connected_components
 from fitb_jax.evaluation.aggregation import Mean as Mean
 from fitb_jax.evaluation.aggregation import Summary as Summary
 from fitb_jax.evaluation.aggregation import difficult_cases as difficult_cases
@@ -11,8 +13,6 @@ from fitb_jax.evaluation.area import calibration as calibration
 from fitb_jax.evaluation.area import continuity as continuity
 from fitb_jax.evaluation.area import crispness as crispness
 from fitb_jax.evaluation.area import nestedness as nestedness
-from fitb_jax.evaluation.complexity import Components as Components
-from fitb_jax.evaluation.complexity import connected_components as connected_components
 from fitb_jax.evaluation.complexity import count_components as count_components
 from fitb_jax.evaluation.complexity import entropy as entropy
 from fitb_jax.evaluation.complexity import gini as gini
@@ -44,6 +44,12 @@ from fitb_jax.evaluation.road import Imputed as Imputed
 from fitb_jax.evaluation.road import Road as Road
 from fitb_jax.evaluation.road import impute as impute
 from fitb_jax.evaluation.road import road as road
+from fitb_jax.evaluation.roar import ROAR_FRACTIONS as ROAR_FRACTIONS
+from fitb_jax.evaluation.roar import Mapped as Mapped
+from fitb_jax.evaluation.roar import Order as Order
+from fitb_jax.evaluation.roar import TrainFn as TrainFn
+from fitb_jax.evaluation.roar import remove as remove
+from fitb_jax.evaluation.roar import retrained_accuracy as retrained_accuracy
 from fitb_jax.evaluation.robustness import ExplainFn as ExplainFn
 from fitb_jax.evaluation.robustness import Infidelity as Infidelity
 from fitb_jax.evaluation.robustness import PerturbFn as PerturbFn
@@ -52,8 +58,21 @@ from fitb_jax.evaluation.robustness import gaussian_noise as gaussian_noise
 from fitb_jax.evaluation.robustness import infidelity as infidelity
 from fitb_jax.evaluation.robustness import max_sensitivity as max_sensitivity
 from fitb_jax.evaluation.robustness import remove_square as remove_square
+from fitb_jax.evaluation.sanity import Case as Case
+from fitb_jax.evaluation.sanity import Compared as Compared
+from fitb_jax.evaluation.sanity import cascading as cascading
+from fitb_jax.evaluation.sanity import compare as compare
+from fitb_jax.evaluation.sanity import compare_methods as compare_methods
+from fitb_jax.evaluation.sanity import input_shift_case as input_shift_case
+from fitb_jax.evaluation.sanity import join_cases as join_cases
+from fitb_jax.evaluation.sanity import network_cases as network_cases
+from fitb_jax.evaluation.sanity import one_at_a_time as one_at_a_time
+from fitb_jax.evaluation.sanity import random_logit_case as random_logit_case
+from fitb_jax.evaluation.sanity import randomise as randomise
+from fitb_jax.evaluation.similarity import Similarity as Similarity
 from fitb_jax.evaluation.similarity import hog as hog
 from fitb_jax.evaluation.similarity import hog_correlation as hog_correlation
+from fitb_jax.evaluation.similarity import similarity as similarity
 from fitb_jax.evaluation.similarity import spearman as spearman
 from fitb_jax.evaluation.similarity import ssim as ssim
 from fitb_jax.evaluation.similarity import top_k_iou as top_k_iou

@@ -4,7 +4,7 @@ Maps are compared as images, (h, w). A map with several channels is refused: ave
 without a word it would be another measure.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,49 @@ WINDOW = 11
 WINDOW_SIGMA = 1.5
 ORIENTATIONS = 9
 CELLS_PER_BLOCK = 3
+LARGEST_CELL = 16
+
+
+class Similarity(NamedTuple):
+    """How alike two maps are, by every measure of Adebayo et al. 2018.
+
+    Attributes:
+        spearman: rank correlation, with sign.
+        spearman_magnitude: rank correlation of the magnitudes.
+        ssim: structural similarity of the maps scaled to [0, 1].
+        hog: correlation of histograms of oriented gradients.
+    """
+
+    spearman: Float[Array, "..."]
+    spearman_magnitude: Float[Array, "..."]
+    ssim: Float[Array, "..."]
+    hog: Float[Array, "..."]
+
+
+def similarity(a: Saliency, b: Saliency) -> Similarity:
+    """Every measure at once.
+
+    Args:
+        a: (h, w), at least 11 x 11.
+        b: (h, w).
+
+    Returns:
+        The measures, each in [-1, 1]. Cells of the histograms are of 16 pixels, as in
+        `hog_correlation`, or the largest even number of which three fit into the image.
+
+    Raises:
+        TypeError, ValueError: maps that are not (h, w), of two shapes, too small, or not finite.
+
+    Source: Adebayo et al. 2018, "Sanity checks for saliency maps".
+    """
+    _check_maps(a, b)
+    cell = min(LARGEST_CELL, 2 * (min(a.shape) // (2 * CELLS_PER_BLOCK)))
+    return Similarity(
+        spearman=spearman(a, b),
+        spearman_magnitude=spearman(a, b, absolute=True),
+        ssim=ssim(a, b),
+        hog=hog_correlation(a, b, pixels_per_cell=cell),
+    )
 
 
 def spearman(a: Saliency, b: Saliency, *, absolute: bool = False) -> Scalar:

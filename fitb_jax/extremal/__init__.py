@@ -10,6 +10,9 @@ from fitb_jax.extremal.background import blend_pyramid as blend_pyramid
 from fitb_jax.extremal.background import blur_pyramid as blur_pyramid
 from fitb_jax.extremal.background import make_blend as make_blend
 from fitb_jax.extremal.background import mean_colour as mean_colour
+from fitb_jax.extremal.certificate import Certificate as Certificate
+from fitb_jax.extremal.certificate import certify as certify
+from fitb_jax.extremal.certificate import clopper_pearson as clopper_pearson
 from fitb_jax.extremal.config import AreaForm as AreaForm
 from fitb_jax.extremal.config import InrConfig as InrConfig
 from fitb_jax.extremal.coordinates import CoordinateMLP as CoordinateMLP
@@ -29,6 +32,12 @@ from fitb_jax.extremal.inr import fit_inr as fit_inr
 from fitb_jax.extremal.inr import inr_masks as inr_masks
 from fitb_jax.extremal.inr import inr_saliency as inr_saliency
 from fitb_jax.extremal.meta import meta_initial as meta_initial
+from fitb_jax.extremal.neighbours import Neighbours as Neighbours
+from fitb_jax.extremal.neighbours import nearest_on_region as nearest_on_region
 from fitb_jax.extremal.reward import Variant as Variant
 from fitb_jax.extremal.reward import rewards as rewards
 from fitb_jax.extremal.shares import exact_shares as exact_shares
+from fitb_jax.extremal.sufficient import CONTROLS as CONTROLS
+from fitb_jax.extremal.sufficient import SufficientRegion as SufficientRegion
+from fitb_jax.extremal.sufficient import control_backgrounds as control_backgrounds
+from fitb_jax.extremal.sufficient import sufficient_region as sufficient_region

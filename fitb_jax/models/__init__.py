@@ -12,7 +12,10 @@ from fitb_jax.models.functional import as_logits_fn as as_logits_fn
 from fitb_jax.models.functional import stack as stack
 from fitb_jax.models.layers import features_of as features_of
 from fitb_jax.models.layers import map_activations as map_activations
+from fitb_jax.models.layers import shift_input as shift_input
 from fitb_jax.models.normalisation import Normalisation as Normalisation
+from fitb_jax.models.parameters import Layers as Layers
+from fitb_jax.models.parameters import parameter_layers as parameter_layers
 from fitb_jax.models.pretrained import Pretrained as Pretrained
 from fitb_jax.models.pretrained import load as load
 from fitb_jax.models.pretrained import preprocess as preprocess

@@ -1,4 +1,4 @@
-"""One tiny run of every experiment, shared by the tests."""
+"""Tiny runs of every experiment, shared by the tests."""
 
 import csv
 from pathlib import Path
@@ -7,8 +7,20 @@ import pytest
 from PIL import Image
 from skimage import data as pictures
 
+from experiments.registry import EXPERIMENTS
 from experiments.reproduce import Config, reproduce
 from fitb_jax import imagenet
+
+HEAVY = (
+    "extremal_quality",
+    "localisation",
+    "sanity_checks",
+    "scoreboard",
+    "photo_scoreboard",
+)
+"""Experiments that compile many large programs; their tests are slow ones."""
+
+LIGHT = tuple(name for name in EXPERIMENTS if name not in HEAVY)
 
 # What is in them, as ImageNet has it.
 _WORDNET = {"chelsea": "n02123159", "coffee": "n07920052", "rocket": "n03773504"}
@@ -33,7 +45,15 @@ def photo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory, photo_dir: Path) -> Path:
-    folder = tmp_path_factory.mktemp("results")
+    return _run(tmp_path_factory.mktemp("results"), photo_dir, LIGHT)
+
+
+@pytest.fixture(scope="session")
+def heavy_results(tmp_path_factory: pytest.TempPathFactory, photo_dir: Path) -> Path:
+    return _run(tmp_path_factory.mktemp("heavy_results"), photo_dir, HEAVY)
+
+
+def _run(folder: Path, photo_dir: Path, names: tuple[str, ...]) -> Path:
     reproduce(
         Config(
             results=folder,
@@ -41,6 +61,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, photo_dir: Path) -> Path:
             progress=False,
             photographs="imagenet",
             photo_dir=photo_dir,
+            only=names,
         )
     )
     return folder

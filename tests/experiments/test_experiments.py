@@ -14,12 +14,22 @@ from experiments import provenance
 from experiments.experiment import Outcome, is_current, load_outcome, run
 from experiments.registry import EXPERIMENTS
 from experiments.reproduce import Config, reproduce
+from tests.experiments.conftest import HEAVY, LIGHT
 
-NAMES = list(EXPERIMENTS)
 
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LIGHT)
 def test_a_run_writes_config_metrics_arrays_and_figures(name: str, results: Path) -> None:
+    _check_run(name, results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_heavy_run_does_so_too_and_is_redrawn(name: str, heavy_results: Path) -> None:
+    _check_run(name, heavy_results)
+    _check_redrawn(name, heavy_results)
+
+
+def _check_run(name: str, results: Path) -> None:
     folder = results / name
     config = json.loads((folder / "config.json").read_text())
     assert config["command"].startswith(f"python -m experiments {name} --smoke --photographs")
@@ -36,8 +46,12 @@ def test_a_run_writes_config_metrics_arrays_and_figures(name: str, results: Path
         assert pixels.std() > 1, f"{figure.name} is blank"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", LIGHT)
 def test_plot_only_redraws_the_same_figures_from_the_arrays(name: str, results: Path) -> None:
+    _check_redrawn(name, results)
+
+
+def _check_redrawn(name: str, results: Path) -> None:
     folder = results / name
     before = {path.name: np.asarray(Image.open(path)) for path in folder.glob("*.png")}
     for path in folder.glob("*.png"):
@@ -53,7 +67,7 @@ def test_plans_are_printed_and_nothing_is_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--plan", "--smoke", "--results", str(tmp_path / "results"), "--no-progress"]
-    assert command_line.main(["reproduce", *arguments]) == 0
+    assert command_line.main(["reproduce", *arguments, "--only", *LIGHT]) == 0
     printed = capsys.readouterr().out
     assert "2 update x 2 network x 4 setting x 20 image = 320 points; 2 compiles" in printed
     assert "fill_ablation_large: 2 order x 3 network x 10 label x 2 ratio x 2 patch" in printed
@@ -64,7 +78,7 @@ def test_plans_are_printed_and_nothing_is_done(
 def test_the_grids_of_experiments_are_complete_and_without_failures(results: Path) -> None:
     stores = list((results / "grids").iterdir())
     # Two in fill_fidelity would be one too many: its smoke run has one network.
-    assert len(stores) == 5
+    assert len(stores) == 7
     for store in stores:
         dataset = xr.open_zarr(store, consolidated=False)
         assert dataset.attrs["completeness"] == "complete"
@@ -144,7 +158,7 @@ def test_the_overview_lists_every_experiment() -> None:
         assert chosen.regenerates in text
 
 
-@pytest.mark.parametrize("name", [*NAMES, "reproduce"])
+@pytest.mark.parametrize("name", [*EXPERIMENTS, "reproduce"])
 def test_help_names_the_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         command_line.main([name, "--help"])
@@ -168,6 +182,9 @@ BAD = [
     (["photo_fill_in", "--smoke", "--photographs", "imagenot"], "closest match: imagenet"),
     (["photo_fill_in", "--smoke", "--model", "resnet18"], "weights must be given"),
     (["photo_fidelity", "--smoke", "--rules", "third order"], "rules must be one of"),
+    (["roar", "--smoke", "--methods", "nothing"], "methods must be among"),
+    (["sanity_checks", "--smoke", "--methods", "nothing"], "methods must be among"),
+    (["scoreboard", "--smoke", "--methods", "nothing"], "methods must be among"),
     (["photo_prototypes", "--smoke", "--count", "2"], "at least 4 photographs"),
 ]
 

@@ -1,0 +1,337 @@
+"""Table 5, Figure 15: do the maps point at the object? Every method, and controls that ask nothing.
+
+    python -m experiments localisation --photographs manifest --photo-dir DIR --count 0
+
+Any layout of `data.photographs` with boxes or masks (ImageNet validation, ImageNet-S, VOC, COCO)
+whose classes the network knows. It resumes. Photographs that the network gets wrong are left out:
+where it looks for a class that it does not see is no question of localisation.
+"""
+
+import dataclasses
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.experiment import Experiment, Outcome, Table
+from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.methods import controls, photo_methods
+from experiments.photographs import Explained, PhotographOptions, recognised
+from experiments.statistics import mean_interval
+from fitb_jax import ablation, checks, evaluation, extremal, models
+from fitb_jax.saliency import as_saliency
+from fitb_jax.types import Array, Float, LogitsFn, SaliencyFn, Scalar, Target
+
+UNTRAINED = ", untrained network"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(PhotographOptions):
+    """Options of Table 5.
+
+    Attributes:
+        areas: of the most important region, ascending.
+        tolerance: of the pointing game, in pixels.
+        methods: names of the rows, see `rows`; none means all.
+    """
+
+    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    tolerance: int = 15
+    methods: tuple[str, ...] = ()
+    chunk: int = 1
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    saliency_fn: SaliencyFn
+    is_untrained: bool = False
+
+
+class Localised(NamedTuple):
+    """What is said of one map of one photograph; nan where the object's place is not known.
+
+    Attributes:
+        pointing: whether the maximum hits the object.
+        mass: share of the map on the object.
+        rank: share of the most important pixels, as many as the object has, that are on it.
+        iou: area under the curve of the intersection over union against area.
+        precision: share on the object of the most important region of each area.
+        probability: p(target) of that region on a blur.
+    """
+
+    pointing: Scalar
+    mass: Scalar
+    rank: Scalar
+    iou: Scalar
+    precision: Float[Array, "a"]
+    probability: Float[Array, "a"]
+
+
+FIELDS = {
+    "pointing": ablation.Field(meaning="the maximum hits the object", nan_is_answer=True),
+    "mass": ablation.Field(meaning="share of the map on the object", nan_is_answer=True),
+    "rank": ablation.Field(meaning="share of the top pixels on the object", nan_is_answer=True),
+    "iou": ablation.Field(meaning="area under IoU against area", nan_is_answer=True),
+    "precision": ablation.Field(dims=("area",), nan_is_answer=True),
+    "probability": ablation.Field(dims=("area",), meaning="p(target) of the region on a blur"),
+}
+
+IOU_AREAS = np.linspace(0.05, 0.95, 19)
+
+
+def rows(pretrained: models.Pretrained) -> dict[str, Row]:
+    """Every line of the table: methods, the untrained network's maps, and controls.
+
+    Args:
+        pretrained: the network.
+
+    Returns:
+        By name; cheap lines first, so that a run that is stopped has most of them.
+    """
+    methods = photo_methods(pretrained)
+    blind = ("gradient", "Grad-CAM", "occlusion")
+    found = {name: Row(method) for name, method in {**controls(), **_masks()}.items()}
+    found |= {name: Row(method) for name, method in methods.items()}
+    return found | {
+        f"{name}{UNTRAINED}": Row(methods[name], True) for name in blind if name in methods
+    }
+
+
+def _masks() -> dict[str, SaliencyFn]:
+    def disc(logits_fn: LogitsFn, image: Array, target: Target) -> Array:
+        return evaluation.centred_disc((image.shape[0], image.shape[1]), 0.25)
+
+    def smooth(logits_fn: LogitsFn, image: Array, target: Target, *, key: Array) -> Array:
+        return evaluation.random_smooth((image.shape[0], image.shape[1]), key=key)
+
+    return {"centred disc": as_saliency(disc), "random smooth map": as_saliency(smooth)}
+
+
+def point(
+    *,
+    trained: LogitsFn,
+    untrained: LogitsFn,
+    areas: jax.Array,
+    tolerance: jax.Array,
+    method: Row,
+    image: dict[str, jax.Array],
+    key: jax.Array,
+) -> Localised:
+    """Make one map of one photograph, and score it with the trained network.
+
+    Args:
+        trained: the classifier.
+        untrained: the control.
+        areas: of the regions.
+        tolerance: of the pointing game.
+        method: which map.
+        image: `pixels`, `target` and `truth`.
+        key: of the method and of ties.
+
+    Returns:
+        The scores.
+    """
+    pixels, target, truth = image["pixels"], image["target"], image["truth"]
+    map_key, tie_key = jax.random.split(key)
+    explained = untrained if method.is_untrained else trained
+    saliency = method.saliency_fn(explained, pixels, target, key=map_key)
+    blend = extremal.make_blend(pixels, "blur")
+
+    def probability(area: Array) -> Array:
+        seen = blend(extremal.binarise(saliency, area, key=tie_key))
+        return jax.nn.softmax(trained(seen))[target]
+
+    return Localised(
+        pointing=evaluation.pointing_game(saliency, truth, tolerance=tolerance),
+        mass=evaluation.relevance_mass(saliency, truth),
+        rank=evaluation.relevance_rank(saliency, truth),
+        iou=evaluation.iou_curve(saliency, truth, jnp.asarray(IOU_AREAS)).area_under_curve,
+        precision=jax.vmap(
+            lambda area: evaluation.precision(extremal.binarise(saliency, area, key=tie_key), truth)
+        )(areas),
+        probability=jax.lax.map(probability, areas),
+    )
+
+
+def grid(config: Config, net: Explained) -> GridRun:
+    """The grid of methods and photographs.
+
+    Args:
+        config: options.
+        net: the networks and the photographs.
+
+    Returns:
+        The grid.
+
+    Raises:
+        ValueError: an unknown method.
+    """
+    named = rows(net.pretrained)
+    for name in config.methods:
+        checks.check_choice("methods", name, named)
+    named = {name: row for name, row in named.items() if name in (config.methods or named)}
+    images = {"pixels": net.images, "target": net.targets, "truth": net.truths}
+    axes = {
+        "method": ablation.structural([*named.values()], labels=[*named]),
+        "image": ablation.batched(images, labels=net.names),
+    }
+    arguments = {
+        "key": jax.random.key(config.seed),
+        "key_axes": ("image",),
+        "shared": {
+            "trained": net.pretrained.logits_fn,
+            "untrained": net.untrained,
+            "areas": jnp.asarray(config.areas, jnp.float32),
+            "tolerance": jnp.float32(config.tolerance),
+        },
+        "fields": FIELDS,
+        "chunk": config.chunk,
+        # Work of up to seconds a point: little is lost when it is stopped.
+        "block": 8 * config.chunk,
+        "lanes": 1,
+    }
+    return GridRun("localisation", point, axes, arguments)
+
+
+def plan(config: Config) -> list[str]:
+    """What the grid will do.
+
+    Args:
+        config: options.
+
+    Returns:
+        One line.
+    """
+    return [plan_grid(grid(config, recognised(config)))]
+
+
+def compute(config: Config) -> Outcome:
+    """Score every map of every photograph, and time one map of each kind."""
+    net = recognised(config)
+    run = grid(config, net)
+    found = run_grid(config, run).transpose("method", "image", ...).load()
+    arrays = {name: found[name].values for name in Localised._fields}
+    arrays |= {
+        "areas": np.asarray(config.areas),
+        "methods": np.array(found["method"].values.tolist()),
+        "object_area": net.truths.mean((1, 2)),
+        "targets": net.targets,
+        "seconds": np.array([_seconds(net, row) for row in run.grid["method"].values]),
+    }
+    notes = [f"{len(net.names)} photographs that {config.model} recognises: {net.source}"]
+    if not net.truths.any():
+        notes.append(
+            "the objects' places are not known: only p(class) of the regions says anything"
+        )
+    return Outcome(arrays, {}, {"localisation": _table(arrays)}, notes)
+
+
+def _seconds(net: Explained, row: Row) -> float:
+    """One map of the first photograph, compiled before."""
+    explained = net.untrained if row.is_untrained else net.pretrained.logits_fn
+    inputs = (explained, jnp.asarray(net.images[0]), jnp.asarray(net.targets[0]))
+    make = jax.jit(lambda *inputs, key: row.saliency_fn(*inputs, key=key))
+    key = jax.random.key(0)
+    compiled = make.lower(*inputs, key=key).compile()
+    jax.block_until_ready(compiled(*inputs, key=key))
+    start = time.perf_counter()
+    jax.block_until_ready(compiled(*inputs, key=key))
+    return time.perf_counter() - start
+
+
+def _table(arrays: dict[str, np.ndarray]) -> Table:
+    columns = ["map", "pointing game", "the same, mean over classes", "mass", "rank", "IoU, area"]
+    columns += [f"precision, area {area:g}" for area in arrays["areas"]]
+    columns += [f"p(class), area {area:g}" for area in arrays["areas"]]
+    table: list[list[object]] = []
+    for i, name in enumerate(arrays["methods"].tolist()):
+        of_class = evaluation.summarise(
+            arrays["pointing"][i], classes=arrays["targets"]
+        ).class_mean.estimate
+        row: list[object] = [name, str(mean_interval(arrays["pointing"][i])), f"{of_class:.3f}"]
+        row += [str(mean_interval(arrays[measure][i])) for measure in ("mass", "rank", "iou")]
+        row += [str(mean_interval(p)) for p in arrays["precision"][i].T]
+        row += [str(mean_interval(p)) for p in arrays["probability"][i].T]
+        table.append([*row, f"{arrays['seconds'][i]:.2f}"])
+    return Table([*columns, "seconds a map"], table)
+
+
+def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
+    """Pointing game and p(target) of the region, line by line, with their intervals."""
+    arrays = outcome.arrays
+    names = arrays["methods"].tolist()
+    middle = len(arrays["areas"]) // 2
+    figure = Figure(figsize=(10, 0.28 * len(names) + 1.2), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    panels = (
+        (left, arrays["pointing"], f"pointing game, {config.tolerance} pixels"),
+        (
+            right,
+            arrays["probability"][:, :, middle],
+            f"p(class), the top {arrays['areas'][middle]:.0%} on a blur",
+        ),
+    )
+    order = np.argsort([mean_interval(p).estimate for p in arrays["probability"][:, :, middle]])
+    for axis, values, title in panels:
+        intervals = np.array([mean_interval(values[i]) for i in order])
+        reach = np.abs(intervals[:, 1:] - intervals[:, :1]).T
+        axis.errorbar(
+            intervals[:, 0], range(len(names)), xerr=reach, fmt="o", markersize=4, capsize=2
+        )
+        axis.set_title(title, fontsize=9)
+        axis.grid(alpha=0.3)
+    left.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8)
+    return {"localisation": figure}
+
+
+def caption(config: Config, outcome: Outcome) -> str:
+    """State the pointing game of every line, and the chance of the object's area."""
+    arrays = outcome.arrays
+    names = arrays["methods"].tolist()
+    scores = "; ".join(
+        f"{name} {mean_interval(arrays['pointing'][i])}" for i, name in enumerate(names)
+    )
+    return (
+        f"{arrays['pointing'].shape[1]} photographs that {config.model} recognises, whose objects "
+        f"take {arrays['object_area'].mean():.0%} of the square. Pointing game with a tolerance of "
+        f"{config.tolerance} pixels, mean over photographs with its 95 % interval: {scores}. The "
+        "centre is hard to beat where photographers centre their objects; p(class) of the top "
+        "region asks the network instead of the annotator."
+    )
+
+
+def left_out(config: Config) -> str | None:
+    """Why `reproduce` leaves it out.
+
+    Args:
+        config: options.
+
+    Returns:
+        The reason, None if photographs were given.
+    """
+    return (
+        None
+        if config.photo_dir
+        else "nobody has marked the objects of the default photographs; give --photo-dir"
+    )
+
+
+EXPERIMENT = Experiment(
+    name="localisation",
+    title="Localisation of every method, and of controls",
+    regenerates="Table 5, Figure 15",
+    needs="photographs with boxes or masks, `--photographs LAYOUT --photo-dir DIR`",
+    duration="12 s a photograph",
+    config=Config,
+    compute=compute,
+    draw=draw,
+    plan=plan,
+    caption=caption,
+    left_out=left_out,
+    smoke={"count": 2, "areas": (0.1, 0.3), "methods": ("centre", "gradient", "Grad-CAM")},
+    full={},
+)

@@ -1,0 +1,86 @@
+"""Ways to find the masks of several areas of a photograph, through one signature."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import TypeAlias
+
+from fitb_jax import extremal
+from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
+
+MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
+"""`(logits_fn, image, target, areas, *, key) -> masks`."""
+
+INR, PENALTY, DENSE = "INR, exact area", "INR, penalty", "dense"
+
+
+def inr_masks(
+    config: extremal.InrConfig,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    *,
+    key: Key,
+) -> Float[Array, "a h w"]:
+    """The masks of one coordinate network, fitted for this.
+
+    Args:
+        config: of the fit.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), ascending.
+        key: random key.
+
+    Returns:
+        The masks at the resolution of the image.
+    """
+    inr = extremal.fit_inr(logits_fn, image, target, config, key=key)
+    return extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
+
+
+def dense_masks(
+    config: extremal.DenseConfig,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    *,
+    key: Key,
+) -> Float[Array, "a h w"]:
+    """One free mask for each area; nothing in it is random.
+
+    Args:
+        config: of the fit.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), ascending.
+        key: not used.
+
+    Returns:
+        The masks.
+    """
+    del key
+    return extremal.dense_masks(logits_fn, image, target, areas, config)
+
+
+def mask_methods(steps: int, dense_steps: int) -> dict[str, MaskMethod]:
+    """The methods of chapter 2.
+
+    Args:
+        steps: of the coordinate networks.
+        dense_steps: of the dense masks.
+
+    Returns:
+        By the name in tables.
+    """
+    config = extremal.InrConfig(steps=steps)
+    penalty = dataclasses.replace(config, area_form="penalty")
+    dense = extremal.DenseConfig(steps=dense_steps)
+    return {
+        INR: functools.partial(inr_masks, config),
+        PENALTY: functools.partial(inr_masks, penalty),
+        DENSE: functools.partial(dense_masks, dense),
+    }

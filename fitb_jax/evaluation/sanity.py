@@ -1,0 +1,322 @@
+"""Does an explanation change with what it explains, and only with that?
+
+Every check is a case: the same method, with the same random key, on another network, another class
+or another image than the reference. What should change the map is a network with random weights or
+one fitted to random labels, and another class; what should not is a shift of the input that the
+network takes back.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import batching, checks
+from fitb_jax.evaluation.similarity import Similarity, similarity
+from fitb_jax.types import (
+    Array,
+    Background,
+    Float,
+    Image,
+    Int,
+    Key,
+    LogitsFn,
+    Saliency,
+    SaliencyFn,
+    Target,
+)
+
+
+class Case(NamedTuple):
+    """What a method explains; several cases have a leading axis on every leaf.
+
+    Attributes:
+        logits_fn: the classifier, a `Partial` over its parameters.
+        image: (h, w, c).
+        target: class index.
+    """
+
+    logits_fn: LogitsFn
+    image: Float[Array, "..."]
+    target: Int[Array, "..."]
+
+
+class Compared(NamedTuple):
+    """The maps of one method, and how alike they are.
+
+    Attributes:
+        reference: map of the reference case, (h, w).
+        maps: of the other cases, (m, h, w).
+        similarity: of each to the reference, (m,) in every field.
+    """
+
+    reference: Saliency
+    maps: Float[Array, "m h w"]
+    similarity: Similarity
+
+
+def compare(
+    method: SaliencyFn, reference: Case, cases: Case, *, key: Key, chunk: int = 1
+) -> Compared:
+    """Explain a reference and other cases with one method, and compare the maps.
+
+    Args:
+        method: the method.
+        reference: one case.
+        cases: others, with a leading axis of m on every leaf; classifiers of one structure.
+        key: random key of the method, the same for every case: two maps differ by what is explained
+            and not by the draws.
+        chunk: cases evaluated at once. The result does not depend on it.
+
+    Returns:
+        The maps and their similarities.
+
+    Raises:
+        TypeError: `method` is not callable.
+        ValueError: classifiers of different structures, or leading axes that differ.
+
+    Source: Adebayo et al. 2018, "Sanity checks for saliency maps".
+    """
+    if not callable(method):
+        raise TypeError(f"method must be callable, got {type(method).__name__}")
+    every = join_cases(_lifted(reference), cases)
+
+    def explain(case: Case) -> Saliency:
+        return method(case.logits_fn, case.image, case.target, key=key)
+
+    maps = batching.chunked_vmap(explain, chunk=chunk)(every)
+    own, others = maps[0], maps[1:]
+    return Compared(own, others, jax.vmap(similarity, in_axes=(None, 0))(own, others))
+
+
+def compare_methods(
+    methods: Mapping[str, SaliencyFn], reference: Case, cases: Case, *, key: Key, chunk: int = 1
+) -> dict[str, Compared]:
+    """`compare` for several methods.
+
+    Args:
+        methods: by name.
+        reference: one case.
+        cases: others, stacked.
+        key: as in `compare`.
+        chunk: cases evaluated at once.
+
+    Returns:
+        What was found, by the name of the method.
+
+    Raises:
+        TypeError, ValueError: as `compare`.
+    """
+    return {
+        name: compare(method, reference, cases, key=key, chunk=chunk)
+        for name, method in methods.items()
+    }
+
+
+def network_cases(logits_fns: LogitsFn, image: Image, target: Target) -> Case:
+    """One image and one class, explained for several networks: the class stays the same.
+
+    Args:
+        logits_fns: stacked classifiers, as `cascading` makes.
+        image: (h, w, c).
+        target: class that is explained, whatever the networks predict.
+
+    Returns:
+        The cases.
+
+    Raises:
+        TypeError, ValueError: not an image, or no classifiers.
+    """
+    checks.check_image(image)
+    count = _leading(logits_fns, "logits_fns")
+    return Case(
+        logits_fns,
+        jnp.broadcast_to(image, (count, *image.shape)),
+        jnp.broadcast_to(jnp.asarray(target, jnp.int32), (count,)),
+    )
+
+
+def random_logit_case(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Case:
+    """The same image and network, and another class, drawn uniformly from the others.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c).
+        target: class of the reference, in [0, k).
+        key: of the draw.
+
+    Returns:
+        One case, with a leading axis.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+
+    Source: Sixt, Granz & Landgraf 2020, "When explanations lie", section 4 (random logit).
+    """
+    checks.check_explained(logits_fn, image, target)
+    classes = checks.count_classes(logits_fn, image)
+    step = jax.random.randint(key, (), 1, max(classes, 2))
+    other = (jnp.asarray(target, jnp.int32) + step) % classes
+    return _lifted(Case(logits_fn, image, other))
+
+
+def input_shift_case(
+    shifted_fn: LogitsFn, image: Image, target: Target, *, shift: Background
+) -> Case:
+    """A shifted image for a network that takes the shift back: nothing that it sees has changed.
+
+    Args:
+        shifted_fn: from an image x to the logits of `x - shift`, such as `models.shift_input`
+            makes; that of the reference has a shift of zeros, to be of the same structure.
+        image: (h, w, c), not shifted.
+        target: class that is explained.
+        shift: a number, one value per channel, or an image.
+
+    Returns:
+        One case, with a leading axis.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+
+    Source: Kindermans et al. 2019, "The (un)reliability of saliency methods", section 3.
+    """
+    checks.check_background(shift, image.shape, name="shift")
+    checks.check_explained(shifted_fn, image, target)
+    moved = image + jnp.broadcast_to(jnp.asarray(shift, image.dtype), image.shape)
+    return _lifted(Case(shifted_fn, moved, jnp.asarray(target, jnp.int32)))
+
+
+def join_cases(*cases: Case) -> Case:
+    """Cases one after the other.
+
+    Args:
+        *cases: each with a leading axis; classifiers of one structure.
+
+    Returns:
+        All of them.
+
+    Raises:
+        ValueError: none, structures that differ, or images of another shape.
+    """
+    if not cases:
+        raise ValueError("cases must be at least one, got none")
+    if len({jax.tree.structure(case) for case in cases}) > 1:
+        raise ValueError("the classifiers of all cases must share one structure")
+    shapes = [[leaf.shape[1:] for leaf in jax.tree.leaves(case)] for case in cases]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError("images and parameters of all cases must have the same shapes")
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *cases)
+
+
+def randomise(
+    trained: Any, fresh: Any, layer_of_leaves: Sequence[str], chosen: Collection[str]
+) -> Any:
+    """A network with some of its layers replaced by freshly drawn ones.
+
+    Args:
+        trained: pytree of parameters, such as a `Partial`.
+        fresh: the same architecture with weights from each layer's own initialiser.
+        layer_of_leaves: name of the layer of each leaf, in the order of `jax.tree.leaves`.
+        chosen: names of the layers to replace.
+
+    Returns:
+        The network, of the structure of `trained`.
+
+    Raises:
+        ValueError: structures or shapes that differ, or a name that is not there.
+    """
+    _check_networks(trained, fresh, layer_of_leaves)
+    for name in chosen:
+        checks.check_choice("chosen", name, set(layer_of_leaves))
+    names = jax.tree.unflatten(jax.tree.structure(trained), layer_of_leaves)
+    return jax.tree.map(
+        lambda old, new, name: new if name in chosen else old, trained, fresh, names
+    )
+
+
+def cascading(
+    trained: Any, fresh: Any, layers: Sequence[str], layer_of_leaves: Sequence[str]
+) -> Any:
+    """Networks with more and more random layers, from the logits down to the input.
+
+    Args:
+        trained: pytree of parameters.
+        fresh: as in `randomise`.
+        layers: names of the layers from the input to the logits.
+        layer_of_leaves: as in `randomise`.
+
+    Returns:
+        The networks, stacked along a leading axis of `len(layers)`: the first has random logits,
+        the last no trained layer among `layers`.
+
+    Raises:
+        ValueError: as `randomise`; no layers.
+
+    Source: Adebayo et al. 2018, section 3 (cascading randomization).
+    """
+    down = _from_the_logits(layers)
+    return _stacked(
+        [
+            randomise(trained, fresh, layer_of_leaves, down[: count + 1])
+            for count in range(len(down))
+        ]
+    )
+
+
+def one_at_a_time(
+    trained: Any, fresh: Any, layers: Sequence[str], layer_of_leaves: Sequence[str]
+) -> Any:
+    """Networks with one random layer each, from the logits down to the input.
+
+    Args:
+        trained: pytree of parameters.
+        fresh: as in `randomise`.
+        layers: names of the layers from the input to the logits.
+        layer_of_leaves: as in `randomise`.
+
+    Returns:
+        The networks, stacked along a leading axis of `len(layers)`.
+
+    Raises:
+        ValueError: as `randomise`; no layers.
+
+    Source: Adebayo et al. 2018, section 3 (independent randomization).
+    """
+    down = _from_the_logits(layers)
+    return _stacked([randomise(trained, fresh, layer_of_leaves, [name]) for name in down])
+
+
+def _from_the_logits(layers: Sequence[str]) -> list[str]:
+    if not layers:
+        raise ValueError("layers must name at least one layer, got none")
+    return list(layers)[::-1]
+
+
+def _stacked(networks: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *networks)
+
+
+def _lifted(case: Case) -> Case:
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], case)
+
+
+def _leading(tree: Any, name: str) -> int:
+    lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(tree)}
+    if len(lengths) != 1 or lengths & {(), (0,)}:
+        raise ValueError(f"{name} must have one common leading axis of at least 1, got {lengths}")
+    ((length,),) = lengths
+    return length
+
+
+def _check_networks(trained: Any, fresh: Any, layer_of_leaves: Sequence[str]) -> None:
+    if len({jax.tree.structure(tree) for tree in (trained, fresh)}) > 1:
+        raise ValueError("fresh must have the structure of trained")
+    shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(tree)] for tree in (trained, fresh)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"fresh must have the shapes of trained, {shapes[0]}, got {shapes[1]}")
+    if len(layer_of_leaves) != len(shapes[0]):
+        raise ValueError(
+            f"layer_of_leaves must have one name for each of {len(shapes[0])} leaves, "
+            f"got {len(layer_of_leaves)}"
+        )

@@ -1,0 +1,181 @@
+"""Connected regions of patches: made from masks, grown, and made smaller one patch at a time."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax.components import connected_components
+from fitb_jax.extremal.area import binarise
+from fitb_jax.types import Array, Bool, Float, Int, Mask
+
+Region = Bool[Array, "rows columns"]
+KeptFn = Callable[[Region], Int[Array, ""]]
+"""On how many backgrounds a region keeps the class."""
+
+
+class Pruned(NamedTuple):
+    """A region that no single patch can be taken from.
+
+    Attributes:
+        region: (rows, columns), True inside.
+        kept: on how many backgrounds it keeps the class.
+        kept_without: (rows, columns), on how many without this patch; -1 outside of the region and
+            where the rest would fall apart.
+        tests: regions that were tried.
+    """
+
+    region: Region
+    kept: Int[Array, ""]
+    kept_without: Int[Array, "rows columns"]
+    tests: Int[Array, ""]
+
+
+class _State(NamedTuple):
+    found: Pruned
+    waiting: Array
+    changed: Array
+
+
+def from_mask(mask: Mask, patch: int) -> Region:
+    """The patches that a mask shows most of, as many as its area says.
+
+    Args:
+        mask: (h, w) in [0, 1].
+        patch: side of a patch in pixels; those at the right and bottom border may be cut.
+
+    Returns:
+        (rows, columns), True for the `round(mean(mask) * patches)` patches of largest mean.
+    """
+    return binarise(patch_means(mask, patch), mask.mean()) == 1
+
+
+def patch_means(values: Float[Array, "h w"], patch: int) -> Float[Array, "rows columns"]:
+    """Mean of each patch of a regular grid.
+
+    Args:
+        values: (h, w).
+        patch: side of a patch in pixels; those at the right and bottom border may be cut.
+
+    Returns:
+        (rows, columns).
+    """
+
+    def total(pixels: Array) -> Array:
+        height, width = pixels.shape
+        padded = jnp.pad(pixels, ((0, -height % patch), (0, -width % patch)))
+        rows, columns = padded.shape[0] // patch, padded.shape[1] // patch
+        return padded.reshape(rows, patch, columns, patch).sum((1, 3))
+
+    return total(values) / total(jnp.ones_like(values))
+
+
+def largest_component(region: Region) -> Region:
+    """The largest connected part, by shared edges; of equally large ones the first to be read.
+
+    Args:
+        region: (rows, columns), True inside.
+
+    Returns:
+        (rows, columns); empty where the region is.
+    """
+    labels = connected_components(region).labels
+    sizes = jnp.zeros(region.size + 1, jnp.int32).at[labels.ravel()].add(1)
+    return region & (labels == 1 + jnp.argmax(sizes[1:]))
+
+
+def is_connected(region: Region) -> Bool[Array, ""]:
+    """Whether a region is in one piece, by shared edges; the empty one is.
+
+    Args:
+        region: (rows, columns), True inside.
+
+    Returns:
+        A boolean.
+    """
+    return connected_components(region).number <= 1
+
+
+def outer_border(region: Region) -> Region:
+    """Patches outside of a region that share an edge with one of it.
+
+    Args:
+        region: (rows, columns), True inside.
+
+    Returns:
+        (rows, columns), disjoint from the region.
+    """
+    padded = jnp.pad(region, 1)
+    above, below = padded[:-2, 1:-1], padded[2:, 1:-1]
+    left, right = padded[1:-1, :-2], padded[1:-1, 2:]
+    return (above | below | left | right) & ~region
+
+
+def prune(
+    kept_fn: KeptFn,
+    region: Region,
+    order: Float[Array, "rows columns"],
+    needed: Int[Array, ""],
+    *,
+    connected: bool = True,
+) -> Pruned:
+    """Take patches away, one at a time, until none can go.
+
+    In passes: every patch without which the rest is in one piece (inside of the region as well as
+    on its border) is tried in its turn, and goes if the class is still kept often enough. The last
+    pass takes nothing, and so confirms that nothing can go.
+
+    Args:
+        kept_fn: on how many backgrounds a region keeps the class.
+        region: where to start, (rows, columns).
+        order: patches of small values are tried first, (rows, columns).
+        needed: backgrounds that must keep the class.
+        connected: whether the region has to stay in one piece.
+
+    Returns:
+        The region, with what each patch of it is needed for.
+    """
+    untried = jnp.full(region.shape, -1, jnp.int32)
+
+    def step(state: _State) -> _State:
+        found = state.found
+        waiting, place = _next(found.region, state.waiting, order, connected)
+        exists = waiting.any()
+        smaller = found.region & ~place
+        kept = jax.lax.cond(exists, kept_fn, lambda _: jnp.full((), -1, jnp.int32), smaller)
+        goes = exists & (kept >= needed)
+        changed = state.changed | goes
+        waiting = waiting & ~place
+        is_over = ~waiting.any() & changed
+        region = jnp.where(goes, smaller, found.region)
+        without = jnp.where(place & exists, kept, found.kept_without)
+        return _State(
+            Pruned(
+                region=region,
+                kept=jnp.where(goes, kept, found.kept),
+                kept_without=jnp.where(is_over, untried, without),
+                tests=found.tests + exists,
+            ),
+            waiting=jnp.where(is_over, region, waiting),
+            changed=changed & ~is_over,
+        )
+
+    start = Pruned(region, kept_fn(region), untried, jnp.ones((), jnp.int32))
+    state = _State(start, region, jnp.zeros((), bool))
+    return jax.lax.while_loop(lambda state: state.waiting.any(), step, state).found
+
+
+def _next(region: Region, waiting: Array, order: Array, connected: bool) -> tuple[Array, Array]:
+    """Those that still wait, and the first of them that can go without breaking the rest."""
+
+    def first(waiting: Array) -> Array:
+        at = jnp.argmin(jnp.where(waiting, order, jnp.inf))
+        return (jnp.arange(region.size) == at).reshape(region.shape)
+
+    def is_blocked(waiting: Array) -> Array:
+        return waiting.any() & ~is_connected(region & ~first(waiting))
+
+    if connected:
+        waiting = jax.lax.while_loop(is_blocked, lambda left: left & ~first(left), waiting)
+    return waiting, first(waiting)
