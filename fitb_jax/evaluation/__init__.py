@@ -37,6 +37,9 @@ from fitb_jax.evaluation.localization import precision as precision
 from fitb_jax.evaluation.localization import relevance_mass as relevance_mass
 from fitb_jax.evaluation.localization import relevance_rank as relevance_rank
 from fitb_jax.evaluation.localization import squared_distance as squared_distance
+from fitb_jax.evaluation.randomisation import cascading as cascading
+from fitb_jax.evaluation.randomisation import one_at_a_time as one_at_a_time
+from fitb_jax.evaluation.randomisation import randomise as randomise
 from fitb_jax.evaluation.ranking import ranks as ranks
 from fitb_jax.evaluation.ranking import top_count_weights as top_count_weights
 from fitb_jax.evaluation.ranking import top_weights as top_weights
@@ -60,15 +63,12 @@ from fitb_jax.evaluation.robustness import max_sensitivity as max_sensitivity
 from fitb_jax.evaluation.robustness import remove_square as remove_square
 from fitb_jax.evaluation.sanity import Case as Case
 from fitb_jax.evaluation.sanity import Compared as Compared
-from fitb_jax.evaluation.sanity import cascading as cascading
 from fitb_jax.evaluation.sanity import compare as compare
 from fitb_jax.evaluation.sanity import compare_methods as compare_methods
 from fitb_jax.evaluation.sanity import input_shift_case as input_shift_case
 from fitb_jax.evaluation.sanity import join_cases as join_cases
 from fitb_jax.evaluation.sanity import network_cases as network_cases
-from fitb_jax.evaluation.sanity import one_at_a_time as one_at_a_time
 from fitb_jax.evaluation.sanity import random_logit_case as random_logit_case
-from fitb_jax.evaluation.sanity import randomise as randomise
 from fitb_jax.evaluation.similarity import Similarity as Similarity
 from fitb_jax.evaluation.similarity import hog as hog
 from fitb_jax.evaluation.similarity import hog_correlation as hog_correlation

@@ -43,7 +43,7 @@ def parameter_layers(logits_fn: LogitsFn, image: Image, *, depth: int = 1) -> La
     checks.check_count("depth", depth)
     checks.count_classes(logits_fn, image)
     found = jax.tree_util.tree_leaves_with_path(logits_fn)
-    if not found:
+    if not found or not all(hasattr(leaf, "dtype") for _, leaf in found):
         raise ValueError("logits_fn must have parameters: a jax.tree_util.Partial over them")
     paths = [_entries(path) for path, _ in found]
     # Entries that all paths begin with, such as those of the `Partial`, say nothing.

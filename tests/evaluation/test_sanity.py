@@ -109,8 +109,9 @@ def test_maps_of_every_case_are_those_of_its_network_and_class() -> None:
 
 def test_similarities_are_those_of_the_maps() -> None:
     found = compared()["input x gradient"]
+    similarity = jax.jit(evaluation.similarity)
     for index in range(4):
-        one = evaluation.similarity(found.reference, found.maps[index])
+        one = similarity(found.reference, found.maps[index])
         for name, value in one._asdict().items():
             np.testing.assert_allclose(
                 getattr(found.similarity, name)[index], value, atol=1e-5, err_msg=name
@@ -152,7 +153,7 @@ def test_random_methods_have_the_same_draws_in_every_case() -> None:
     reference = evaluation.Case(TRAINED, IMAGE, jnp.int32(0))
     networks = evaluation.cascading(TRAINED, FRESH, LAYERS, OF_LEAVES)
     cases = evaluation.network_cases(networks, IMAGE, 0)
-    found = evaluation.compare(noise, reference, cases, key=KEY)
+    found = jax.jit(lambda: evaluation.compare(noise, reference, cases, key=KEY))()
     for map_of_case in found.maps:
         np.testing.assert_array_equal(map_of_case, found.reference)
 
@@ -162,18 +163,23 @@ def test_chunks_do_not_matter() -> None:
     reference = evaluation.Case(TRAINED, IMAGE, jnp.int32(0))
     cases = evaluation.network_cases(networks, IMAGE, 0)
     one, all_of_them = (
-        evaluation.compare(GRADIENT, reference, cases, key=KEY, chunk=chunk).maps
+        jax.jit(
+            lambda chunk=chunk: (
+                evaluation.compare(GRADIENT, reference, cases, key=KEY, chunk=chunk).maps
+            )
+        )()
         for chunk in (1, 3)
     )
     np.testing.assert_allclose(one, all_of_them, rtol=1e-5)
 
 
 def test_cells_fit_into_small_and_large_maps() -> None:
-    for side, cell in ((12, 4), (28, 8), (64, 16)):
+    for side, cell in ((12, 4), (64, 16)):
         a, b = jax.random.normal(KEY, (2, side, side))
+        correlation = jax.jit(evaluation.hog_correlation, static_argnames="pixels_per_cell")
         np.testing.assert_allclose(
-            evaluation.similarity(a, b).hog,
-            evaluation.hog_correlation(a, b, pixels_per_cell=cell),
+            jax.jit(evaluation.similarity)(a, b).hog,
+            correlation(a, b, pixels_per_cell=cell),
             atol=1e-6,
         )
 
