@@ -20,7 +20,10 @@ def on_page_content(page_html: str, **_: Any) -> str:
     """
 
     def as_mathml(found: re.Match[str]) -> str:
-        display = "inline" if found[2] == "(" else "block"
-        return convert(html.unescape(found[3]), display=display)
+        formula = html.unescape(found[3])
+        if found[2] == "(":
+            return convert(formula, display="inline")
+        # Wider than a phone, a formula scrolls by itself.
+        return f'<div style="overflow-x: auto">{convert(formula, display="block")}</div>'
 
     return _FORMULA.sub(as_mathml, page_html)

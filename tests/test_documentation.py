@@ -5,8 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+
+from fitb_jax import evaluation
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -14,12 +17,9 @@ PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
 REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "api").glob("*.md")))
 
 
-def _run(page: str) -> dict[str, Any]:
+def _run(page: str, **names: Any) -> dict[str, Any]:
     """Every block of a page, in one session from top to bottom."""
-    blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
-    assert blocks
-    names: dict[str, Any] = {}
-    for block in blocks:
+    for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
         exec(block, names)
     return names
 
@@ -51,8 +51,21 @@ def test_the_page_of_chapter_two_runs() -> None:
     assert names["saliency"].shape == (12, 12)
 
 
-def test_the_page_of_extensions_runs() -> None:
-    names = _run("extending.md")
+def test_the_page_of_chapter_three_runs() -> None:
+    digits = jnp.asarray(np.random.default_rng(0).random((200, 28, 28, 1), np.float32))
+    few = evaluation.Mapped(digits, jnp.arange(200) % 10, digits[..., 0])
+    names = _run("evaluation.md", train_set=few, test_set=few)
+    assert names["found"].similarity.spearman_magnitude.shape == (len(names["layers"].names),)
+    assert 0 <= names["accuracy"] <= 1
+
+
+@pytest.fixture(scope="module")
+def extensions() -> dict[str, Any]:
+    return _run("extending.md")
+
+
+def test_the_page_of_extensions_runs(extensions: dict[str, Any]) -> None:
+    names = extensions
     assert names["saliency"].shape == names["by_updates"].shape == (28, 28)
     assert dict(names["found"]["correlation"].sizes) == {"rule": 2, "ratio": 2, "digit": 3}
     assert (names["found"]["status"] == 1).all()
@@ -62,8 +75,8 @@ def test_the_page_of_extensions_runs() -> None:
     assert names["cam"].shape == names["guided"].shape == (28, 28)
 
 
-def test_the_metric_of_the_page_is_right() -> None:
-    centre_distance = _run("extending.md")["centre_distance"]
+def test_the_metric_of_the_page_is_right(extensions: dict[str, Any]) -> None:
+    centre_distance = extensions["centre_distance"]
     truth, saliency = np.zeros((5, 6), bool), np.zeros((5, 6), np.float32)
     truth[0, 1], saliency[3, 5] = True, 2.0
     assert centre_distance(saliency, truth) == 5

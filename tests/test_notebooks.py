@@ -34,7 +34,7 @@ def test_the_notebook_runs(path: Path) -> None:
     notebook.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
     places = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     NotebookClient(
-        notebook, timeout=120, resources={"metadata": {"path": str(path.parent)}}
+        notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
     ).execute(env=os.environ | {"PYTHONPATH": places})
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = [output.text for output in outputs if output.get("name") == "stderr"]
