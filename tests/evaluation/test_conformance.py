@@ -147,6 +147,10 @@ def test_every_metric_of_a_map_is_here() -> None:
         *("top_weights", "unit_range", "gaussian_noise", "remove_square"),
         *("blurred_map", "centre_point", "centred_disc", "controls", "random_map"),
         *("random_smooth", "sobel_edges"),
+        # Of methods and networks, tested by themselves as well.
+        *("cascading", "compare", "compare_methods", "input_shift_case", "join_cases"),
+        *("network_cases", "one_at_a_time", "random_logit_case", "randomise", "remove"),
+        *("retrained_accuracy", "similarity"),
     }
     functions = {
         name
