@@ -1,5 +1,7 @@
 """Layers of parameters in the order of use, and classifiers of shifted images."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,8 +74,8 @@ def test_what_has_no_parameters_is_refused() -> None:
 def test_a_shift_is_taken_off_of_layers_and_rules_as_well() -> None:
     logits_fn = small()
     shifted, moved = models.shift_input(logits_fn, 0.5), IMAGE + 0.5
-    np.testing.assert_allclose(shifted(moved), logits_fn(IMAGE), atol=1e-5)
-    plain, found = models.features_of(logits_fn)(IMAGE), models.features_of(shifted)(moved)
+    layers = jax.jit(lambda function, image: models.features_of(function)(image))
+    plain, found = layers(logits_fn, IMAGE), layers(shifted, moved)
     for name, layer in plain.items():
         np.testing.assert_allclose(found[name], layer, atol=1e-5)
     rule = {"map_activations": models.map_activations}
@@ -82,15 +84,18 @@ def test_a_shift_is_taken_off_of_layers_and_rules_as_well() -> None:
         (attribution.guided_backpropagation, rule),
         (attribution.grad_cam, cam),
     ):
-        wanted = method(logits_fn, IMAGE, 1, **options)
-        np.testing.assert_allclose(method(shifted, moved, 1, **options), wanted, atol=1e-5)
+        run = jax.jit(functools.partial(method, **options))
+        wanted = run(logits_fn, IMAGE, 1)
+        assert np.abs(wanted).max() > 0
+        np.testing.assert_allclose(run(shifted, moved, 1), wanted, atol=1e-5)
 
 
 def test_a_colour_or_an_image_can_be_the_shift() -> None:
     logits_fn = small()
+    run = jax.jit(lambda function, image: function(image))
     for shift in (jnp.asarray([0.25]), jnp.full((8, 8, 1), 0.25)):
-        found = models.shift_input(logits_fn, shift)(IMAGE + 0.25)
-        np.testing.assert_allclose(found, logits_fn(IMAGE), atol=1e-5)
+        found = run(models.shift_input(logits_fn, shift), IMAGE + 0.25)
+        np.testing.assert_allclose(found, run(logits_fn, IMAGE), atol=1e-5)
 
 
 @pytest.mark.usefixtures("unchecked")
