@@ -23,7 +23,8 @@ def on_page_content(page_html: str, **_: Any) -> str:
         formula = html.unescape(found[3])
         if found[2] == "(":
             return convert(formula, display="inline")
-        # Wider than a phone, a formula scrolls by itself.
-        return f'<div style="overflow-x: auto">{convert(formula, display="block")}</div>'
+        # Wider than a phone, a formula scrolls by itself; what scrolls is cut off at its edges.
+        style = "overflow-x: auto; padding: .4em 0"
+        return f'<div style="{style}">{convert(formula, display="block")}</div>'
 
     return _FORMULA.sub(as_mathml, page_html)
