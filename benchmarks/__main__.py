@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import tyro
 
-from benchmarks import ablation, attribution, fill, models
+from benchmarks import ablation, attribution, fill, inr, models
 from benchmarks.timing import Row
 
 BENCHMARKS: dict[str, Callable[..., list[Row]]] = {
@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[..., list[Row]]] = {
     "fill": fill.run,
     "ablation": ablation.run,
     "models": models.run,
+    "inr": inr.run,
 }
 
 

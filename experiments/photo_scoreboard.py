@@ -183,6 +183,22 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
+def left_out(config: Config) -> str | None:
+    """Why `reproduce` leaves it out.
+
+    Args:
+        config: options.
+
+    Returns:
+        The reason, None in a tiny or a full run.
+    """
+    return (
+        None
+        if config.smoke or config.full
+        else "it asks every method every question; run it by its name, or --full"
+    )
+
+
 EXPERIMENT = Experiment(
     name="photo_scoreboard",
     title="Scoreboard of every method on photographs",
@@ -194,6 +210,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
+    left_out=left_out,
     smoke={"count": 2, "methods": ("Grad-CAM", "centre")},
     full={},
 )

@@ -57,6 +57,7 @@ def _section(results: Path, name: str) -> dict[str, Any]:
         **metrics,
         "numbers": {key: _as_text(value) for key, value in metrics["numbers"].items()},
         "figures": [f"{name}/{path.name}" for path in sorted(folder.glob("*.png"))],
+        "animations": [f"{name}/{path.name}" for path in sorted(folder.glob("*.gif"))],
         "files": [f"{name}/{file}" for file in ("config.json", "metrics.json", "arrays.npz")],
         "command": config["command"],
         "made_with": ", ".join(
@@ -72,6 +73,8 @@ def _section(results: Path, name: str) -> dict[str, Any]:
 def _as_text(value: Any) -> str:
     if isinstance(value, list) and len(value) == 3 and value[1] <= value[0] <= value[2]:
         return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_as_text(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(_as_text(item) for item in value)
     return f"{value:.3g}" if isinstance(value, float) else str(value)

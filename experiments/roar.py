@@ -157,6 +157,22 @@ def caption(config: RoarOptions, outcome: Outcome) -> str:
     )
 
 
+def left_out(config: RoarOptions) -> str | None:
+    """Why `reproduce` leaves it out.
+
+    Args:
+        config: options.
+
+    Returns:
+        The reason, None in a tiny or a full run.
+    """
+    return (
+        None
+        if config.smoke or config.full
+        else "it trains hundreds of networks; run it by its name, or --full"
+    )
+
+
 EXPERIMENT = Experiment(
     name="roar",
     title="Remove and retrain",
@@ -168,6 +184,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
+    left_out=left_out,
     smoke={
         "epochs": 1,
         "again_epochs": 1,

@@ -172,6 +172,22 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
+def left_out(config: Config) -> str | None:
+    """Why `reproduce` leaves it out.
+
+    Args:
+        config: options.
+
+    Returns:
+        The reason, None in a tiny or a full run.
+    """
+    return (
+        None
+        if config.smoke or config.full
+        else "it asks every method every question; run it by its name, or --full"
+    )
+
+
 EXPERIMENT = Experiment(
     name="scoreboard",
     title="Scoreboard of every method and check",
@@ -183,6 +199,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
+    left_out=left_out,
     smoke={
         "test_images": 3,
         "epochs": 1,

@@ -23,6 +23,7 @@ Logits: TypeAlias = Float[Array, "k"]
 """Unnormalised log-probabilities of k classes."""
 
 Scalar: TypeAlias = Float[Array, ""]
+"""A floating number that an array holds."""
 
 Number: TypeAlias = Real[ArrayLike, ""]
 """A real number, as a Python value or an array argument."""

@@ -1,7 +1,6 @@
 """Run-time type checks, no implicit rank promotion, and what tests of several modules share."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
@@ -13,15 +12,6 @@ import jax  # noqa: E402
 import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share an expensive fixture stay in one process of pytest-xdist."""
-    for item in items:
-        is_of_experiments = Path(item.path).parent.name == "experiments"
-        group = "experiments" if is_of_experiments else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture

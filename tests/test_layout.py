@@ -1,8 +1,10 @@
 """The rules of the design that a reader of one file cannot see broken."""
 
 import ast
+import dataclasses
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -114,8 +116,35 @@ def test_public_functions_are_documented(name: str) -> None:
         assert "Args:" in text, name
     for parameter in parameters:
         assert f"{parameter}:" in text, f"{name}: {parameter} is not described"
-    annotated = inspect.signature(function)
-    assert annotated.return_annotation is not inspect.Signature.empty, name
+    annotation = inspect.signature(function).return_annotation
+    assert annotation is not inspect.Signature.empty, name
+    if parameters and annotation not in (None, "None"):
+        assert re.search("^(Returns|Yields):", text, re.M), name
+
+
+def _exported_classes() -> dict[str, type]:
+    found = {}
+    for path in PACKAGE.glob("*/__init__.py"):
+        package = importlib.import_module(f"fitb_jax.{path.parent.name}")
+        names = getattr(package, "__all__", vars(package))
+        for name in [name for name in names if not name.startswith("_")]:
+            if inspect.isclass(value := getattr(package, name)):
+                found[f"{path.parent.name}.{name}"] = value
+    return found
+
+
+CLASSES = _exported_classes()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_public_classes_are_documented_with_their_fields(name: str) -> None:
+    exported = CLASSES[name]
+    text = inspect.getdoc(exported) or ""
+    assert text
+    is_dataclass = dataclasses.is_dataclass(exported)
+    fields = exported.__dataclass_fields__ if is_dataclass else getattr(exported, "_fields", ())
+    for field in fields:
+        assert re.search(rf"\b{field}[:,]", text), f"{name}: {field} is not described"
 
 
 def test_the_arguments_of_updates_have_one_order_and_name() -> None:

@@ -49,17 +49,10 @@ def test_every_experiment_is_in_the_table(name: str) -> None:
     assert f"python -m experiments {name}" in README
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        "docs/ablations.md",
-        "docs/data.md",
-        "docs/evaluation.md",
-        "docs/models.md",
-        "docs/scale.md",
-    ],
-)
+PAGES = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *PAGES])
 def test_every_link_exists(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if not target.startswith("http"):
@@ -72,3 +65,4 @@ def test_ci_runs_the_test_command() -> None:
     command = subprocess.check_output(["bash", "-c", extract], cwd=ROOT, text=True)
     assert "-m pytest -q" in command
     assert command in README
+    assert "mkdocs build --strict" in script

@@ -24,6 +24,7 @@ from fitb_jax.types import (
 )
 
 Parametrisation: TypeAlias = Literal["pixels", "fourier"]
+"""What of an image is optimised: its pixels, or its Fourier coefficients."""
 
 _MARGIN = 1e-3
 """How far from 0 and 1 an image is kept before the logistic function is inverted."""

@@ -23,6 +23,7 @@ from fitb_jax.types import (
 )
 
 Normalise: TypeAlias = Literal["expectation", "count", "covariance"]
+"""What sums over masks are divided by; see `rise`."""
 
 DRAWS = 4000
 CELLS = 7

@@ -20,7 +20,15 @@ SMOOTHNESS = 20 / 224
 
 
 class Controls(NamedTuple):
-    """One map of each kind for one image, (h, w) each."""
+    """One map of each kind for one image, (h, w) each.
+
+    Attributes:
+        centre_point: nearness to the centre.
+        centred_disc: a disc in the middle.
+        random_smooth: blurred noise.
+        random_map: noise.
+        sobel_edges: strength of the edges of the image.
+    """
 
     centre_point: Saliency
     centred_disc: Saliency

@@ -28,6 +28,7 @@ from fitb_jax.types import (
 )
 
 ExplainFn: TypeAlias = Callable[[Image], Array]
+"""An explanation of one image, of any shape, whose stability is asked for."""
 
 
 @runtime_checkable

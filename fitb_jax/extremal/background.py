@@ -11,6 +11,8 @@ from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array, Background, Float, Image, Mask, Number
 
 BackgroundName: TypeAlias = Literal["blur", "pyramid", "mean"]
+"""Backgrounds that are made of the image itself; see `make_blend`."""
+
 Blend: TypeAlias = Callable[[Mask], Image]
 
 BLUR = 20 / 224

@@ -15,6 +15,7 @@ from fitb_jax.objectives import log_prob
 from fitb_jax.types import Array, Objective
 
 AreaForm: TypeAlias = Literal["exact", "penalty"]
+"""Whether a mask's area is solved for, or pushed to by a penalty."""
 
 
 @jax.tree_util.register_dataclass

@@ -33,6 +33,7 @@ from fitb_jax.types import (
 )
 
 DisjointMethod: TypeAlias = Literal["iterative", "joint"]
+"""Whether `disjoint_masks` finds its masks one after the other, or all at once."""
 
 
 class Disjoint(NamedTuple):

@@ -7,6 +7,7 @@ from fitb_jax.extremal.background import Blend
 from fitb_jax.types import LogitsFn, Mask, Objective, Scalar, Target
 
 Variant: TypeAlias = Literal["preserve", "delete", "dual"]
+"""What a mask is rewarded for; see `rewards`."""
 
 
 def rewards(

@@ -22,6 +22,8 @@ from fitb_jax.types import (
 )
 
 Mode: TypeAlias = Literal["sequential", "parallel"]
+"""Whether the parts of `progressive` see those filled before."""
+
 Intensity: TypeAlias = float | Literal["scaled"] | Float[Array, ""] | Image
 
 DEFAULT_QUANTILE = 0.81

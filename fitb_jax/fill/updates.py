@@ -29,7 +29,10 @@ from fitb_jax.types import (
 )
 
 Method: TypeAlias = Literal["newton", "curvature", "principal", "gauss_newton"]
+"""Second-order directions; see `second_order`."""
+
 Order: TypeAlias = Literal["first", "second"]
+"""Which derivative an update is made of: the gradient, or the damped Newton step."""
 
 
 class SecondOrder(NamedTuple):

@@ -14,7 +14,10 @@ from fitb_jax.models.recording import recorder
 from fitb_jax.types import Array, Float, Key
 
 Architecture: TypeAlias = Literal["cnn", "mlp"]
+"""Names of the small classifiers."""
+
 Activation: TypeAlias = Literal["gelu", "softplus", "relu"]
+"""Names of activation functions."""
 
 _ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "gelu": jax.nn.gelu,

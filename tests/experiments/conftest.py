@@ -15,6 +15,7 @@ HEAVY = (
     "extremal_quality",
     "localisation",
     "sanity_checks",
+    "roar",
     "scoreboard",
     "photo_scoreboard",
 )

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from experiments.registry import EXPERIMENTS
-from experiments.report import write_report
+from experiments.report import _as_text, write_report
 
 
 class _References(HTMLParser):
@@ -43,11 +43,23 @@ def test_every_link_and_image_exists(results: Path) -> None:
 
 def test_every_figure_is_on_the_page_with_its_command(results: Path) -> None:
     page = _parsed(results / "index.html")
-    figures = {f"{path.parent.name}/{path.name}" for path in results.glob("*/*.png")}
+    figures = {
+        f"{path.parent.name}/{path.name}"
+        for kind in ("png", "gif")
+        for path in results.glob(f"*/*.{kind}")
+    }
+    assert any(figure.endswith(".gif") for figure in figures)
     assert figures <= set(page.targets)
     for name, experiment in EXPERIMENTS.items():
         assert f"python -m experiments {name} --smoke" in page.text
         assert experiment.title in page.text
+
+
+def test_numbers_are_for_people() -> None:
+    assert _as_text({"first": 0.28677, "second": [0.5, 0.25, 0.75]}) == (
+        "first 0.287, second 0.500 [0.250, 0.750]"
+    )
+    assert _as_text([0.25, 3]) == "0.25, 3"
 
 
 def test_no_results_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,147 @@
+"""Extremal masks: one network for all areas against dense masks, and what a step costs."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import timing
+from benchmarks.timing import Row
+from fitb_jax import data, extremal, models, objectives
+from fitb_jax.types import LogitsFn
+
+_AREAS = (0.05, 0.1, 0.2, 0.4)
+_ACCELERATOR_IMAGES = 256
+
+
+def run(
+    *,
+    rounds: int = 3,
+    dense_steps: int = extremal.DenseConfig().steps,
+    steps: tuple[int, ...] = (25, 50, 100, 200),
+    images: int = 5,
+) -> list[Row]:
+    """Seconds of a fit, over those of dense masks and of the bare classifier; quality by seconds.
+
+    Args:
+        rounds: timings of each side; the dense masks are fitted once for each.
+        dense_steps: of the dense masks, for four areas.
+        steps: of the networks on the curve of quality against seconds.
+        images: photographs of that curve.
+
+    Returns:
+        The rows of the table. Programs are compiled before they are timed.
+    """
+    net = models.load("efficientnet_lite0")
+    found = list(data.photographs("skimage", size=net.size)[:images])
+    pixels = jnp.asarray(np.stack([one.image for one in found]))
+    targets = jax.lax.map(lambda image: jnp.argmax(net.logits_fn(image)), pixels)
+    if jax.default_backend() != "cpu":
+        return _accelerator_rows(net.logits_fn, pixels, targets, rounds)
+    rows = _speed_rows(net.logits_fn, pixels[0], targets[0], dense_steps, rounds)
+    for count in steps:
+        rows.append(_quality_row(net.logits_fn, pixels, targets, count))
+    return rows
+
+
+def _speed_rows(
+    logits_fn: LogitsFn, image: jax.Array, target: jax.Array, dense_steps: int, rounds: int
+) -> list[Row]:
+    config = extremal.InrConfig()
+    # Nothing stops it early: every step is paid for.
+    timed = dataclasses.replace(config, tolerance=-jnp.inf)
+    count = config.areas_per_step
+
+    def bare(logits_fn: LogitsFn, image: jax.Array, target: jax.Array) -> jax.Array:
+        """What a step cannot do without: forward and backward passes of so many masked images."""
+        blend = extremal.make_blend(image, "blur", blur=config.blur)
+
+        def total(mask: jax.Array) -> jax.Array:
+            return objectives.log_prob(logits_fn(blend(mask)), target)
+
+        def step(masks: jax.Array, _: None) -> tuple[jax.Array, None]:
+            return masks + 1e-6 * jax.vmap(jax.grad(total))(masks), None
+
+        masks = jnp.full((count, *image.shape[:2]), 0.5)
+        return jax.lax.scan(step, masks, length=config.steps)[0]
+
+    dense = functools.partial(
+        extremal.dense_masks,
+        areas=jnp.asarray(_AREAS),
+        config=extremal.DenseConfig(steps=dense_steps),
+    )
+    sides = {
+        "fit": _compiled(functools.partial(_fit, timed), logits_fn, image, target),
+        "bare": _compiled(bare, logits_fn, image, target),
+        "dense": _compiled(dense, logits_fn, image, target),
+    }
+    found = timing.interleave(sides, rounds=rounds)
+    fit = found["fit"]
+    ratio = timing.ratio(fit, found["bare"])
+    return [
+        Row(f"fit of all areas, {config.steps} steps", f"{fit.median:.1f} s", "<= 6 s"),
+        Row("cost over the bare forward and backward passes", f"{ratio:.2f}", "<= 1.25"),
+        Row(
+            f"dense masks of {len(_AREAS)} areas, {dense_steps} steps",
+            f"{found['dense'].median:.0f} s",
+        ),
+        Row(
+            "dense masks: times as long as the fit",
+            f"{timing.ratio(found['dense'], fit):.1f}",
+            ">= 8",
+        ),
+    ]
+
+
+def _quality_row(logits_fn: LogitsFn, images: jax.Array, targets: jax.Array, steps: int) -> Row:
+    """Mean p(target) of binary masks, by what the fit of a photograph takes."""
+    config = extremal.InrConfig(steps=steps)
+    fit = jax.jit(functools.partial(_fit, config))
+    score = jax.jit(_binary_probabilities)
+    inputs = list(zip(images, targets, strict=True))
+    seconds = timing.interleave(
+        {"fit": lambda: jax.block_until_ready(fit(logits_fn, *inputs[0]).state)}, rounds=1
+    )["fit"].median
+    p = [np.asarray(score(logits_fn, *each, fit(logits_fn, *each))) for each in inputs]
+    means = ", ".join(f"{mean:.2f}" for mean in np.mean(p, axis=0))
+    areas = ", ".join(f"{area:g}" for area in _AREAS)
+    what = f"p(class) of binary masks at {areas}: {len(images)} photographs, {steps} steps"
+    return Row(what, f"{means}; {seconds:.1f} s a photograph")
+
+
+def _fit(
+    config: extremal.InrConfig, logits_fn: LogitsFn, image: jax.Array, target: jax.Array
+) -> extremal.Inr:
+    return extremal.fit_inr(logits_fn, image, target, config, key=jax.random.key(0))
+
+
+def _binary_probabilities(
+    logits_fn: LogitsFn, image: jax.Array, target: jax.Array, inr: extremal.Inr
+) -> jax.Array:
+    areas = jnp.asarray(_AREAS)
+    blend = extremal.make_blend(image, "blur")
+    masks = extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
+    binary = jax.vmap(extremal.binarise)(masks, areas)
+    return jax.lax.map(lambda mask: jax.nn.softmax(logits_fn(blend(mask)))[target], binary)
+
+
+def _compiled(fn: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    run = jax.jit(fn).lower(*arguments).compile()
+    return lambda: jax.block_until_ready(run(*arguments))
+
+
+def _accelerator_rows(
+    logits_fn: LogitsFn, images: jax.Array, targets: jax.Array, rounds: int
+) -> list[Row]:
+    """Many images at once."""
+    many = jnp.resize(images, (_ACCELERATOR_IMAGES, *images.shape[1:]))
+    classes = jnp.resize(targets, (_ACCELERATOR_IMAGES,))
+    fit = jax.vmap(functools.partial(_fit, extremal.InrConfig()), in_axes=(None, 0, 0))
+    side = _compiled(lambda *inputs: fit(*inputs).state, logits_fn, many, classes)
+    seconds = timing.interleave({"fit": side}, rounds=rounds)["fit"].median
+    value = f"{_ACCELERATOR_IMAGES / seconds:.1f} images a second"
+    return [Row(f"fits of {_ACCELERATOR_IMAGES} images at once", value)]

@@ -1,0 +1,116 @@
+"""The site's pages: their code runs, and the navigation and the reference leave nothing out."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fitb_jax import evaluation
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
+REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "api").glob("*.md")))
+
+
+def _run(page: str, **names: Any) -> dict[str, Any]:
+    """Every block of a page, in one session from top to bottom."""
+    for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
+        exec(block, names)
+    return names
+
+
+def test_the_concepts_run() -> None:
+    names = _run("index.md")
+    assert names["update"].shape == names["image"].shape
+    assert names["saliency"].shape == (8, 8)
+    assert 0 < names["score"].area_under_curve < 1
+    np.testing.assert_allclose(
+        names["every"][0, 2, 1],
+        names["fill"].first_order(names["logits_fn"], names["image"], names["some_masks"][2], 1),
+        atol=1e-6,
+    )
+
+
+def test_the_page_of_chapter_one_runs() -> None:
+    names = _run("fill.md")
+    hidden = names["mask"][:, :, None] == 0
+    assert names["found"].residual < 1e-3
+    np.testing.assert_array_equal(names["filled"][~hidden], names["image"][~hidden])
+    assert names["stages"].shape == (4, 8, 8, 1)
+
+
+def test_the_page_of_chapter_two_runs() -> None:
+    names = _run("extremal.md")
+    np.testing.assert_allclose(names["masks"].mean((1, 2)), names["areas"], atol=1e-5)
+    np.testing.assert_array_equal(names["binary"].sum((1, 2)), np.round(144 * names["areas"]))
+    assert names["saliency"].shape == (12, 12)
+
+
+def test_the_page_of_chapter_three_runs() -> None:
+    digits = jnp.asarray(np.random.default_rng(0).random((200, 28, 28, 1), np.float32))
+    few = evaluation.Mapped(digits, jnp.arange(200) % 10, digits[..., 0])
+    names = _run("evaluation.md", train_set=few, test_set=few)
+    assert names["found"].similarity.spearman_magnitude.shape == (len(names["layers"].names),)
+    assert 0 <= names["accuracy"] <= 1
+
+
+@pytest.fixture(scope="module")
+def extensions() -> dict[str, Any]:
+    return _run("extending.md")
+
+
+def test_the_page_of_extensions_runs(extensions: dict[str, Any]) -> None:
+    names = extensions
+    assert names["saliency"].shape == names["by_updates"].shape == (28, 28)
+    assert dict(names["found"]["correlation"].sizes) == {"rule": 2, "ratio": 2, "digit": 3}
+    assert (names["found"]["status"] == 1).all()
+    assert np.isfinite(names["distances"]).all()
+    assert len(names["drawn"]) == 3
+    assert names["updates"].shape == (4, 28, 28, 1)
+    assert names["cam"].shape == names["guided"].shape == (28, 28)
+
+
+def test_the_metric_of_the_page_is_right(extensions: dict[str, Any]) -> None:
+    centre_distance = extensions["centre_distance"]
+    truth, saliency = np.zeros((5, 6), bool), np.zeros((5, 6), np.float32)
+    truth[0, 1], saliency[3, 5] = True, 2.0
+    assert centre_distance(saliency, truth) == 5
+    assert np.isnan(centre_distance(saliency, np.zeros((5, 6), bool)))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_is_in_the_navigation(page: str) -> None:
+    assert re.search(rf": {re.escape(page)}$", (ROOT / "mkdocs.yml").read_text(), re.M)
+
+
+def _exported(package: str) -> dict[str, str]:
+    """What the package's `__init__` exports, and from which module."""
+    tree = ast.parse((ROOT / "fitb_jax" / package / "__init__.py").read_text())
+    return {
+        alias.asname or alias.name: str(node.module).rpartition(".")[2]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("fitb_jax.")
+        for alias in node.names
+    }
+
+
+PARTS = sorted(
+    path.name.removesuffix(".py")
+    for path in (ROOT / "fitb_jax").iterdir()
+    if path.suffix == ".py" or (path / "__init__.py").is_file()
+)
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part not in ("__init__", "checks")])
+def test_the_reference_has_every_module(part: str) -> None:
+    assert re.search(rf"^::: fitb_jax\.{part}$", REFERENCE, re.M)
+    if (ROOT / "fitb_jax" / part).is_dir():
+        # The tool that makes the reference takes these names for their modules.
+        for name, module in _exported(part).items():
+            if name == module:
+                assert f"::: fitb_jax.{part}.{name}.{name}\n" in REFERENCE

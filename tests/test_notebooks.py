@@ -1,0 +1,78 @@
+"""Every notebook runs from top to bottom without errors and warnings, and none has outputs."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from fitb_jax import plotting
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+ALWAYS = "1_fill_in_the_blanks"
+STRICT = """
+import warnings
+warnings.simplefilter("error")
+warnings.filterwarnings("ignore", module="ipykernel")
+"""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[] if path.stem == ALWAYS else pytest.mark.slow)
+        for path in NOTEBOOKS
+    ],
+)
+def test_the_notebook_runs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
+    places = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    NotebookClient(
+        notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
+    ).execute(env=os.environ | {"PYTHONPATH": places})
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    printed = [output.text for output in outputs if output.get("name") == "stderr"]
+    assert printed == []
+    assert any("data" in output for output in outputs), "it shows nothing"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_outputs_are_committed(path: Path) -> None:
+    notebook = json.loads(path.read_text())
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert code
+    for cell in code:
+        assert cell["outputs"] == []
+        assert cell["execution_count"] is None
+
+
+def test_the_slider_has_a_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = ROOT / "notebooks" / "3_extremal_masks_of_your_photograph.ipynb"
+    (cell,) = (
+        cell.source
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code" and "ipywidgets" in cell.source
+    )
+    names = {
+        "np": np,
+        "plotting": plotting,
+        "image": np.zeros((4, 4, 3)),
+        "masks": np.ones((3, 4, 4)),
+        "areas": np.array([0.1, 0.2, 0.3]),
+        "p": np.array([0.1, 0.6, 0.9]),
+        "probabilities": np.array([0.5]),
+        "target": 0,
+    }
+    exec(cell, names)
+    slider, output = names["view"].children
+    slider.value = 0.3
+    assert "area 0.3" in str(output.outputs)
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    exec(cell, names)
+    assert names["view"].axes[0].get_xlabel() == "area 0.2, p 0.60"
