@@ -195,16 +195,13 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     """The maps of one digit by every method and network; all similarities as numbers."""
     arrays = outcome.arrays
     cases = arrays["cases"].tolist()
-    titles = [
-        "trained",
-        *(
-            case.replace("down to ", "random down\nto ").replace("only ", "random only\n")
-            for case in cases
-        ),
-    ]
+    breaks = {"down to ": "random to\n", "only ": "random only\n", "random l": "random\nl"}
+    titles = ["trained", *cases]
+    for words, broken in breaks.items():
+        titles = [title.replace(words, broken) for title in titles]
     pictures = [[heat(one) for one in maps] for maps in arrays["maps"]]
     maps = plotting.image_grid(
-        pictures, column_titles=titles, row_titles=arrays["methods"].tolist(), size=0.8
+        pictures, column_titles=titles, row_titles=arrays["methods"].tolist(), size=0.95
     )
     return {"sanity_checks": maps, "similarities": _similarities(arrays)}
 
