@@ -13,6 +13,7 @@ from experiments import (
     photo_fidelity,
     photo_fill_in,
     photo_prototypes,
+    sufficient_regions,
 )
 from experiments.experiment import Experiment
 
@@ -31,5 +32,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_fidelity,
         photo_prototypes,
         inr_explain,
+        sufficient_regions,
     )
 }

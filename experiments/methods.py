@@ -1,0 +1,181 @@
+"""The methods that tables compare, with their settings, and the controls they have to beat.
+
+One list for every table: a method set differently from table to table would be several methods.
+"""
+
+import functools
+from typing import Any
+
+import jax
+
+from fitb_jax import attribution, evaluation, extremal, models
+from fitb_jax.saliency import as_saliency, fill_saliency
+from fitb_jax.types import Image, Key, LogitsFn, Saliency, SaliencyFn, Target
+
+OURS = ("fill-in, first order", "fill-in, second order", "extremal INR")
+"""Names of the package's own explanations, in whatever table they are."""
+
+CONTROLS = ("random map", "centre", "Sobel edges")
+"""Names of the controls that ask no network."""
+
+BLUR = 1.5 / 28
+"""Standard deviation of a blurred map, as a share of the image's longer side."""
+
+SMALL_INR = extremal.InrConfig(grid=14, steps=60)
+
+
+def small_methods(architecture: models.Architecture = "cnn") -> dict[str, SaliencyFn]:
+    """Every method, for grey images of about 28 x 28 and the small classifiers of this package.
+
+    Args:
+        architecture: "mlp" has no layer with places, and so no class activation maps.
+
+    Returns:
+        By name in a table.
+    """
+    fill = functools.partial(as_saliency, fill_saliency, ratio=0.5, patch=4)
+    return {
+        "gradient": as_saliency(attribution.gradient_magnitude),
+        "input x gradient": as_saliency(attribution.input_x_gradient),
+        "integrated gradients": as_saliency(attribution.integrated_gradients, nodes=16),
+        "SmoothGrad": as_saliency(attribution.smoothgrad, draws=32),
+        "SmoothGrad squared": as_saliency(attribution.smoothgrad_squared, draws=32),
+        "VarGrad": as_saliency(attribution.vargrad, draws=32),
+        "occlusion": as_saliency(attribution.occlusion, window=6, stride=2),
+        "RISE": as_saliency(attribution.rise, draws=512, normalise="covariance"),
+        **_of_layers("convolution2" if architecture == "cnn" else None),
+        OURS[0]: fill(draws=64),
+        OURS[1]: fill(draws=32, order="second"),
+        OURS[2]: as_saliency(inr_map, config=SMALL_INR),
+    }
+
+
+def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
+    """Every method, for photographs and a pretrained network.
+
+    Args:
+        pretrained: whose layers class activation maps look at.
+
+    Returns:
+        By name in a table.
+    """
+    noisy: dict[str, Any] = {"draws": 32, "chunk": 2}
+    return {
+        "gradient": as_saliency(attribution.gradient_magnitude),
+        "input x gradient": as_saliency(attribution.input_x_gradient),
+        "integrated gradients": as_saliency(attribution.integrated_gradients, chunk=2),
+        "SmoothGrad": as_saliency(attribution.smoothgrad, **noisy),
+        "SmoothGrad squared": as_saliency(attribution.smoothgrad_squared, **noisy),
+        "VarGrad": as_saliency(attribution.vargrad, **noisy),
+        "occlusion": as_saliency(
+            attribution.occlusion, window=48, stride=16, background=0.5, chunk=2
+        ),
+        "RISE": as_saliency(attribution.rise, draws=512, normalise="covariance", chunk=2),
+        **_of_layers(last_places(pretrained)),
+        OURS[0]: as_saliency(fill_saliency, patch=32, draws=32, chunk=2),
+        OURS[2]: as_saliency(inr_map, config=extremal.InrConfig()),
+    }
+
+
+def controls() -> dict[str, SaliencyFn]:
+    """Maps that ask no network, with the signature of methods.
+
+    Returns:
+        By the names `CONTROLS`.
+    """
+    return dict(zip(CONTROLS, (_random_map, _centre, _sobel), strict=True))
+
+
+def blurred(method: SaliencyFn, *, blur: float = BLUR) -> SaliencyFn:
+    """A control of a method: its own map without detail.
+
+    Args:
+        method: whose map.
+        blur: standard deviation, as a share of the image's longer side.
+
+    Returns:
+        The method, blurred; equal to another of the same method.
+    """
+    return as_saliency(_blurred, sharp=method, blur=blur)
+
+
+def inr_map(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    config: extremal.InrConfig,
+) -> Saliency:
+    """The extremal masks of all areas of one coordinate network, averaged.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain.
+        key: of the network and the areas.
+        config: how it is fitted.
+
+    Returns:
+        (h, w) in [0, 1].
+    """
+    inr = extremal.fit_inr(logits_fn, image, target, config, key=key)
+    return extremal.inr_saliency(inr, (image.shape[0], image.shape[1]))
+
+
+def last_places(pretrained: models.Pretrained) -> str | None:
+    """The last layer that has places, which class activation maps look at.
+
+    Args:
+        pretrained: the network.
+
+    Returns:
+        Its name, None where there is none.
+    """
+    shape = jax.ShapeDtypeStruct((pretrained.size, pretrained.size, 3), "float32")
+    layers = jax.eval_shape(pretrained.features_fn, shape)
+    return next((name for name in reversed(layers) if len(layers[name].shape) == 3), None)
+
+
+def _of_layers(layer: str | None) -> dict[str, SaliencyFn]:
+    """Methods that look into a network of this package."""
+    rule = {"map_activations": models.map_activations}
+    found = {
+        "deconvnet": as_saliency(attribution.deconvnet, **rule),
+        "guided backpropagation": as_saliency(attribution.guided_backpropagation, **rule),
+    }
+    if layer is None:
+        return found
+    cam: dict[str, Any] = {"features_of": models.features_of, "layer": layer}
+    return found | {
+        "Grad-CAM": as_saliency(attribution.grad_cam, **cam),
+        "LayerCAM": as_saliency(attribution.layer_cam, **cam),
+    }
+
+
+def _random_map(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
+    del logits_fn, target
+    return evaluation.random_map((image.shape[0], image.shape[1]), key=key)
+
+
+def _centre(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
+    del logits_fn, target, key
+    return evaluation.centre_point((image.shape[0], image.shape[1]))
+
+
+def _sobel(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
+    del logits_fn, target, key
+    return evaluation.sobel_edges(image)
+
+
+def _blurred(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    sharp: SaliencyFn,
+    blur: float,
+) -> Saliency:
+    saliency = sharp(logits_fn, image, target, key=key)
+    return evaluation.blurred_map(saliency, sigma=blur * max(image.shape[:2]))
