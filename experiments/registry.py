@@ -19,6 +19,7 @@ from experiments import (
     roar,
     sanity_checks,
     scoreboard,
+    sufficient_regions,
 )
 from experiments.experiment import Experiment
 
@@ -43,5 +44,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         roar,
         scoreboard,
         photo_scoreboard,
+        sufficient_regions,
     )
 }

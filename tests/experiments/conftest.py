@@ -18,6 +18,7 @@ HEAVY = (
     "roar",
     "scoreboard",
     "photo_scoreboard",
+    "sufficient_regions",
 )
 """Experiments that compile many large programs; their tests are slow ones."""
 
