@@ -1,13 +1,21 @@
 """Run-time type checks, no implicit rank promotion, and what tests of several modules share."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 from jaxtyping import config as jaxtyping_config
 from jaxtyping import install_import_hook
 
 _HOOK = install_import_hook("fitb_jax", "beartype.beartype")
 
-# The hook comes before anything that imports the package.
+# Many tests compile the same program, in other tests, processes and runs: each is compiled once.
+_COMPILED = Path(__file__).parents[1] / ".pytest_cache" / "compiled"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+
+# The hook comes before anything that imports the package, the variables before JAX.
 import jax  # noqa: E402
 import pytest  # noqa: E402
 

@@ -12,6 +12,10 @@ from experiments.reproduce import Config, reproduce
 from fitb_jax import imagenet
 
 HEAVY = (
+    "fill_second_order",
+    "photo_fill_in",
+    "photo_fidelity",
+    "photo_prototypes",
     "extremal_quality",
     "localisation",
     "sanity_checks",
@@ -47,15 +51,16 @@ def photo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory, photo_dir: Path) -> Path:
-    return _run(tmp_path_factory.mktemp("results"), photo_dir, LIGHT)
+    return smoke_run(tmp_path_factory.mktemp("results"), photo_dir, LIGHT)
 
 
 @pytest.fixture(scope="session")
 def heavy_results(tmp_path_factory: pytest.TempPathFactory, photo_dir: Path) -> Path:
-    return _run(tmp_path_factory.mktemp("heavy_results"), photo_dir, HEAVY)
+    return smoke_run(tmp_path_factory.mktemp("heavy_results"), photo_dir, HEAVY)
 
 
-def _run(folder: Path, photo_dir: Path, names: tuple[str, ...]) -> Path:
+def smoke_run(folder: Path, photo_dir: Path, names: tuple[str, ...]) -> Path:
+    """Tiny runs of these experiments, and their page."""
     reproduce(
         Config(
             results=folder,
