@@ -1,6 +1,7 @@
 """Every experiment, in the order of the report."""
 
 from experiments import (
+    extremal_initialisations,
     extremal_quality,
     fill_ablation,
     fill_ablation_large,
@@ -39,6 +40,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_prototypes,
         inr_explain,
         extremal_quality,
+        extremal_initialisations,
         localisation,
         sanity_checks,
         roar,

@@ -13,6 +13,7 @@ from fitb_jax import imagenet
 
 HEAVY = (
     "extremal_quality",
+    "extremal_initialisations",
     "localisation",
     "sanity_checks",
     "roar",
