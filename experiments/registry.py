@@ -1,6 +1,7 @@
 """Every experiment, in the order of the report."""
 
 from experiments import (
+    extremal_disjoint,
     extremal_initialisations,
     extremal_quality,
     fill_ablation,
@@ -41,6 +42,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         inr_explain,
         extremal_quality,
         extremal_initialisations,
+        extremal_disjoint,
         localisation,
         sanity_checks,
         roar,

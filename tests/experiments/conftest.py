@@ -14,6 +14,7 @@ from fitb_jax import imagenet
 HEAVY = (
     "extremal_quality",
     "extremal_initialisations",
+    "extremal_disjoint",
     "localisation",
     "sanity_checks",
     "roar",
