@@ -1,6 +1,7 @@
 """Every experiment, in the order of the report."""
 
 from experiments import (
+    extremal_areas,
     extremal_disjoint,
     extremal_initialisations,
     extremal_quality,
@@ -43,6 +44,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         extremal_quality,
         extremal_initialisations,
         extremal_disjoint,
+        extremal_areas,
         localisation,
         sanity_checks,
         roar,

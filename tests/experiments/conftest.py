@@ -15,6 +15,7 @@ HEAVY = (
     "extremal_quality",
     "extremal_initialisations",
     "extremal_disjoint",
+    "extremal_areas",
     "localisation",
     "sanity_checks",
     "roar",
