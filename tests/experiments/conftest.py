@@ -16,6 +16,7 @@ HEAVY = (
     "extremal_initialisations",
     "extremal_disjoint",
     "extremal_areas",
+    "extremal_scheme",
     "localisation",
     "sanity_checks",
     "roar",
