@@ -17,6 +17,7 @@ HEAVY = (
     "extremal_disjoint",
     "extremal_areas",
     "extremal_scheme",
+    "extremal_warm_starts",
     "localisation",
     "sanity_checks",
     "roar",
