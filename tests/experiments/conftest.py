@@ -18,6 +18,7 @@ HEAVY = (
     "extremal_areas",
     "extremal_scheme",
     "extremal_warm_starts",
+    "extremal_settings",
     "localisation",
     "sanity_checks",
     "roar",
