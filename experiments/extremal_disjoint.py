@@ -60,7 +60,7 @@ def compute(config: Config) -> Outcome:
         found = extremal.disjoint_masks(
             logits_fn, image, target, areas, settings, key=fit_key, method=method
         )
-        binary = _binarise(found.masks, areas)
+        binary = binarise_apart(found.masks, areas)
         nothing, everything = jnp.zeros((1, *shape)), jnp.ones((1, *shape))
         random = jax.vmap(
             lambda key: (
@@ -112,8 +112,16 @@ def compute(config: Config) -> Outcome:
     return Outcome(arrays, {}, {"disjoint masks": _table(arrays)}, notes)
 
 
-def _binarise(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Float[Array, "k h w"]:
-    """Zeros and ones of the exact areas; a pixel that an earlier mask has is not for later ones."""
+def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Float[Array, "k h w"]:
+    """Zeros and ones of the exact areas; a pixel that an earlier mask has is not for later ones.
+
+    Args:
+        masks: (k, h, w) in [0, 1].
+        areas: (k,), together at most 1.
+
+    Returns:
+        (k, h, w), which do not overlap.
+    """
 
     def take(taken: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         mask, area = inputs

@@ -78,15 +78,15 @@ def compute(config: Config) -> Outcome:
         found.append(jax.tree.map(np.asarray, solved))
     arrays = {name: np.stack([one[name] for one in found]) for name in found[0]}
     masks, combined = arrays["masks"][:, :-1], arrays["p"][:, -1]
-    agreement = np.stack([_agreement(each, each) for each in masks])
+    overlaps = np.stack([agreement(each, each) for each in masks])
     arrays |= {
         "images": net.images,
         "areas": np.asarray(config.areas),
         "class_names": np.array([net.class_name(target) for target in net.targets]),
-        "iou": agreement,
+        "iou": overlaps,
         "iou_elsewhere": _elsewhere(masks),
-        "groups": np.stack([_groups(iou.mean(0), config.same)[0] for iou in agreement]),
-        "order": np.stack([_groups(iou.mean(0), config.same)[1] for iou in agreement]),
+        "groups": np.stack([groups(iou.mean(0), config.same)[0] for iou in overlaps]),
+        "order": np.stack([groups(iou.mean(0), config.same)[1] for iou in overlaps]),
         "p": arrays["p"][:, :-1],
         "p_combined": combined,
     }
@@ -100,8 +100,16 @@ def compute(config: Config) -> Outcome:
     return Outcome(arrays, {}, tables, notes)
 
 
-def _agreement(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union at each area of some (s, a, h, w) and other masks, (a, s, s)."""
+def agreement(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of some masks and others of the same area.
+
+    Args:
+        some: (s, a, h, w), True where they show.
+        others: (t, a, h, w).
+
+    Returns:
+        (a, s, t), in [0, 1].
+    """
     some, others = (each.swapaxes(0, 1).reshape(*each.shape[1::-1], -1) for each in (some, others))
     common = some.astype(np.float32) @ others.astype(np.float32).swapaxes(1, 2)
     sizes = some.sum(2)[:, :, None] + others.sum(2)[:, None, :]
@@ -114,7 +122,7 @@ def _elsewhere(masks: np.ndarray) -> np.ndarray:
     for i, each in enumerate(masks):
         others = np.delete(masks, i, axis=0)
         if len(others):
-            found[i] = np.mean([_agreement(each, other) for other in others], axis=(0, 2, 3))
+            found[i] = np.mean([agreement(each, other) for other in others], axis=(0, 2, 3))
     return found
 
 
@@ -125,8 +133,16 @@ def _linkage(iou: np.ndarray) -> np.ndarray:
     return linked
 
 
-def _groups(iou: np.ndarray, same: float) -> tuple[np.ndarray, np.ndarray]:
-    """The group of each mask, the largest group 0, and the order of the tree's leaves."""
+def groups(iou: np.ndarray, same: float) -> tuple[np.ndarray, np.ndarray]:
+    """Groups of masks that overlap, by average linkage.
+
+    Args:
+        iou: (s, s), symmetric.
+        same: mean intersection over union that a group exceeds.
+
+    Returns:
+        The group of each mask, the largest is 0; and the order of the leaves of the tree.
+    """
     linked = _linkage(iou)
     labels = hierarchy.fcluster(linked, 1 - same, "distance")
     by_size = sorted(np.unique(labels), key=lambda label: (-(labels == label).sum(), label))
