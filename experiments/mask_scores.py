@@ -61,11 +61,9 @@ def score_masks(
     Returns:
         The scores.
     """
-    blend = extremal.make_blend(image, "blur")
     binary = jax.vmap(extremal.binarise)(masks, areas)
-    seen = jnp.concatenate([masks, binary])
-    p = jax.lax.map(lambda mask: jax.nn.softmax(logits_fn(blend(mask)))[target], seen)
-    soft, hard = jnp.split(p, 2)
+    seen = probabilities(logits_fn, image, target, jnp.concatenate([masks, binary]))
+    soft, hard = jnp.split(seen, 2)
     consistency = evaluation.area_consistency(masks, areas)
     return MaskScores(
         soft=soft,
@@ -76,3 +74,21 @@ def score_masks(
         crispness=consistency.crispness.mean(),
         components=jax.vmap(evaluation.count_components)(binary),
     )
+
+
+def probabilities(
+    logits_fn: LogitsFn, image: Image, target: Target, masks: Float[Array, "n h w"]
+) -> Float[Array, "n"]:
+    """p(target) of a photograph seen through masks, on its blur.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        masks: (n, h, w) in [0, 1].
+
+    Returns:
+        (n,).
+    """
+    blend = extremal.make_blend(image, "blur")
+    return jax.lax.map(lambda mask: jax.nn.softmax(logits_fn(blend(mask)))[target], masks)

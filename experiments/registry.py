@@ -1,7 +1,13 @@
 """Every experiment, in the order of the report."""
 
 from experiments import (
+    extremal_areas,
+    extremal_disjoint,
+    extremal_initialisations,
     extremal_quality,
+    extremal_scheme,
+    extremal_settings,
+    extremal_warm_starts,
     fill_ablation,
     fill_ablation_large,
     fill_fidelity,
@@ -39,6 +45,12 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_prototypes,
         inr_explain,
         extremal_quality,
+        extremal_initialisations,
+        extremal_disjoint,
+        extremal_areas,
+        extremal_scheme,
+        extremal_warm_starts,
+        extremal_settings,
         localisation,
         sanity_checks,
         roar,

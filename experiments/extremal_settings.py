@@ -1,0 +1,301 @@
+"""Table 6: which coordinate network, fitted how? One factor at a time around the default.
+
+    python -m experiments extremal_settings --photographs manifest --photo-dir DIR --count 40
+
+Features, bandwidth, width, steps, grid, conditioning and form of the area. Settings that differ in
+numbers alone share a program. It resumes.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from experiments.experiment import Experiment, Outcome, Table
+from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.photographs import Explained, PhotographOptions, recognised
+from experiments.setting_scores import FIELDS, SettingScores, point
+from experiments.statistics import mean_interval
+from fitb_jax import ablation, checks
+from fitb_jax.extremal import InrConfig, NetworkConfig
+
+DEFAULT = "default"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(PhotographOptions):
+    """Options of Table 6.
+
+    Attributes:
+        areas: of the binary masks, ascending.
+        tolerance: of the pointing game, in pixels.
+        settings: names, see `settings`; none means all.
+        crossed: also every combination of bandwidth, grid and steps.
+        most_steps: of any setting; 0 means as the setting says.
+    """
+
+    count: int = 2
+    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+    tolerance: int = 15
+    settings: tuple[str, ...] = ()
+    crossed: bool = False
+    most_steps: int = 0
+    chunk: int = 1
+
+
+def settings(config: Config) -> dict[str, InrConfig]:
+    """Every setting of the table.
+
+    Args:
+        config: options.
+
+    Returns:
+        By name, the default first.
+
+    Raises:
+        ValueError: an unknown name is asked for.
+    """
+    found = {DEFAULT: InrConfig()}
+    networks: dict[str, dict[str, Any]] = {
+        "positional, 2 octaves": {"features": "positional", "bandwidth": 2.0},
+        "positional, 6 octaves": {"features": "positional", "bandwidth": 6.0},
+        "SIREN, bandwidth 0.5": {"features": "siren", "bandwidth": 0.5},
+        "SIREN, bandwidth 2": {"features": "siren", "bandwidth": 2.0},
+        "bandwidth 0.25": {"bandwidth": 0.25},
+        "bandwidth 1": {"bandwidth": 1.0},
+        "bandwidth 2": {"bandwidth": 2.0},
+        "width 32": {"width": 32},
+        "width 128": {"width": 128},
+        "FiLM": {"conditioning": "film"},
+    }
+    found |= {name: InrConfig(network=NetworkConfig(**each)) for name, each in networks.items()}
+    found |= {
+        "50 steps, rate 0.01": InrConfig(steps=50, learning_rate=0.01),
+        "200 steps, rate 0.003": InrConfig(steps=200, learning_rate=0.003),
+        "grid 14": InrConfig(grid=14),
+        "grid 56": InrConfig(grid=56),
+        "penalty": InrConfig(area_form="penalty"),
+    }
+    if config.crossed:
+        found |= {
+            f"bandwidth {bandwidth:g}, grid {grid}, {steps} steps, rate {rate:g}": InrConfig(
+                network=NetworkConfig(bandwidth=bandwidth),
+                grid=grid,
+                steps=steps,
+                learning_rate=rate,
+            )
+            for bandwidth in (0.25, 0.5, 1.0)
+            for grid in (14, 28, 56)
+            for steps, rate in ((50, 0.01), (100, 0.006), (200, 0.003))
+        }
+    for name in config.settings:
+        checks.check_choice("settings", name, found)
+    chosen = {name: each for name, each in found.items() if name in (config.settings or found)}
+    if not config.most_steps:
+        return chosen
+    return {
+        name: dataclasses.replace(each, steps=min(each.steps, config.most_steps))
+        for name, each in chosen.items()
+    }
+
+
+def grids(config: Config, net: Explained) -> list[GridRun]:
+    """A grid for the settings of each program.
+
+    Args:
+        config: options.
+        net: the network and the photographs.
+
+    Returns:
+        The grids.
+    """
+    programs: dict[Any, dict[str, InrConfig]] = {}
+    for name, each in settings(config).items():
+        programs.setdefault(jax.tree.structure(each), {})[name] = each
+    images = {"pixels": net.images, "target": net.targets, "truth": net.truths}
+    arguments: dict[str, Any] = {
+        "key": jax.random.key(config.seed),
+        "key_axes": ("image",),
+        "shared": {
+            "logits_fn": net.pretrained.logits_fn,
+            "areas": jnp.asarray(config.areas, jnp.float32),
+            "tolerance": jnp.float32(config.tolerance),
+        },
+        "fields": FIELDS,
+        "chunk": config.chunk,
+        # Work of seconds: keep every chunk as soon as it is done.
+        "block": config.chunk,
+        "lanes": 1,
+    }
+    runs = []
+    for i, chosen in enumerate(programs.values()):
+        numbers = jax.tree.map(lambda *each: np.array(each, np.float32), *chosen.values())
+        axes = {
+            "setting": ablation.looped(numbers, labels=[*chosen]),
+            "image": ablation.batched(images, labels=net.names),
+        }
+        runs.append(GridRun(f"extremal_settings_{i}", point, axes, arguments))
+    return runs
+
+
+def plan(config: Config) -> list[str]:
+    """What the grids will do; only the first is compiled for it.
+
+    Args:
+        config: options.
+
+    Returns:
+        How many there are, and the plan of the first.
+    """
+    net = recognised(config)
+    runs = grids(config, net)
+    count = len(settings(config))
+    summary = f"{count} settings x {len(net.names)} photographs in {len(runs)} grids of a compile"
+    return [summary, plan_grid(runs[0])]
+
+
+def compute(config: Config) -> Outcome:
+    """Fit every setting to every photograph."""
+    net = recognised(config)
+    parts = [run_grid(config, run).load() for run in grids(config, net)]
+    names = [*settings(config)]
+    found = xr.concat(parts, "setting").sel(setting=names).transpose("setting", "image", ...)
+    arrays = {name: found[name].values for name in SettingScores._fields}
+    arrays |= {"areas": np.asarray(config.areas), "settings": np.array(names)}
+    notes = [
+        f"{len(net.names)} photographs that {config.model} recognises: {net.source}",
+        "one factor differs from the default in each line; differences are paired by photograph",
+    ]
+    if not net.truths.any():
+        notes.append("the objects' places are not known: there is no pointing game")
+    return Outcome(arrays, {}, {"settings": _table(arrays)}, notes)
+
+
+def _base(arrays: dict[str, np.ndarray]) -> int:
+    """The line that the others are compared with."""
+    names = arrays["settings"].tolist()
+    return names.index(DEFAULT) if DEFAULT in names else 0
+
+
+def _table(arrays: dict[str, np.ndarray]) -> Table:
+    columns = ["setting", *(f"p(class), area {area:g}" for area in arrays["areas"])]
+    columns += ["mean over areas", "less the default", "continuity", "pointing game"]
+    columns += ["milliseconds a fit", "steps", "converged"]
+    mean, base = arrays["binary"].mean(2), _base(arrays)
+    rows: list[list[Any]] = []
+    for i, name in enumerate(arrays["settings"].tolist()):
+        pointing = arrays["pointing"][i]
+        rows.append(
+            [
+                name,
+                *(f"{p:.3f}" for p in arrays["binary"][i].mean(0)),
+                str(mean_interval(mean[i])),
+                "" if i == base else str(mean_interval(mean[i] - mean[base])),
+                f"{arrays['continuity'][i].mean():.2f}",
+                str(mean_interval(pointing)) if np.isfinite(pointing).any() else "not known",
+                f"{_milliseconds(arrays)[i]:.0f}",
+                f"{arrays['steps'][i].mean():.0f}",
+                f"{arrays['converged'][i].mean():.2f}",
+            ]
+        )
+    return Table(columns, rows)
+
+
+def _milliseconds(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Of a fit: the fastest photograph's time for a step, as other programs get in the way."""
+    step = (arrays["milliseconds"] / arrays["steps"]).min(1)
+    found: np.ndarray = step * arrays["steps"].mean(1)
+    return found
+
+
+def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
+    """Each setting's p(class) less the default's, and p(class) over time."""
+    arrays = outcome.arrays
+    names, mean, base = arrays["settings"].tolist(), arrays["binary"].mean(2), _base(arrays)
+    figure = Figure(figsize=(10, 0.28 * len(names) + 1.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    order = np.argsort(mean.mean(1))
+    for place, i in enumerate(order):
+        difference = mean[i] - mean[base]
+        left.plot(difference, np.full(len(difference), place), ".", color="grey", markersize=4)
+        interval = mean_interval(difference)
+        reach = np.nan_to_num(np.abs(np.array([[interval.low], [interval.high]]) - interval[0]))
+        left.errorbar(interval[0], place, xerr=reach, fmt="o", color="C0", markersize=4, capsize=2)
+    left.axvline(0, color="black", linewidth=0.6)
+    left.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8)
+    widest = float(np.abs(mean - mean[base][None]).max())
+    left.set_xlim(-1.1 * max(widest, 0.01), 1.1 * max(widest, 0.01))
+    left.set_title(f"p(class), mean over areas, less {names[base]}", fontsize=9)
+    left.locator_params(axis="x", nbins=5)
+    left.grid(axis="x", alpha=0.3)
+    seconds = _milliseconds(arrays) / 1000
+    right.plot(seconds, mean.mean(1), "o", markersize=4)
+    for i, name in enumerate(names):
+        right.annotate(
+            name, (seconds[i], mean[i].mean()), (3, 3), textcoords="offset points", fontsize=6
+        )
+    right.set_xscale("log")
+    right.margins(x=0.2)
+    right.set_title("p(class), mean over areas and photographs, by seconds a fit", fontsize=9)
+    right.grid(alpha=0.3)
+    return {"extremal_settings": figure}
+
+
+def caption(config: Config, outcome: Outcome) -> str:
+    """State the default's numbers, and the settings that are better or worse by their interval."""
+    arrays = outcome.arrays
+    names, mean, base = arrays["settings"].tolist(), arrays["binary"].mean(2), _base(arrays)
+    intervals = [mean_interval(each - mean[base]) for each in mean]
+    better = [f"{names[i]} {each}" for i, each in enumerate(intervals) if each.low > 0]
+    worse = [f"{names[i]} {each}" for i, each in enumerate(intervals) if each.high < 0]
+    areas = ", ".join(
+        f"{p:.2f} at area {area:g}"
+        for p, area in zip(arrays["binary"][base].mean(0), arrays["areas"], strict=True)
+    )
+    return (
+        f"One factor at a time around the default fit, {mean.shape[1]} photographs. {names[base]}: "
+        f"p(class) of binary masks {areas}; {_milliseconds(arrays)[base] / 1000:.1f} s a fit. "
+        "Differences from it, mean over areas, with a paired 95 % interval. Better than it: "
+        f"{'; '.join(better) or 'none'}. Worse: {'; '.join(worse) or 'none'}. The others do not "
+        "differ by more than the photographs do."
+    )
+
+
+def left_out(config: Config) -> str | None:
+    """Why `reproduce` leaves it out.
+
+    Args:
+        config: options.
+
+    Returns:
+        The reason, None if photographs were given or in a tiny run.
+    """
+    if config.smoke or config.photo_dir:
+        return None
+    return "the default photographs are too few; give --photo-dir"
+
+
+EXPERIMENT = Experiment(
+    name="extremal_settings",
+    title="Settings of the coordinate network",
+    regenerates="Table 6",
+    needs="photographs, `--photographs LAYOUT --photo-dir DIR`",
+    duration="100 s a photograph",
+    config=Config,
+    compute=compute,
+    draw=draw,
+    plan=plan,
+    caption=caption,
+    left_out=left_out,
+    smoke={
+        "count": 2,
+        "areas": (0.1, 0.3),
+        "settings": (DEFAULT, "bandwidth 1", "penalty"),
+        "most_steps": 2,
+    },
+    full={"count": 0, "crossed": True},
+)
