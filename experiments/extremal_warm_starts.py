@@ -1,4 +1,4 @@
-"""Figure 21, Table 12: does a network that starts elsewhere need fewer steps?
+"""Figure 25, Table 14: does a network that starts elsewhere need fewer steps?
 
     python -m experiments extremal_warm_starts
     python -m experiments extremal_warm_starts --photographs manifest --photo-dir DIR --count 40
@@ -33,7 +33,7 @@ WINDOW = 8
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Figure 21.
+    """Options of Figure 25.
 
     Attributes:
         held_out: photographs that are fitted, the last ones; the others are learned from.
@@ -297,7 +297,7 @@ def left_out(config: Config) -> str | None:
 EXPERIMENT = Experiment(
     name="extremal_warm_starts",
     title="Steps from a warm start and from a cold one",
-    regenerates="Figure 21, Table 12",
+    regenerates="Figure 25, Table 14",
     needs="nothing (five photographs of scikit-image)",
     duration="4 min",
     config=Config,
