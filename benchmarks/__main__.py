@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import tyro
 
-from benchmarks import ablation, attribution, fill, inr, models
+from benchmarks import ablation, attribution, fill, inr, models, roar
 from benchmarks.timing import Row
 
 BENCHMARKS: dict[str, Callable[..., list[Row]]] = {
@@ -14,6 +14,7 @@ BENCHMARKS: dict[str, Callable[..., list[Row]]] = {
     "ablation": ablation.run,
     "models": models.run,
     "inr": inr.run,
+    "roar": roar.run,
 }
 
 
