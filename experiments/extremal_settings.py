@@ -1,6 +1,6 @@
 """Table 6: which coordinate network, fitted how? One factor at a time around the default.
 
-    python -m experiments extremal_settings --photographs manifest --photo-dir DIR --count 40
+    python -m experiments extremal_settings --photographs LAYOUT --photo-dir DIR --count 40 --timed
 
 Features, bandwidth, width, steps, grid, conditioning and form of the area. Settings that differ in
 numbers alone share a program. It resumes.
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.photographs import Explained, PhotographOptions, recognised
-from experiments.setting_scores import FIELDS, SettingScores, point
+from experiments.setting_scores import FIELDS, SettingScores, point, step_milliseconds
 from experiments.statistics import mean_interval
 from fitb_jax import ablation, checks
 from fitb_jax.extremal import InrConfig, NetworkConfig
@@ -36,6 +36,7 @@ class Config(PhotographOptions):
         settings: names, see `settings`; none means all.
         crossed: also every combination of bandwidth, grid and steps.
         most_steps: of any setting; 0 means as the setting says.
+        timed: also time a fit of each setting, at the price of a compile for most of them.
     """
 
     count: int = 2
@@ -44,6 +45,7 @@ class Config(PhotographOptions):
     settings: tuple[str, ...] = ()
     crossed: bool = False
     most_steps: int = 0
+    timed: bool = False
     chunk: int = 1
 
 
@@ -165,7 +167,15 @@ def compute(config: Config) -> Outcome:
     names = [*settings(config)]
     found = xr.concat(parts, "setting").sel(setting=names).transpose("setting", "image", ...)
     arrays = {name: found[name].values for name in SettingScores._fields}
-    arrays |= {"areas": np.asarray(config.areas), "settings": np.array(names)}
+    step = np.full(len(names), np.nan)
+    if config.timed:
+        inputs = (net.pretrained.logits_fn, net.images[0], net.targets[0])
+        step = np.array([*step_milliseconds(*inputs, settings(config)).values()])
+    arrays |= {
+        "areas": np.asarray(config.areas),
+        "settings": np.array(names),
+        "milliseconds": step * arrays["steps"].mean(1),
+    }
     notes = [
         f"{len(net.names)} photographs that {config.model} recognises: {net.source}",
         "one factor differs from the default in each line; differences are paired by photograph",
@@ -197,7 +207,7 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
                 "" if i == base else str(mean_interval(mean[i] - mean[base])),
                 f"{arrays['continuity'][i].mean():.2f}",
                 str(mean_interval(pointing)) if np.isfinite(pointing).any() else "not known",
-                f"{_milliseconds(arrays)[i]:.0f}",
+                _whole(arrays["milliseconds"][i]),
                 f"{arrays['steps'][i].mean():.0f}",
                 f"{arrays['converged'][i].mean():.2f}",
             ]
@@ -205,19 +215,18 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
     return Table(columns, rows)
 
 
-def _milliseconds(arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Of a fit: the fastest photograph's time for a step, as other programs get in the way."""
-    step = (arrays["milliseconds"] / arrays["steps"]).min(1)
-    found: np.ndarray = step * arrays["steps"].mean(1)
-    return found
+def _whole(number: float) -> str:
+    return f"{number:.0f}" if np.isfinite(number) else "not timed"
 
 
 def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     """Each setting's p(class) less the default's, and p(class) over time."""
     arrays = outcome.arrays
     names, mean, base = arrays["settings"].tolist(), arrays["binary"].mean(2), _base(arrays)
-    figure = Figure(figsize=(10, 0.28 * len(names) + 1.4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    panels = 1 + bool(np.isfinite(arrays["milliseconds"]).all())
+    figure = Figure(figsize=(5 * panels + 1, 0.28 * len(names) + 1.4), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    left = axes[0]
     order = np.argsort(mean.mean(1))
     for place, i in enumerate(order):
         difference = mean[i] - mean[base]
@@ -232,7 +241,10 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     left.set_title(f"p(class), mean over areas, less {names[base]}", fontsize=9)
     left.locator_params(axis="x", nbins=5)
     left.grid(axis="x", alpha=0.3)
-    seconds = _milliseconds(arrays) / 1000
+    if panels == 1:
+        return {"extremal_settings": figure}
+    right = axes[1]
+    seconds = arrays["milliseconds"] / 1000
     right.plot(seconds, mean.mean(1), "o", markersize=4)
     for i, name in enumerate(names):
         right.annotate(
@@ -256,9 +268,11 @@ def caption(config: Config, outcome: Outcome) -> str:
         f"{p:.2f} at area {area:g}"
         for p, area in zip(arrays["binary"][base].mean(0), arrays["areas"], strict=True)
     )
+    milliseconds = arrays["milliseconds"][base]
+    time_text = f"; {milliseconds / 1000:.1f} s a fit" if np.isfinite(milliseconds) else ""
     return (
         f"One factor at a time around the default fit, {mean.shape[1]} photographs. {names[base]}: "
-        f"p(class) of binary masks {areas}; {_milliseconds(arrays)[base] / 1000:.1f} s a fit. "
+        f"p(class) of binary masks {areas}{time_text}. "
         "Differences from it, mean over areas, with a paired 95 % interval. Better than it: "
         f"{'; '.join(better) or 'none'}. Worse: {'; '.join(worse) or 'none'}. The others do not "
         "differ by more than the photographs do."
@@ -296,6 +310,7 @@ EXPERIMENT = Experiment(
         "areas": (0.1, 0.3),
         "settings": (DEFAULT, "bandwidth 1", "penalty"),
         "most_steps": 2,
+        "timed": True,
     },
-    full={"count": 0, "crossed": True},
+    full={"count": 0, "crossed": True, "timed": True},
 )
