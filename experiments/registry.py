@@ -19,6 +19,7 @@ from experiments import (
     roar,
     sanity_checks,
     scoreboard,
+    stability,
     sufficient_regions,
 )
 from experiments.experiment import Experiment
@@ -45,5 +46,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         scoreboard,
         photo_scoreboard,
         sufficient_regions,
+        stability,
     )
 }
