@@ -10,6 +10,7 @@ from experiments import (
     fill_prototypes,
     fill_second_order,
     inr_explain,
+    local_approximation,
     localisation,
     photo_accuracy,
     photo_fidelity,
@@ -47,5 +48,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         photo_scoreboard,
         sufficient_regions,
         stability,
+        local_approximation,
     )
 }

@@ -103,8 +103,10 @@ def grid(config: Config) -> tuple[GridRun, dict[str, list[Interval]], data.Image
     Returns:
         The grid, the accuracies of the networks by architecture, and the test images.
     """
+    every = rows(config)
     train = data.load(config.dataset, split="train", data_dir=config.data_dir)
     test = data.load(config.dataset, split="test", data_dir=config.data_dir)
+    groups = grouped(config, test)
     states: dict[str, LogitsFn] = {}
     accuracies: dict[str, list[Interval]] = {}
     for name in config.architectures:
@@ -113,8 +115,6 @@ def grid(config: Config) -> tuple[GridRun, dict[str, list[Interval]], data.Image
         accuracies[name] = trained.accuracies
         pair = (models.stack(trained.trained), untrained_networks(options, config.networks, train))
         states[name] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
-    every = rows(config)
-    groups = grouped(config, test)
     axes = {
         "method": ablation.structural([*every.values()], labels=[*every]),
         "state": ablation.looped(states, labels=["trained", "untrained"]),

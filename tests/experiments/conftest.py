@@ -20,6 +20,7 @@ HEAVY = (
     "photo_scoreboard",
     "sufficient_regions",
     "stability",
+    "local_approximation",
 )
 """Experiments that compile many large programs; their tests are slow ones."""
 
