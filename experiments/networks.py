@@ -136,6 +136,24 @@ def ensemble(
     return Ensemble(trained, untrained, [accuracy_of(logits_fn, test) for logits_fn in trained])
 
 
+def untrained_networks(options: NetworkOptions, count: int, train: data.Images) -> LogitsFn:
+    """Controls of an ensemble: as many networks with freshly drawn weights.
+
+    Args:
+        options: which architecture; seeds count from its own.
+        count: how many networks.
+        train: images that the trained ones have learned.
+
+    Returns:
+        The networks, stacked.
+    """
+    classifier, _ = configurations(options, train)
+    seeds = (options.seed + i for i in range(count))
+    return models.stack(
+        [_untrained(dataclasses.replace(options, seed=seed), classifier) for seed in seeds]
+    )
+
+
 class RandomLabels(NamedTuple):
     """A network that has learned labels by heart which say nothing about the images.
 

@@ -16,6 +16,7 @@ from experiments import (
     fill_prototypes,
     fill_second_order,
     inr_explain,
+    local_approximation,
     localisation,
     photo_accuracy,
     photo_fidelity,
@@ -25,6 +26,7 @@ from experiments import (
     roar,
     sanity_checks,
     scoreboard,
+    stability,
     sufficient_regions,
 )
 from experiments.experiment import Experiment
@@ -57,5 +59,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         scoreboard,
         photo_scoreboard,
         sufficient_regions,
+        stability,
+        local_approximation,
     )
 }

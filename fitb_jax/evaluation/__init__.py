@@ -29,6 +29,9 @@ from fitb_jax.evaluation.faithfulness import Curve as Curve
 from fitb_jax.evaluation.faithfulness import deletion as deletion
 from fitb_jax.evaluation.faithfulness import insertion as insertion
 from fitb_jax.evaluation.faithfulness import rise_blur as rise_blur
+from fitb_jax.evaluation.local import LocalModels as LocalModels
+from fitb_jax.evaluation.local import local_models as local_models
+from fitb_jax.evaluation.local import local_radius as local_radius
 from fitb_jax.evaluation.localization import IouCurve as IouCurve
 from fitb_jax.evaluation.localization import energy_pointing_game as energy_pointing_game
 from fitb_jax.evaluation.localization import iou_curve as iou_curve
@@ -77,3 +80,9 @@ from fitb_jax.evaluation.similarity import spearman as spearman
 from fitb_jax.evaluation.similarity import ssim as ssim
 from fitb_jax.evaluation.similarity import top_k_iou as top_k_iou
 from fitb_jax.evaluation.similarity import unit_range as unit_range
+from fitb_jax.evaluation.stability import Agreement as Agreement
+from fitb_jax.evaluation.stability import MeanMap as MeanMap
+from fitb_jax.evaluation.stability import agreement as agreement
+from fitb_jax.evaluation.stability import agreement_between as agreement_between
+from fitb_jax.evaluation.stability import mean_map as mean_map
+from fitb_jax.evaluation.stability import pairwise_agreement as pairwise_agreement

@@ -80,12 +80,8 @@ def spearman(a: Saliency, b: Saliency, *, absolute: bool = False) -> Scalar:
     Source: Adebayo et al. 2018, "Sanity checks for saliency maps".
     """
     _check_maps(a, b)
-    pair = (jnp.ravel(a), jnp.ravel(b))
-    if absolute:
-        pair = (jnp.abs(pair[0]), jnp.abs(pair[1]))
-    # The mean rank is known exactly, which a sum of thousands of them is not.
-    ranks = (jax.scipy.stats.rankdata(x) / x.size - (x.size + 1) / (2 * x.size) for x in pair)
-    return _correlation(*ranks)
+    a, b = (jnp.abs(a), jnp.abs(b)) if absolute else (a, b)
+    return correlation(centred_ranks(a), centred_ranks(b))
 
 
 def ssim(a: Saliency, b: Saliency, *, value_range: Number | None = None) -> Scalar:
@@ -144,7 +140,7 @@ def hog_correlation(a: Saliency, b: Saliency, *, pixels_per_cell: int = 16) -> S
     """
     _check_maps(a, b)
     features = (hog(x, pixels_per_cell=pixels_per_cell).ravel() for x in (a, b))
-    return _correlation(*(x - x.mean() for x in features))
+    return correlation(*(x - x.mean() for x in features))
 
 
 def top_k_iou(a: Saliency, b: Saliency, *, area: Number = 0.1) -> Scalar:
@@ -224,6 +220,35 @@ def unit_range(saliency: Saliency) -> Saliency:
     return (saliency - least) / jnp.where(most == least, 1, most - least)
 
 
+def centred_ranks(saliency: Saliency) -> Float[Array, "n"]:
+    """Ranks of all pixels, as `spearman` correlates them.
+
+    Args:
+        saliency: (h, w).
+
+    Returns:
+        (h w,), mean ranks of ties, divided by the number of pixels and of mean 0.
+    """
+    ranks = jax.scipy.stats.rankdata(jnp.ravel(saliency))
+    # The mean rank is known exactly, which a sum of thousands of them is not.
+    return ranks / saliency.size - (saliency.size + 1) / (2 * saliency.size)
+
+
+def correlation(a: Float[Array, "n"], b: Float[Array, "n"]) -> Scalar:
+    """Pearson correlation of values of mean 0.
+
+    Args:
+        a: (n,).
+        b: (n,).
+
+    Returns:
+        In [-1, 1]; nan where either is constant.
+    """
+    is_constant = (a.min() == a.max()) | (b.min() == b.max())
+    norms = jnp.linalg.norm(a) * jnp.linalg.norm(b)
+    return jnp.clip(jnp.vdot(a, b) / jnp.where(is_constant, jnp.nan, norms), -1, 1)
+
+
 def _cell_histograms(values: Array, rows: int, columns: int, pixels: int) -> Array:
     """Gradient magnitude per cell and orientation, (rows, columns, 9)."""
     down = jnp.pad(values[2:] - values[:-2], ((1, 1), (0, 0)))
@@ -253,14 +278,6 @@ def _window_mean(values: Array) -> Array:
         ]
         values = jnp.sum(jnp.stack(slices), axis=0)
     return values
-
-
-def _correlation(a: Array, b: Array) -> Scalar:
-    """Pearson correlation of values of mean 0; nan where either is constant."""
-    is_constant = (a.min() == a.max()) | (b.min() == b.max())
-    norms = jnp.linalg.norm(a) * jnp.linalg.norm(b)
-    correlation = jnp.vdot(a, b) / jnp.where(is_constant, jnp.nan, norms)
-    return jnp.clip(correlation, -1, 1)
 
 
 def _check_maps(a: Any, b: Any) -> None:

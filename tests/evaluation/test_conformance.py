@@ -150,7 +150,8 @@ def test_every_metric_of_a_map_is_here() -> None:
         # Of methods and networks, tested by themselves as well.
         *("cascading", "compare", "compare_methods", "input_shift_case", "join_cases"),
         *("network_cases", "one_at_a_time", "random_logit_case", "randomise", "remove"),
-        *("retrained_accuracy", "similarity"),
+        *("retrained_accuracy", "similarity", "local_models", "local_radius"),
+        *("agreement", "agreement_between", "mean_map", "pairwise_agreement"),
     }
     functions = {
         name

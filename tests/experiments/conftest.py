@@ -29,6 +29,8 @@ HEAVY = (
     "scoreboard",
     "photo_scoreboard",
     "sufficient_regions",
+    "stability",
+    "local_approximation",
 )
 """Experiments that compile many large programs; their tests are slow ones."""
 

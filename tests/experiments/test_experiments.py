@@ -184,6 +184,10 @@ BAD = [
     (["roar", "--smoke", "--methods", "nothing"], "methods must be among"),
     (["sanity_checks", "--smoke", "--methods", "nothing"], "methods must be among"),
     (["scoreboard", "--smoke", "--methods", "nothing"], "methods must be among"),
+    (["stability", "--smoke", "--methods", "nothing"], "methods must be among"),
+    (["stability", "--smoke", "--together", "1"], "together must be at least 2"),
+    (["stability", "--smoke", "--groups", "90"], "groups must leave 2 images each"),
+    (["local_approximation", "--smoke", "--perturbations", "no"], "perturbations must be among"),
     (["photo_prototypes", "--smoke", "--count", "2"], "at least 4 photographs"),
 ]
 

@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.statistics import Interval, mean_interval, proportion_interval
+from experiments.statistics import (
+    Interval,
+    bootstrap_interval,
+    mean_interval,
+    proportion_interval,
+)
 
 
 def test_mean_interval_is_students() -> None:
@@ -41,3 +46,33 @@ def test_proportion_interval_refuses_nothing() -> None:
 
 def test_intervals_print_as_in_a_table() -> None:
     assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+
+
+def test_bootstrap_interval_is_scipys() -> None:
+    values = np.random.default_rng(1).exponential(size=80)
+    expected = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=5000, rng=np.random.default_rng(2)
+    ).confidence_interval
+    found = bootstrap_interval(values, resamples=5000)
+    assert found.estimate == values.mean()
+    np.testing.assert_allclose((found.low, found.high), expected, atol=0.01)
+
+
+def test_bootstrap_interval_of_a_ratio_keeps_rows_together() -> None:
+    """Of rows (x, 2 x) the ratio is 2 in every resample; apart it would vary."""
+    x = np.random.default_rng(1).exponential(size=50)
+    rows = np.stack([x, 2 * x], axis=1)
+    found = bootstrap_interval(rows, lambda cases: cases[:, 1].sum() / cases[:, 0].sum())
+    np.testing.assert_allclose(found, 2, rtol=1e-12)
+
+
+def test_bootstrap_interval_leaves_out_what_is_not_finite() -> None:
+    assert bootstrap_interval([1.0, np.nan, 3.0]) == bootstrap_interval([1.0, 3.0])
+    assert np.isnan(bootstrap_interval([2.0])[1:]).all()
+    assert np.isnan(bootstrap_interval([np.nan])).all()
+
+
+def test_bootstrap_interval_covers_the_mean_nearly_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(0).exponential(size=(300, 60))
+    found = [bootstrap_interval(values, resamples=300) for values in draws]
+    assert 0.88 < np.mean([low <= 1 <= high for _, low, high in found]) < 0.98

@@ -1,0 +1,134 @@
+"""The points of `stability` on methods whose agreement is known, and what it says of numbers."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.stability import EXPERIMENT, grouped
+from experiments.stability_points import FIELDS, MEASURES, point
+from experiments.stability_results import signal_to_noise, table
+from fitb_jax import data
+
+SIDE, NETWORKS, IMAGES = 12, 3, 2
+RNG = np.random.default_rng(0)
+WEIGHTS = jnp.asarray(RNG.normal(size=(NETWORKS, SIDE, SIDE)), jnp.float32)
+GROUP = {
+    "pixels": jnp.asarray(RNG.uniform(size=(IMAGES, SIDE, SIDE, 1)), jnp.float32),
+    "label": jnp.int32(1),
+}
+
+
+def _logits(weights: jax.Array, image: jax.Array) -> jax.Array:
+    return jnp.stack([(weights * image[:, :, 0]).sum(), image.sum()])
+
+
+NETS = jax.tree_util.Partial(_logits, WEIGHTS)
+
+
+def _of_image(logits_fn, image, target, *, key):
+    return image[:, :, 0]
+
+
+def _of_network(logits_fn, image, target, *, key):
+    return logits_fn.args[0]
+
+
+def _of_key(logits_fn, image, target, *, key):
+    return jax.random.normal(key, (SIDE, SIDE))
+
+
+@functools.cache
+def _point(method, second=None) -> dict[str, np.ndarray]:
+    found = jax.jit(point, static_argnames="method")(
+        method=(("cnn", method), ("mlp", second)),
+        state={"cnn": NETS, "mlp": NETS},
+        group=GROUP,
+        key=jax.random.key(0),
+    )
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def test_a_method_that_sees_the_image_alone_agrees_across_networks_only() -> None:
+    found = _point(_of_image)
+    np.testing.assert_allclose(found["networks"][0], 1, rtol=1e-5)
+    np.testing.assert_allclose(found["draws"][0], 1, rtol=1e-5)
+    assert (found["images"][0] < 0.4).all()
+    np.testing.assert_allclose([found["signal"][0], found["noise"][0]], [1, 0], atol=1e-5)
+    np.testing.assert_array_equal(found["maps"], [GROUP["pixels"][0, :, :, 0]] * NETWORKS)
+
+
+def test_a_method_that_sees_the_network_alone_is_at_its_floor() -> None:
+    found = _point(_of_network)
+    np.testing.assert_allclose(found["images"][0], 1, rtol=1e-5)
+    np.testing.assert_allclose(found["draws"][0], 1, rtol=1e-5)
+    assert (found["networks"][0] < 0.4).all()
+    np.testing.assert_array_equal(found["maps"], WEIGHTS)
+
+
+def test_a_method_that_only_draws_agrees_with_nothing_not_even_itself() -> None:
+    found = _point(_of_key)
+    for field in ("networks", "images", "draws"):
+        assert (np.abs(found[field][0][:2]) < 0.3).all(), field
+    assert len(np.unique(found["maps"])) == found["maps"].size, "a key for every map"
+
+
+def test_architectures_are_compared_with_each_other() -> None:
+    found = _point(_of_network, _of_network)
+    np.testing.assert_allclose(found["networks"][0], found["networks"][1], rtol=1e-5)
+    # Of 9 pairs of the same three networks, 3 are equal.
+    expected = (3 + 6 * found["networks"][0]) / 9
+    np.testing.assert_allclose(found["networks"][2], expected, rtol=1e-4)
+
+
+def test_an_architecture_without_the_method_has_no_numbers() -> None:
+    found = _point(_of_image)
+    for field in ("networks", "images", "draws"):
+        assert np.isnan(found[field][1:]).all()
+    assert set(found) == set(FIELDS)
+    assert found["networks"].shape == (3, len(MEASURES))
+
+
+def test_groups_are_of_one_class_and_disjoint() -> None:
+    config = EXPERIMENT.default()
+    test = data.load("mnist_5k", split="test")
+    found = grouped(config, test)
+    assert found["pixels"].shape == (30, 2, 28, 28, 1)
+    np.testing.assert_array_equal(found["label"], np.repeat(np.arange(10), 3))
+    flat = found["pixels"].reshape(60, -1)
+    assert len(np.unique(flat, axis=0)) == 60
+    of_four = test.images[test.labels == 4][:6].reshape(6, -1)
+    np.testing.assert_array_equal(flat[24:30], of_four)
+
+
+def test_signal_to_noise_pools_before_it_divides() -> None:
+    arrays = {"signal": np.zeros((1, 2, 3, 1)), "noise": np.zeros((1, 2, 3, 1))}
+    arrays["signal"][0, 0, :, 0] = [0.8, 0.4, 0.6]
+    assert np.isinf(signal_to_noise(arrays, 0, 5).estimate)
+    arrays["noise"][0, 0, :, 0] = [0.2, 0.6, 0.4]
+    found = signal_to_noise(arrays, 0, 5)
+    np.testing.assert_allclose(found.estimate, 5 * 1.8 / 1.2)
+    assert found.low < found.estimate < found.high
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_table_has_a_cell_for_every_column(count: int) -> None:
+    architectures = ["cnn", "mlp"][:count]
+    shape = (2, 2, 4, count)
+    arrays = {
+        "networks": RNG.uniform(size=(2, 2, 4, count + 1, 4)),
+        "images": RNG.uniform(size=(*shape, 4)),
+        "draws": RNG.uniform(size=(*shape, 4)),
+        "signal": RNG.uniform(size=shape),
+        "noise": RNG.uniform(size=shape),
+        "methods": np.array(["gradient", "RISE"]),
+        "architectures": np.array(architectures),
+    }
+    found = table(arrays, 5)
+    assert [len(row) for row in found.rows] == [len(found.columns)] * 2
+    own = arrays["networks"][1, 0, :, 0, 1]
+    assert found.rows[1][found.columns.index("cnn: Spearman of magnitudes")].startswith(
+        f"{own.mean():.3f}"
+    )
