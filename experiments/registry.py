@@ -11,6 +11,7 @@ from experiments import (
     fill_second_order,
     inr_explain,
     localisation,
+    occlusion_backgrounds,
     photo_accuracy,
     photo_fidelity,
     photo_fill_in,
@@ -45,5 +46,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         scoreboard,
         photo_scoreboard,
         sufficient_regions,
+        occlusion_backgrounds,
     )
 }
