@@ -18,6 +18,7 @@ from experiments import (
     inr_explain,
     local_approximation,
     localisation,
+    occlusion_backgrounds,
     photo_accuracy,
     photo_fidelity,
     photo_fill_in,
@@ -61,5 +62,6 @@ EXPERIMENTS: dict[str, Experiment] = {
         sufficient_regions,
         stability,
         local_approximation,
+        occlusion_backgrounds,
     )
 }

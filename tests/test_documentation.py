@@ -51,6 +51,12 @@ def test_the_page_of_chapter_two_runs() -> None:
     assert names["saliency"].shape == (12, 12)
 
 
+def test_the_page_of_sufficient_regions_runs() -> None:
+    names = _run("sufficient.md")
+    assert float(names["found"].certificate.share) == 1
+    assert float(names["found"].certificate.low) > 0.6  # ten of ten
+
+
 def test_the_page_of_chapter_three_runs() -> None:
     digits = jnp.asarray(np.random.default_rng(0).random((200, 28, 28, 1), np.float32))
     few = evaluation.Mapped(digits, jnp.arange(200) % 10, digits[..., 0])

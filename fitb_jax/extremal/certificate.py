@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import betainc
 
 from fitb_jax import batching, checks, masks
@@ -37,7 +38,7 @@ def clopper_pearson(successes: Any, trials: int, *, confidence: Number = 0.95) -
     Args:
         successes: how many trials succeeded, in [0, trials]. An array argument.
         trials: at least 1.
-        confidence: that the interval holds the true share, in (0, 1). An array argument.
+        confidence: that the interval holds the true share, in (0, 1]. An array argument.
 
     Returns:
         The share and its interval.
@@ -50,13 +51,15 @@ def clopper_pearson(successes: Any, trials: int, *, confidence: Number = 0.95) -
     """
     checks.check_count("trials", trials)
     checks.check_number("successes", successes, least=0, most=trials)
-    checks.check_number("confidence", confidence, least=0, most=1, open_least=True)
+    _check_whole("successes", successes)
+    check_confidence(confidence)
     count = jnp.asarray(successes, jnp.float32)
     failures = trials - count
     tail = (1 - jnp.asarray(confidence, jnp.float32)) / 2
     # A parameter of 0 has no distribution; those ends are 0 and 1.
-    low = _beta_quantile(jnp.maximum(count, 1), failures + 1, tail)
-    high = _beta_quantile(count + 1, jnp.maximum(failures, 1), 1 - tail)
+    a = jnp.stack([jnp.maximum(count, 1), count + 1])
+    b = jnp.stack([failures + 1, jnp.maximum(failures, 1)])
+    low, high = _beta_quantile(a, b, jnp.stack([tail, 1 - tail]))
     return Certificate(
         share=count / trials,
         low=jnp.where(count > 0, low, 0),
@@ -114,7 +117,7 @@ def certify(
         target: the class, in [0, k).
         region: (h, w), 1 = the image's pixel is kept, 0 = it is the background's.
         backgrounds: (b, h, w, c), such as other images of the data set.
-        confidence: of the interval, in (0, 1). An array argument.
+        confidence: of the interval, in (0, 1]. An array argument.
         chunk: backgrounds evaluated at once.
 
     Returns:
@@ -127,6 +130,7 @@ def certify(
     checks.check_mask(region, image.shape[:2], name="region")
     check_backgrounds(backgrounds, image)
     checks.check_count("chunk", chunk)
+    check_confidence(confidence)
     kept = kept_count(logits_fn, image, target, region, backgrounds, chunk=chunk)
     return clopper_pearson(kept, backgrounds.shape[0], confidence=confidence)
 
@@ -147,6 +151,24 @@ def check_backgrounds(backgrounds: Any, image: Image, *, name: str = "background
         raise ValueError(
             f"{name} must have the image's shape {image.shape}, got {backgrounds.shape}"
         )
+
+
+def check_confidence(confidence: Any) -> None:
+    """Refuse what is no confidence; 1 is one, of the interval [0, 1].
+
+    Args:
+        confidence: to check.
+
+    Raises:
+        ValueError: not a number in (0, 1].
+    """
+    checks.check_number("confidence", confidence, least=0, most=1, open_least=True)
+
+
+def _check_whole(name: str, value: Any) -> None:
+    values = checks.known(value)
+    if values is not None and values != np.round(values):
+        raise ValueError(f"{name} must be a whole number, got {values:g}")
 
 
 def _beta_quantile(a: Array, b: Array, probability: Array) -> Array:

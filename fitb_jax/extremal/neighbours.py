@@ -93,8 +93,8 @@ def _check_arguments(
             f"labels must have one entry for each of the {images.shape[0]} images, "
             f"got shape {jnp.shape(labels)}"
         )
-    if not jnp.issubdtype(jnp.result_type(target), jnp.integer):
-        raise TypeError(f"target must be an integer class index, got {jnp.result_type(target)}")
+    # How many classes there are, no argument says.
+    checks.check_target(target, jnp.iinfo(jnp.int32).max)
     checks.check_count("count", count)
     if count > images.shape[0]:
         raise ValueError(f"count must be at most the {images.shape[0]} images, got {count}")

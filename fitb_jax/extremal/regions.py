@@ -118,7 +118,7 @@ def prune(
     order: Float[Array, "rows columns"],
     needed: Int[Array, ""],
     *,
-    connected: bool = True,
+    connected: bool | Bool[Array, ""] = True,
 ) -> Pruned:
     """Take patches away, one at a time, until none can go.
 
@@ -131,7 +131,7 @@ def prune(
         region: where to start, (rows, columns).
         order: patches of small values are tried first, (rows, columns).
         needed: backgrounds that must keep the class.
-        connected: whether the region has to stay in one piece.
+        connected: whether the region has to stay in one piece. An array argument.
 
     Returns:
         The region, with what each patch of it is needed for.
@@ -139,34 +139,42 @@ def prune(
     untried = jnp.full(region.shape, -1, jnp.int32)
 
     def step(state: _State) -> _State:
+        # The first step tries the region as it is: one call of the classifier is compiled, not two.
         found = state.found
-        waiting, place = _next(found.region, state.waiting, order, connected)
-        exists = waiting.any()
+        is_first = found.tests == 0
+        left, place = _next(found.region, state.waiting, order, jnp.asarray(connected))
+        exists = left.any() & ~is_first
+        place = place & exists
         smaller = found.region & ~place
-        kept = jax.lax.cond(exists, kept_fn, lambda _: jnp.full((), -1, jnp.int32), smaller)
+        is_tried = exists | is_first
+        kept = jax.lax.cond(is_tried, kept_fn, lambda _: jnp.full((), -1, jnp.int32), smaller)
         goes = exists & (kept >= needed)
         changed = state.changed | goes
-        waiting = waiting & ~place
+        waiting = jnp.where(is_first, state.waiting, left & ~place)
         is_over = ~waiting.any() & changed
         region = jnp.where(goes, smaller, found.region)
-        without = jnp.where(place & exists, kept, found.kept_without)
+        without = jnp.where(place, kept, found.kept_without)
         return _State(
             Pruned(
                 region=region,
-                kept=jnp.where(goes, kept, found.kept),
+                kept=jnp.where(goes | is_first, kept, found.kept),
                 kept_without=jnp.where(is_over, untried, without),
-                tests=found.tests + exists,
+                tests=found.tests + is_tried,
             ),
             waiting=jnp.where(is_over, region, waiting),
             changed=changed & ~is_over,
         )
 
-    start = Pruned(region, kept_fn(region), untried, jnp.ones((), jnp.int32))
+    start = Pruned(region, jnp.zeros((), jnp.int32), untried, jnp.zeros((), jnp.int32))
     state = _State(start, region, jnp.zeros((), bool))
-    return jax.lax.while_loop(lambda state: state.waiting.any(), step, state).found
+
+    def goes_on(state: _State) -> Array:
+        return state.waiting.any() | (state.found.tests == 0)
+
+    return jax.lax.while_loop(goes_on, step, state).found
 
 
-def _next(region: Region, waiting: Array, order: Array, connected: bool) -> tuple[Array, Array]:
+def _next(region: Region, waiting: Array, order: Array, connected: Array) -> tuple[Array, Array]:
     """Those that still wait, and the first of them that can go without breaking the rest."""
 
     def first(waiting: Array) -> Array:
@@ -174,8 +182,7 @@ def _next(region: Region, waiting: Array, order: Array, connected: bool) -> tupl
         return (jnp.arange(region.size) == at).reshape(region.shape)
 
     def is_blocked(waiting: Array) -> Array:
-        return waiting.any() & ~is_connected(region & ~first(waiting))
+        return connected & waiting.any() & ~is_connected(region & ~first(waiting))
 
-    if connected:
-        waiting = jax.lax.while_loop(is_blocked, lambda left: left & ~first(left), waiting)
+    waiting = jax.lax.while_loop(is_blocked, lambda left: left & ~first(left), waiting)
     return waiting, first(waiting)

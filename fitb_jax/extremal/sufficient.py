@@ -14,6 +14,7 @@ from fitb_jax.extremal.background import BLUR, BackgroundName, check_background,
 from fitb_jax.extremal.certificate import (
     Certificate,
     check_backgrounds,
+    check_confidence,
     clopper_pearson,
     kept_count,
 )
@@ -143,7 +144,7 @@ def sufficient_region(
         areas: how many extremal masks, spaced geometrically over the config's range.
         config: of `fit_inr`, for candidates; `InrConfig()` by default.
         background: of `fit_inr`, for candidates.
-        confidence: of the certificate's interval, in (0, 1). An array argument.
+        confidence: of the certificate's interval, in (0, 1]. An array argument.
         chunk: images classified at once.
 
     Returns:
@@ -240,22 +241,30 @@ def _search(
     # Patches that few candidates show are the first to be tried.
     noise = jax.random.uniform(start_key, regions.shape[1:])
     importance = jax.vmap(lambda mask: patch_means(mask, patch))(candidates).sum(0)
-    best = prune(kept_fn, regions[start], importance + 1e-3 * noise, needed)
 
-    def improve(best: Pruned, key: Key) -> tuple[Pruned, Array]:
+    # The first search, the rounds, and the one that may fall apart are one loop: compiled at once,
+    # they would be as many copies of the classifier.
+    def stage(best: Pruned, given: tuple[Array, Key]) -> tuple[Pruned, tuple[Array, Array]]:
+        at, key = given
+        is_start, is_last = at == 0, at == rounds + 1
+        is_round = ~is_start & ~is_last
         grow_key, order_key = jax.random.split(key)
         added = outer_border(best.region) & jax.random.bernoulli(grow_key, 0.5, noise.shape)
-        order = jax.random.uniform(order_key, noise.shape)
-        trial = prune(kept_fn, best.region | added, order, needed)
-        is_better = (trial.kept >= needed) & (trial.region.sum() < best.region.sum())
+        order = jnp.where(is_round, jax.random.uniform(order_key, noise.shape), importance)
+        order = order + jnp.where(is_start, 1e-3, 0) * noise
+        grown = best.region | (added & is_round)
+        trial = prune(kept_fn, grown, order, needed, connected=~is_last)
+        is_smaller = (trial.kept >= needed) & (trial.region.sum() < best.region.sum())
+        is_better = is_start | (is_round & is_smaller)
         chosen = jax.tree.map(lambda new, old: jnp.where(is_better, new, old), trial, best)
-        return chosen, trial.tests
+        return chosen, (trial.region, trial.tests)
 
-    start_tests = best.tests + len(regions)
-    best, tests = jax.lax.scan(improve, best, jax.random.split(round_key, rounds))
-    alone = prune(kept_fn, best.region, importance, needed, connected=False)
-    total = start_tests + tests.sum() + alone.tests
-    return _Search(best, alone.region, total.astype(jnp.int32))
+    nothing = jnp.zeros((), jnp.int32)
+    untried = jnp.full(regions.shape[1:], -1, jnp.int32)
+    first = Pruned(regions[start], nothing, untried, nothing)
+    stages = (jnp.arange(rounds + 2), jax.random.split(round_key, rounds + 2))
+    best, (found, tests) = jax.lax.scan(stage, first, stages)
+    return _Search(best, found[-1], (len(regions) + tests.sum()).astype(jnp.int32))
 
 
 def _split(backgrounds: Array, key: Key) -> tuple[Array, Array]:
@@ -299,8 +308,8 @@ def _check_fresh(fresh: Any, backgrounds: Any) -> None:
 
 
 def _check_numbers(required: Any, confidence: Any, rounds: Any, areas: Any, chunk: Any) -> None:
-    for name, value in (("required", required), ("confidence", confidence)):
-        checks.check_number(name, value, least=0, most=1, open_least=True)
+    checks.check_number("required", required, least=0, most=1, open_least=True)
+    check_confidence(confidence)
     checks.check_count("rounds", rounds, least=0)
     checks.check_count("areas", areas)
     checks.check_count("chunk", chunk)

@@ -77,7 +77,7 @@ def test_plans_are_printed_and_nothing_is_done(
 
 def test_the_grids_of_experiments_are_complete_and_without_failures(results: Path) -> None:
     stores = list((results / "grids").iterdir())
-    assert len(stores) == 3
+    assert len(stores) == 4
     for store in stores:
         dataset = xr.open_zarr(store, consolidated=False)
         assert dataset.attrs["completeness"] == "complete"
