@@ -73,6 +73,18 @@ class Outcome(NamedTuple):
     notes: list[str]
 
 
+def unless_asked(reason: str) -> Callable[[Any], str | None]:
+    """For `Experiment.left_out`: `reproduce` leaves out all but tiny and full runs.
+
+    Args:
+        reason: what takes long.
+
+    Returns:
+        From the options to the reason, or None.
+    """
+    return lambda config: None if config.smoke or config.full else reason
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """One figure or table of the paper.

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from experiments.experiment import Experiment, Outcome, Table
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_methods import DENSE, INR, PENALTY, mask_methods
 from experiments.mask_scores import probabilities
 from experiments.photographs import PhotographOptions, explained
@@ -269,18 +269,6 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
-def left_out(config: Config) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return None if config.smoke or config.full else "it fits for minutes; run it by its name"
-
-
 EXPERIMENT = Experiment(
     name="extremal_areas",
     title="Masks over a fine sweep of areas",
@@ -291,7 +279,7 @@ EXPERIMENT = Experiment(
     compute=compute,
     draw=draw,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked("it fits for minutes; run it by its name, or --full"),
     smoke={"fine": 5, "every": 2, "steps": 2, "dense_steps": 2},
     full={"count": 0, "every": 1, "dense_steps": extremal.DenseConfig().steps},
 )

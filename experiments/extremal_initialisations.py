@@ -17,7 +17,7 @@ from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 from tqdm.auto import tqdm
 
-from experiments.experiment import Experiment, Outcome, Table
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_scores import probabilities
 from experiments.photographs import PhotographOptions, explained
 from fitb_jax import extremal, plotting
@@ -281,18 +281,6 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
-def left_out(config: Config) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return None if config.smoke or config.full else "it fits for minutes; run it by its name"
-
-
 EXPERIMENT = Experiment(
     name="extremal_initialisations",
     title="The same photograph from several initialisations",
@@ -303,7 +291,7 @@ EXPERIMENT = Experiment(
     compute=compute,
     draw=draw,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked("it fits for minutes; run it by its name, or --full"),
     smoke={"count": 2, "areas": (0.1, 0.3), "initialisations": 3, "steps": 2},
     full={"count": 0, "initialisations": 32},
 )

@@ -17,7 +17,7 @@ from flax import nnx
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from experiments.experiment import Experiment, Outcome, Table
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_scores import probabilities
 from experiments.photographs import PhotographOptions, explained
 from experiments.statistics import mean_interval
@@ -282,18 +282,6 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
-def left_out(config: Config) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return None if config.smoke or config.full else "it fits for minutes; run it by its name"
-
-
 EXPERIMENT = Experiment(
     name="extremal_warm_starts",
     title="Steps from a warm start and from a cold one",
@@ -304,7 +292,7 @@ EXPERIMENT = Experiment(
     compute=compute,
     draw=draw,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked("it fits for minutes; run it by its name, or --full"),
     smoke={
         "count": 3,
         "held_out": 1,

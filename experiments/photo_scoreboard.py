@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from experiments import methods as listed
 from experiments import scores
-from experiments.experiment import Experiment, Outcome
+from experiments.experiment import Experiment, Outcome, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.photographs import Explained, PhotographOptions, explained
 from experiments.sanity_cases import chosen
@@ -183,22 +183,6 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
-def left_out(config: Config) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return (
-        None
-        if config.smoke or config.full
-        else "it asks every method every question; run it by its name, or --full"
-    )
-
-
 EXPERIMENT = Experiment(
     name="photo_scoreboard",
     title="Scoreboard of every method on photographs",
@@ -210,7 +194,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked("it asks every method every question; run it by its name, or --full"),
     smoke={"count": 2, "methods": ("Grad-CAM", "centre")},
     full={},
 )

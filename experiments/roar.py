@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import methods as listed
-from experiments.experiment import Experiment, Outcome, Table
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import plan_grid, run_grid
 from experiments.networks import network
 from experiments.roar_grids import (
@@ -157,22 +157,6 @@ def caption(config: RoarOptions, outcome: Outcome) -> str:
     )
 
 
-def left_out(config: RoarOptions) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return (
-        None
-        if config.smoke or config.full
-        else "it trains hundreds of networks; run it by its name, or --full"
-    )
-
-
 EXPERIMENT = Experiment(
     name="roar",
     title="Remove and retrain",
@@ -184,7 +168,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked("it trains hundreds of networks; run it by its name, or --full"),
     smoke={
         "epochs": 1,
         "again_epochs": 1,

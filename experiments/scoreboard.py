@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from experiments import methods as listed
 from experiments import scores
-from experiments.experiment import Experiment, Outcome
+from experiments.experiment import Experiment, Outcome, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.networks import head
 from experiments.sanity_cases import Checked, SanityOptions, checked, chosen
@@ -172,22 +172,6 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
-def left_out(config: Config) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return (
-        None
-        if config.smoke or config.full
-        else "it asks every method every question; run it by its name, or --full"
-    )
-
-
 EXPERIMENT = Experiment(
     name="scoreboard",
     title="Scoreboard of every method and check",
@@ -199,7 +183,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked("it asks every method every question; run it by its name, or --full"),
     smoke={
         "test_images": 3,
         "epochs": 1,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import methods as listed
-from experiments.experiment import Experiment, Outcome
+from experiments.experiment import Experiment, Outcome, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.networks import NetworkOptions, ensemble, untrained_networks
 from experiments.sanity_cases import chosen
@@ -164,22 +164,6 @@ def compute(config: Config) -> Outcome:
     return Outcome(arrays, numbers, {"stability": table(arrays, config.networks)}, notes)
 
 
-def left_out(config: Config) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return (
-        None
-        if config.smoke or config.full
-        else "it explains by every method and ten networks; run it by its name, or --full"
-    )
-
-
 EXPERIMENT = Experiment(
     name="stability",
     title="Agreement of explanations across networks",
@@ -191,7 +175,9 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked(
+        "it explains by every method and ten networks; run it by its name, or --full"
+    ),
     smoke={
         "epochs": 1,
         "networks": 2,

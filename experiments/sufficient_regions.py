@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.experiment import Experiment, Outcome, Table
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.networks import Network, NetworkOptions, head, network
 from experiments.region_points import FIELDS, blur_point, images_point
@@ -254,18 +254,6 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
-def left_out(config: Config) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return None if config.smoke or config.full else "it searches for long; run it by its name"
-
-
 EXPERIMENT = Experiment(
     name="sufficient_regions",
     title="The smallest part of a digit that keeps its class",
@@ -277,7 +265,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked("it searches for long; run it by its name, or --full"),
     smoke={
         "epochs": 1,
         "test_images": 4,
