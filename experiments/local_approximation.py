@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.experiment import Experiment, Outcome, Table
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.local_perturbations import FIELDS, OBJECTIVES, Perturbation, perturbations, point
 from experiments.networks import Network, NetworkOptions, head, network
@@ -258,11 +258,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     plan=plan,
     caption=caption,
-    left_out=lambda config: (
-        None
-        if config.smoke or config.full
-        else "it explains by every method; run it by its name, or --full"
-    ),
+    left_out=unless_asked("it explains by every method; run it by its name, or --full"),
     smoke={
         "epochs": 1,
         "test_images": 4,
