@@ -106,8 +106,8 @@ def draw(config: RoarOptions, outcome: Outcome) -> dict[str, Figure]:
     names = arrays["datasets"].tolist()
     figure = Figure(figsize=(1.5 + 5.5 * len(names), 5), layout="constrained")
     for axis, dataset in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for name, accuracy in zip(
-            arrays["methods"].tolist(), arrays[f"{dataset}/accuracy"], strict=True
+        for i, (name, accuracy) in enumerate(
+            zip(arrays["methods"].tolist(), arrays[f"{dataset}/accuracy"], strict=True)
         ):
             is_control = name in (*listed.CONTROLS, BLURRED)
             found = np.array([mean_interval(seeds) for seeds in accuracy])
@@ -115,8 +115,10 @@ def draw(config: RoarOptions, outcome: Outcome) -> dict[str, Figure]:
                 config.fractions,
                 found[:, 0],
                 yerr=np.clip([found[:, 0] - found[:, 1], found[:, 2] - found[:, 0]], 0, None),
-                marker="o",
-                markersize=3,
+                # There are ten colours.
+                marker="os^"[i // 10],
+                color=f"C{i % 10}",
+                markersize=4,
                 capsize=2,
                 linestyle="--" if is_control else "-",
                 linewidth=2.2 if name in listed.OURS else 1,
@@ -152,7 +154,8 @@ def caption(config: RoarOptions, outcome: Outcome) -> str:
         f"{', '.join(f'{fraction:.0%}' for fraction in config.fractions)} of their pixels, which "
         "show the mean colour. Mean over fractions with its interval over seeds, from the best "
         f"(lowest) to the worst: {' | '.join(said)}. A method that is not below the random map and "
-        "the Sobel edges has found nothing that they have not; one that its own blurred map beats "
+        "the Sobel edges has found nothing that they have not, or gives the predicted class away by "
+        "the shape of what it removes; one that its own blurred map beats "
         "is judged by how much of a region it removes as well as by what it says is important."
     )
 
