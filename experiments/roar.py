@@ -154,8 +154,8 @@ def caption(config: RoarOptions, outcome: Outcome) -> str:
         f"{', '.join(f'{fraction:.0%}' for fraction in config.fractions)} of their pixels, which "
         "show the mean colour. Mean over fractions with its interval over seeds, from the best "
         f"(lowest) to the worst: {' | '.join(said)}. A method that is not below the random map and "
-        "the Sobel edges has found nothing that they have not, or gives the predicted class away by "
-        "the shape of what it removes; one that its own blurred map beats "
+        "the Sobel edges has found nothing that they have not, or gives the predicted class away "
+        "by the shape of what it removes; one that its own blurred map beats "
         "is judged by how much of a region it removes as well as by what it says is important."
     )
 
