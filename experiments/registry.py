@@ -16,6 +16,7 @@ from experiments import (
     photo_fidelity,
     photo_fill_in,
     photo_prototypes,
+    photo_regions,
     photo_scoreboard,
     roar,
     sanity_checks,
@@ -46,6 +47,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         scoreboard,
         photo_scoreboard,
         sufficient_regions,
+        photo_regions,
         occlusion_backgrounds,
     )
 }

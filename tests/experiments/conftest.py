@@ -19,6 +19,7 @@ HEAVY = (
     "scoreboard",
     "photo_scoreboard",
     "sufficient_regions",
+    "photo_regions",
 )
 """Experiments that compile many large programs; their tests are slow ones."""
 
