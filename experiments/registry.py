@@ -23,6 +23,7 @@ from experiments import (
     photo_fidelity,
     photo_fill_in,
     photo_prototypes,
+    photo_regions,
     photo_scoreboard,
     roar,
     sanity_checks,
@@ -62,6 +63,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         sufficient_regions,
         stability,
         local_approximation,
+        photo_regions,
         occlusion_backgrounds,
     )
 }

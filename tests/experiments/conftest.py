@@ -31,6 +31,7 @@ HEAVY = (
     "sufficient_regions",
     "stability",
     "local_approximation",
+    "photo_regions",
 )
 """Experiments that compile many large programs; their tests are slow ones."""
 

@@ -1,0 +1,268 @@
+"""Figure 23, Table 13: the smallest part of a photograph that keeps its class on other photographs.
+
+python -m experiments photo_regions --photographs folder --photo-dir DIR
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+from tqdm.auto import tqdm
+
+from experiments.experiment import Experiment, Outcome, Table
+from experiments.photo_backgrounds import backgrounds
+from experiments.photographs import Explained, PhotographOptions, explained
+from experiments.statistics import Interval
+from fitb_jax import extremal, models, plotting
+from fitb_jax.types import Array, Image, Key, LogitsFn
+
+WAYS = ("photographs", "blur")
+"""What is behind a region while it is searched for: other photographs, or its own blur alone."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(PhotographOptions):
+    """Options of Figure 23.
+
+    Attributes:
+        count: photographs that are read; the first of them are explained, all are backgrounds.
+        explained: photographs whose regions are searched for.
+        required: share of the search's backgrounds that must keep the class.
+        searched: backgrounds of the search.
+        fresh: others, for the certificates.
+        patch: side in pixels of the patches that come and go.
+        rounds: of growing and making smaller.
+        fit_steps: of the coordinate network that gives the candidates.
+        areas: candidates.
+        chunk: images evaluated at once.
+    """
+
+    count: int = 200
+    explained: int = 5
+    required: float = 0.9
+    searched: int = 16
+    fresh: int = 60
+    patch: int = 32
+    rounds: int = 1
+    fit_steps: int = 60
+    areas: int = 8
+    chunk: int = 4
+
+
+def compute(config: Config) -> Outcome:
+    """Search each photograph's region, on other photographs and on its blur."""
+    net = explained(config)
+    logits_fn = net.pretrained.logits_fn
+    fit, search = _fit(config), _search(config)
+    certify = jax.jit(functools.partial(extremal.certify, chunk=config.chunk))
+    predict = jax.jit(lambda network, images: models.predict(network, images))
+    keys = jax.random.split(jax.random.key(config.seed), config.explained)
+    rows, are_crops = [], False
+    several = range(min(config.explained, len(net.images)))
+    for i in tqdm(several, desc="search", disable=not config.progress):
+        # As the network sees it: a class that the whole photograph does not have has no region.
+        pixels, target = jnp.asarray(net.images[i]), jnp.asarray(net.predicted[i])
+        behind = backgrounds(
+            net.images,
+            net.predicted,
+            int(target),
+            searched=config.searched,
+            fresh=config.fresh,
+            seed=config.seed + i,
+        )
+        are_crops |= behind.are_crops
+        fit_key, search_key = jax.random.split(keys[i])
+        candidates = fit(logits_fn, pixels, target, fit_key)
+        row: dict[str, Any] = {}
+        sets = {"photographs": behind.searched, "blur": extremal.control_backgrounds(pixels)[:1]}
+        fresh = jnp.asarray(behind.fresh)
+        for way, shown in sets.items():
+            found = search(
+                logits_fn,
+                pixels,
+                target,
+                jnp.asarray(shown),
+                key=search_key,
+                fresh=fresh,
+                required=jnp.float32(config.required),
+                candidates=candidates,
+            )
+            pasted = found.region[:, :, None] * (pixels - fresh[0]) + fresh[0]
+            row |= {f"{way}/{name}": value for name, value in _kept(found).items()}
+            row |= {f"{way}/pasted": pasted, f"{way}/seen": predict(logits_fn, pasted[None])[0]}
+        nothing = jnp.zeros(pixels.shape[:2])
+        row["base"] = certify(logits_fn, pixels, target, nothing, fresh).share
+        rows.append({name: np.asarray(value) for name, value in row.items()})
+    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    shown_names = [net.class_name(target) for target in net.predicted[: len(rows)]]
+    arrays |= {"images": net.images[: len(rows)], "class_names": np.array(shown_names)}
+    for way in WAYS:
+        seen = [net.class_name(label) for label in arrays[f"{way}/seen"]]
+        arrays[f"{way}/seen_names"] = np.array(seen)
+    numbers = {"fresh backgrounds of the class by themselves": float(arrays["base"].mean())}
+    table = {"regions": _table(net, arrays)}
+    return Outcome(arrays, numbers, table, _notes(config, net, are_crops))
+
+
+def _fit(config: Config) -> Callable[[LogitsFn, Image, Array, Key], Array]:
+    """Masks of all areas, which both searches start from."""
+    settings = extremal.InrConfig(steps=config.fit_steps)
+    sizes = np.geomspace(settings.smallest_area, settings.largest_area, config.areas)
+
+    @jax.jit
+    def fit(logits_fn: LogitsFn, image: Image, target: Array, key: Key) -> Array:
+        inr = extremal.fit_inr(logits_fn, image, target, settings, key=key)
+        areas = jnp.asarray(sizes, jnp.float32)
+        return extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
+
+    return fit
+
+
+def _search(config: Config) -> Callable[..., extremal.SufficientRegion]:
+    fixed: dict[str, Any] = {"patch": config.patch, "rounds": config.rounds, "chunk": config.chunk}
+    return jax.jit(functools.partial(extremal.sufficient_region, **fixed))
+
+
+def _kept(found: extremal.SufficientRegion) -> dict[str, Array]:
+    names = ("region", "area", "found", "minimal", "search_share", "connectivity_cost", "calls")
+    certificate = {name: getattr(found.certificate, name) for name in ("share", "low", "high")}
+    return {**{name: getattr(found, name) for name in names}, **certificate}
+
+
+def _notes(config: Config, net: Explained, are_crops: bool) -> list[str]:
+    notes = [
+        f"{len(net.names)} photographs: {net.source}; regions are those of the predicted class"
+    ]
+    if are_crops:
+        notes.append(
+            "photographs are too few to be backgrounds themselves: backgrounds are crops and "
+            "mirror images of the others, half of which serve the search and half the "
+            "certificate. Crops of one photograph are alike, so that the intervals are too narrow"
+        )
+    else:
+        notes.append(
+            f"backgrounds are {config.searched} other photographs, and {config.fresh} more for the "
+            "certificate, none of which the network gives the class"
+        )
+    return notes
+
+
+def _table(net: Explained, arrays: dict[str, np.ndarray]) -> Table:
+    columns = ["photograph", "class", "searched on", "found", "minimal", "area"]
+    columns += ["share on the search's", "share on fresh photographs", "only connects", "calls"]
+    rows: list[list[object]] = []
+    for i, class_name in enumerate(arrays["class_names"].tolist()):
+        for way in WAYS:
+            found = {
+                name.removeprefix(f"{way}/"): values[i]
+                for name, values in arrays.items()
+                if name.startswith(f"{way}/")
+            }
+            rows.append(
+                [
+                    net.names[i],
+                    class_name,
+                    "other photographs" if way == "photographs" else "its own blur",
+                    "yes" if found["found"] else "no",
+                    "yes" if found["minimal"] else "no",
+                    f"{found['area']:.3f}",
+                    f"{found['search_share']:.2f}",
+                    str(Interval(*(float(found[name]) for name in ("share", "low", "high")))),
+                    f"{found['connectivity_cost']:.3f}",
+                    int(found["calls"]),
+                ]
+            )
+    return Table(columns, rows)
+
+
+def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
+    """For each photograph both regions, and what the network sees of each on a fresh one."""
+    arrays = outcome.arrays
+    pictures, captions = [], []
+    for i, image in enumerate(arrays["images"]):
+        row, words = [image], [str(arrays["class_names"][i])]
+        for way in WAYS:
+            region = arrays[f"{way}/region"][i]
+            row += [plotting.masked(image, region), arrays[f"{way}/pasted"][i]]
+            area, share, low, high = (
+                arrays[f"{way}/{name}"][i] for name in ("area", "share", "low", "high")
+            )
+            words += [
+                f"area {area:.2f}, kept {share:.2f} [{low:.2f}, {high:.2f}]",
+                f"seen as {arrays[f'{way}/seen_names'][i]}",
+            ]
+        pictures.append(row)
+        captions.append(words)
+    titles = ["photograph", "found on other photographs", "it, on a fresh one"]
+    titles += ["found on its own blur", "it, on a fresh one"]
+    return {
+        "regions": plotting.image_grid(pictures, column_titles=titles, captions=captions, size=2.0)
+    }
+
+
+def caption(config: Config, outcome: Outcome) -> str:
+    """State areas and certificates, and what a blur misses."""
+    arrays = outcome.arrays
+
+    def mean(way: str, name: str) -> float:
+        return float(arrays[f"{way}/{name}"].mean())
+
+    ranges = ", ".join(
+        f"{name} {share:.2f} [{low:.2f}, {high:.2f}]"
+        for name, share, low, high in zip(
+            arrays["class_names"].tolist(),
+            *(arrays[f"photographs/{name}"] for name in ("share", "low", "high")),
+            strict=True,
+        )
+    )
+    return (
+        f"The smallest connected regions found for {len(arrays['images'])} photographs such that "
+        f"{config.required:g} of {config.searched} backgrounds keep the class, by patches of "
+        f"{config.patch} pixels: mean area {mean('photographs', 'area'):.3f}. Of {config.fresh} "
+        "fresh backgrounds, with the interval of Clopper and Pearson, the class is kept by: "
+        f"{ranges} (without a region by {arrays['base'].mean():.2f}). Regions found on the "
+        f"photograph's own blur have mean area {mean('blur', 'area'):.3f} and keep the class on "
+        f"{mean('blur', 'share'):.2f}, the others on {mean('photographs', 'share'):.2f}."
+    )
+
+
+def left_out(config: Config) -> str | None:
+    """Why `reproduce` leaves it out.
+
+    Args:
+        config: options.
+
+    Returns:
+        The reason, None in a tiny or a full run.
+    """
+    return None if config.smoke or config.full else "it searches for long; run it by its name"
+
+
+EXPERIMENT = Experiment(
+    name="photo_regions",
+    title="The smallest part of a photograph that keeps its class",
+    regenerates="Figure 23, Table 13",
+    needs="nothing (five photographs of scikit-image)",
+    duration="not timed",
+    config=Config,
+    compute=compute,
+    draw=draw,
+    caption=caption,
+    left_out=left_out,
+    smoke={
+        "count": 6,
+        "explained": 1,
+        "searched": 2,
+        "fresh": 2,
+        "patch": 112,
+        "rounds": 0,
+        "fit_steps": 2,
+        "areas": 2,
+    },
+    full={"count": 0, "searched": 100, "fresh": 400, "patch": 16, "rounds": 4},
+)
