@@ -1,6 +1,6 @@
 """Figure 23, Table 13: the smallest part of a photograph that keeps its class on other photographs.
 
-python -m experiments photo_regions --photographs folder --photo-dir DIR
+    python -m experiments photo_regions --photographs folder --photo-dir DIR
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from experiments.experiment import Experiment, Outcome, Table
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.photo_backgrounds import backgrounds
 from experiments.photographs import Explained, PhotographOptions, explained
 from experiments.statistics import Interval
@@ -231,18 +231,6 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
-def left_out(config: Config) -> str | None:
-    """Why `reproduce` leaves it out.
-
-    Args:
-        config: options.
-
-    Returns:
-        The reason, None in a tiny or a full run.
-    """
-    return None if config.smoke or config.full else "it searches for long; run it by its name"
-
-
 EXPERIMENT = Experiment(
     name="photo_regions",
     title="The smallest part of a photograph that keeps its class",
@@ -253,7 +241,7 @@ EXPERIMENT = Experiment(
     compute=compute,
     draw=draw,
     caption=caption,
-    left_out=left_out,
+    left_out=unless_asked("it searches for minutes; run it by its name, or --full"),
     smoke={
         "count": 6,
         "explained": 1,
