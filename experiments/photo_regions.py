@@ -1,6 +1,8 @@
 """Figure 23, Table 13: the smallest part of a photograph that keeps its class on other photographs.
 
     python -m experiments photo_regions --photographs folder --photo-dir DIR
+
+The first photographs are explained; the others are what is seen outside of their regions.
 """
 
 import dataclasses
