@@ -11,8 +11,8 @@ from experiments.statistics import Interval, bootstrap_interval
 
 BLURRED = "gradient, blurred"
 HEADLINE = [*MEASURES].index("spearman")
-"""The measure of the table's controls and of the caption. Not that of magnitudes: maps that are zero
-wherever the image is black agree by it even between untrained networks."""
+"""The measure of the table's controls and of the caption. Not that of magnitudes: maps that are
+zero wherever the image is black agree by it even between untrained networks."""
 
 GRADIENT_METHODS = (
     *("gradient", "input x gradient", "integrated gradients", "SmoothGrad", "SmoothGrad squared"),
