@@ -44,7 +44,7 @@ class Config(NetworkOptions):
     architectures: tuple[models.Architecture, ...] = ("cnn", "mlp")
     networks: int = 5
     together: int = 2
-    groups: int = 3
+    groups: int = 2
     methods: tuple[str, ...] = ()
 
 

@@ -10,6 +10,7 @@ from experiments import methods as listed
 from experiments.experiment import Outcome
 from experiments.sanity_checks import heat
 from experiments.stability_points import MEASURES
+from experiments.stability_results import HEADLINE
 from experiments.statistics import bootstrap_interval
 from fitb_jax import plotting
 
@@ -67,13 +68,12 @@ def _agreement(arrays: dict[str, np.ndarray]) -> Figure:
 
 def _architectures(arrays: dict[str, np.ndarray]) -> Figure:
     names, architectures = arrays["methods"].tolist(), arrays["architectures"].tolist()
-    m = [*MEASURES].index("spearman_magnitude")
     pairings = [*architectures, "between"] if len(architectures) == 2 else architectures
     figure = Figure(figsize=(7, 1.2 + 0.34 * len(names)), layout="constrained")
     axis = figure.subplots()
     colours = ("tab:blue", "tab:orange", "tab:purple", "tab:cyan")
     for p, pairing in enumerate(pairings):
-        values = arrays["networks"][:, 0, :, p, m]
+        values = arrays["networks"][:, 0, :, p, HEADLINE]
         found = np.array([bootstrap_interval(each) for each in values])
         at = np.arange(len(names)) + (p - (len(pairings) - 1) / 2) * 0.22
         axis.errorbar(
@@ -87,7 +87,7 @@ def _architectures(arrays: dict[str, np.ndarray]) -> Figure:
             label=f"{pairing} networks" if pairing != "between" else "one of each",
         )
     _rows(axis, names)
-    axis.set_title(f"{MEASURES['spearman_magnitude']}, trained networks", fontsize=9)
+    axis.set_title(f"{[*MEASURES.values()][HEADLINE]}, trained networks", fontsize=9)
     figure.legend(loc="outside lower center", ncols=len(pairings), fontsize=8)
     return figure
 

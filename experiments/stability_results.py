@@ -10,7 +10,9 @@ from experiments.stability_points import MEASURES
 from experiments.statistics import Interval, bootstrap_interval
 
 BLURRED = "gradient, blurred"
-HEADLINE = [*MEASURES].index("spearman_magnitude")
+HEADLINE = [*MEASURES].index("spearman")
+"""The measure of the table's controls and of the caption. Not that of magnitudes: maps that are
+zero wherever the image is black agree by it even between untrained networks."""
 
 GRADIENT_METHODS = (
     *("gradient", "input x gradient", "integrated gradients", "SmoothGrad", "SmoothGrad squared"),
@@ -33,7 +35,7 @@ def table(arrays: dict[str, np.ndarray], networks: int) -> Table:
         A row for each method.
     """
     architectures = arrays["architectures"].tolist()
-    first, short = architectures[0], MEASURES["spearman_magnitude"]
+    first, short = architectures[0], [*MEASURES.values()][HEADLINE]
     columns = ["method", *(f"{first}: {label}" for label in MEASURES.values())]
     columns += [f"floor: {short}", "above the floor", "other draws", "untrained"]
     columns += [f"{name}: {short}" for name in architectures[1:]]
@@ -131,7 +133,7 @@ def caption(config: Any, outcome: Outcome) -> str:
     return (
         f"Agreement of the maps of {config.networks} networks that differ in their seed alone "
         f"(test accuracies: {accuracies}), over {own.shape[1] * config.together} digits: mean "
-        f"Spearman correlation of magnitudes over pairs of {arrays['architectures'][0]} networks, "
+        f"Spearman correlation over pairs of {arrays['architectures'][0]} networks, "
         f"with bootstrap intervals: {said}. The floor is the agreement of one network's maps of "
         f"different digits of a class; not above it: {', '.join(lost) if lost else 'none'}. "
         f"Masks against gradients: {_verdict(raw)} by agreement, "

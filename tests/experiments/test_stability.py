@@ -95,12 +95,12 @@ def test_groups_are_of_one_class_and_disjoint() -> None:
     config = EXPERIMENT.default()
     test = data.load("mnist_5k", split="test")
     found = grouped(config, test)
-    assert found["pixels"].shape == (30, 2, 28, 28, 1)
-    np.testing.assert_array_equal(found["label"], np.repeat(np.arange(10), 3))
-    flat = found["pixels"].reshape(60, -1)
-    assert len(np.unique(flat, axis=0)) == 60
-    of_four = test.images[test.labels == 4][:6].reshape(6, -1)
-    np.testing.assert_array_equal(flat[24:30], of_four)
+    assert found["pixels"].shape == (20, 2, 28, 28, 1)
+    np.testing.assert_array_equal(found["label"], np.repeat(np.arange(10), 2))
+    flat = found["pixels"].reshape(40, -1)
+    assert len(np.unique(flat, axis=0)) == 40
+    of_four = test.images[test.labels == 4][:4].reshape(4, -1)
+    np.testing.assert_array_equal(flat[16:20], of_four)
 
 
 def test_signal_to_noise_pools_before_it_divides() -> None:
@@ -128,7 +128,8 @@ def test_the_table_has_a_cell_for_every_column(count: int) -> None:
     }
     found = table(arrays, 5)
     assert [len(row) for row in found.rows] == [len(found.columns)] * 2
-    own = arrays["networks"][1, 0, :, 0, 1]
-    assert found.rows[1][found.columns.index("cnn: Spearman of magnitudes")].startswith(
-        f"{own.mean():.3f}"
-    )
+    own, floor = arrays["networks"][1, 0, :, 0, 0], arrays["images"][1, 0, :, 0, 0]
+    row = dict(zip(found.columns, found.rows[1], strict=True))
+    assert row["cnn: Spearman"].startswith(f"{own.mean():.3f}")
+    assert row["above the floor"].startswith(f"{(own - floor).mean():.3f}")
+    assert row["untrained"].startswith(f"{arrays['networks'][1, 1, :, 0, 0].mean():.3f}")
