@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from experiments.experiment import Experiment, Outcome, Table
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_scores import probabilities
 from experiments.photographs import PhotographOptions, recognised
 from experiments.statistics import mean_interval
@@ -264,6 +264,7 @@ EXPERIMENT = Experiment(
     compute=compute,
     draw=draw,
     caption=caption,
+    left_out=unless_asked("it fits for minutes; run it by its name, or --full"),
     smoke={"count": 2, "masks": 2, "steps": 2, "controls": 2},
     full={"masks": 5, "steps": 400},
 )
