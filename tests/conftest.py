@@ -22,6 +22,13 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_dropped() -> Iterator[None]:
+    """Every compiled program maps memory, and Linux ends a process with more than 65,530 maps."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Double precision, for comparison with exact answers."""
