@@ -16,8 +16,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 # The hook comes before anything that imports the package, the variables before JAX.
-import jax  # noqa: E402
-import pytest  # noqa: E402
+import jax  # noqa: E402 - after the hook
+import pytest  # noqa: E402 - after the hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

@@ -116,7 +116,7 @@ def test_an_iteration_that_is_left_ends_its_threads() -> None:
     iterator = iter(_stream(_counting(100)[0], prefetch=8, threads=3))
     next(iterator)
     assert threading.active_count() > before
-    iterator.close()  # type: ignore[attr-defined]
+    iterator.close()  # type: ignore[attr-defined]  # a generator behind the Iterator
     for thread in threading.enumerate():
         if thread.name.startswith("grain-prefetch"):
             thread.join(timeout=10)
