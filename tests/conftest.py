@@ -1,5 +1,6 @@
 """Run-time type checks, no implicit rank promotion, and what tests of several modules share."""
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,16 @@ def programs_are_dropped() -> Iterator[None]:
     """Every compiled program maps memory, and Linux ends a process with more than 65,530 maps."""
     yield
     jax.clear_caches()
+
+
+@pytest.fixture(autouse=True)
+def logging_stays_as_it_was() -> Iterator[None]:
+    """The command line sets logging up for its process, which is that of later tests too."""
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
