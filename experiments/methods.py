@@ -18,6 +18,12 @@ OURS = ("fill-in, first order", "fill-in, second order", "extremal INR")
 CONTROLS = ("random map", "centre", "Sobel edges")
 """Names of the controls that ask no network."""
 
+BLURRED = "gradient, blurred"
+"""Name of a control of its method: the same map without detail."""
+
+OF_RANDOM_CLASS = "gradient, random class"
+"""Name of a control of its method: a map whose class says nothing of the image's."""
+
 BLUR = 1.5 / 28
 """Standard deviation of a blurred map, as a share of the image's longer side."""
 
@@ -97,6 +103,18 @@ def blurred(method: SaliencyFn, *, blur: float = BLUR) -> SaliencyFn:
         The method, blurred; equal to another of the same method.
     """
     return as_saliency(_blurred, sharp=method, blur=blur)
+
+
+def of_random_class(method: SaliencyFn) -> SaliencyFn:
+    """A control of a method: its own map, of a class drawn uniformly for each image.
+
+    Args:
+        method: whose map.
+
+    Returns:
+        The method that does not use the target; equal to another of the same method.
+    """
+    return as_saliency(_of_random_class, explained=method)
 
 
 def inr_map(
@@ -179,3 +197,13 @@ def _blurred(
 ) -> Saliency:
     saliency = sharp(logits_fn, image, target, key=key)
     return evaluation.blurred_map(saliency, sigma=blur * max(image.shape[:2]))
+
+
+def _of_random_class(
+    logits_fn: LogitsFn, image: Image, target: Target, *, key: Key, explained: SaliencyFn
+) -> Saliency:
+    del target
+    class_key, map_key = jax.random.split(key)
+    classes = jax.eval_shape(logits_fn, image).shape[0]
+    drawn = jax.random.randint(class_key, (), 0, classes)
+    return explained(logits_fn, image, drawn, key=map_key)

@@ -106,7 +106,7 @@ def rows(config: Config, pretrained: models.Pretrained) -> dict[str, SaliencyFn]
         By name; cheap lines first, so that a run that is stopped has most of them.
     """
     methods = listed.photo_methods(pretrained)
-    blurred = {"gradient, blurred": listed.blurred(methods["gradient"])}
+    blurred = {listed.BLURRED: listed.blurred(methods["gradient"])}
     return chosen({**listed.controls(), **blurred, **methods}, config.methods)
 
 

@@ -15,7 +15,6 @@ from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import plan_grid, run_grid
 from experiments.networks import network
 from experiments.roar_grids import (
-    BLURRED,
     RoarOptions,
     every_method,
     explain_all,
@@ -109,7 +108,7 @@ def draw(config: RoarOptions, outcome: Outcome) -> dict[str, Figure]:
         for i, (name, accuracy) in enumerate(
             zip(arrays["methods"].tolist(), arrays[f"{dataset}/accuracy"], strict=True)
         ):
-            is_control = name in (*listed.CONTROLS, BLURRED)
+            is_control = name in (*listed.CONTROLS, listed.BLURRED, listed.OF_RANDOM_CLASS)
             found = np.array([mean_interval(seeds) for seeds in accuracy])
             axis.errorbar(
                 config.fractions,
@@ -155,8 +154,9 @@ def caption(config: RoarOptions, outcome: Outcome) -> str:
         "show the mean colour. Mean over fractions with its interval over seeds, from the best "
         f"(lowest) to the worst: {' | '.join(said)}. A method that is not below the random map and "
         "the Sobel edges has found nothing that they have not, or gives the predicted class away "
-        "by the shape of what it removes; one that its own blurred map beats "
-        "is judged by how much of a region it removes as well as by what it says is important."
+        "by the shape of what it removes, which maps of a random class cannot; one that its own "
+        "blurred map beats is judged by how much of a region it removes as well as by what it says "
+        "is important."
     )
 
 

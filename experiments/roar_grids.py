@@ -13,7 +13,6 @@ from experiments.networks import Network, NetworkOptions, configurations
 from fitb_jax import ablation, batching, evaluation, models
 from fitb_jax.types import Array, Float, Int, Key, LogitsFn, SaliencyFn, Scalar
 
-BLURRED = "gradient, blurred"
 EXPLAINED_AT_ONCE = 100
 
 
@@ -47,7 +46,8 @@ class RoarOptions(NetworkOptions):
         "random map",
         "Sobel edges",
         "gradient",
-        BLURRED,
+        listed.BLURRED,
+        listed.OF_RANDOM_CLASS,
         "input x gradient",
         "integrated gradients",
         "SmoothGrad squared",
@@ -114,7 +114,7 @@ def point(
 
 
 def every_method(architecture: models.Architecture) -> dict[str, SaliencyFn]:
-    """Methods, controls and the blurred control of one method.
+    """Methods, controls, and two controls of the gradient by its own maps.
 
     Args:
         architecture: of the network explained.
@@ -123,7 +123,11 @@ def every_method(architecture: models.Architecture) -> dict[str, SaliencyFn]:
         By name.
     """
     methods = listed.small_methods(architecture)
-    return {**listed.controls(), **methods, BLURRED: listed.blurred(methods["gradient"])}
+    of_gradient = {
+        listed.BLURRED: listed.blurred(methods["gradient"]),
+        listed.OF_RANDOM_CLASS: listed.of_random_class(methods["gradient"]),
+    }
+    return {**listed.controls(), **methods, **of_gradient}
 
 
 def explain_all(config: RoarOptions, net: Network, method: SaliencyFn, name: str) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def rows(config: Config) -> dict[str, SaliencyFn]:
         By name.
     """
     methods = listed.small_methods(config.architecture)
-    blurred = {"gradient, blurred": listed.blurred(methods["gradient"])}
+    blurred = {listed.BLURRED: listed.blurred(methods["gradient"])}
     return chosen({**listed.controls(), **blurred, **methods}, config.methods)
 
 

@@ -19,7 +19,7 @@ from experiments.networks import NetworkOptions, ensemble, untrained_networks
 from experiments.sanity_cases import chosen
 from experiments.stability_figures import draw
 from experiments.stability_points import FIELDS, point
-from experiments.stability_results import BLURRED, caption, table
+from experiments.stability_results import caption, table
 from experiments.statistics import Interval
 from fitb_jax import ablation, data, models
 from fitb_jax.types import LogitsFn, SaliencyFn
@@ -60,7 +60,7 @@ def rows(config: Config) -> dict[str, Row]:
     of: dict[str, dict[str, SaliencyFn]] = {}
     for name in config.architectures:
         methods = listed.small_methods(name)
-        blurred = {BLURRED: listed.blurred(methods["gradient"])}
+        blurred = {listed.BLURRED: listed.blurred(methods["gradient"])}
         of[name] = {**methods, **blurred, **listed.controls()}
     names = chosen(of[config.architectures[0]], config.methods)
     return {name: tuple((a, of[a].get(name)) for a in config.architectures) for name in names}

@@ -9,7 +9,6 @@ from experiments.experiment import Outcome, Table
 from experiments.stability_points import MEASURES
 from experiments.statistics import Interval, bootstrap_interval
 
-BLURRED = "gradient, blurred"
 HEADLINE = [*MEASURES].index("spearman")
 """The measure of the table's controls and of the caption. Not that of magnitudes: maps that are
 zero wherever the image is black agree by it even between untrained networks."""
@@ -118,7 +117,8 @@ def caption(config: Any, outcome: Outcome) -> str:
     above = [bootstrap_interval(each) for each in own - floor]
     lost = [name for name, one in zip(names, above, strict=True) if not one.low > 0]
     gradients, masks, blurred = (
-        family(arrays, each, "networks") for each in (GRADIENT_METHODS, MASK_METHODS, (BLURRED,))
+        family(arrays, each, "networks")
+        for each in (GRADIENT_METHODS, MASK_METHODS, (listed.BLURRED,))
     )
     raw = bootstrap_interval(masks - gradients)
     of_digits = family(arrays, MASK_METHODS, "images") - family(arrays, GRADIENT_METHODS, "images")

@@ -1,0 +1,27 @@
+"""Controls of a method by its own maps."""
+
+import jax
+import jax.numpy as jnp
+
+from experiments import methods
+from fitb_jax import attribution
+from fitb_jax.saliency import as_saliency
+
+WEIGHTS = jax.random.normal(jax.random.key(0), (5, 6, 6))
+IMAGE = jax.random.uniform(jax.random.key(1), (6, 6, 1))
+
+
+def logits_fn(image: jax.Array) -> jax.Array:
+    return jnp.einsum("kij,ijc->k", WEIGHTS, jnp.sin(image))
+
+
+def test_a_map_of_a_random_class_does_not_know_the_target() -> None:
+    method = as_saliency(attribution.gradient_magnitude)
+    control = methods.of_random_class(method)
+    of_class = [method(logits_fn, IMAGE, target, key=jax.random.key(2)) for target in range(5)]
+    seen = set()
+    for seed in range(40):
+        maps = [control(logits_fn, IMAGE, target, key=jax.random.key(seed)) for target in (0, 3)]
+        assert (maps[0] == maps[1]).all()
+        seen.add([bool((maps[0] == each).all()) for each in of_class].index(True))
+    assert seen == set(range(5))
