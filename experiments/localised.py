@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.methods import controls, photo_methods
+from experiments.methods import BLURRED, blurred, controls, photo_methods
 from fitb_jax import ablation, evaluation, extremal, models
 from fitb_jax.saliency import as_saliency
 from fitb_jax.types import Array, Float, LogitsFn, SaliencyFn, Scalar, Target
@@ -65,6 +65,7 @@ def rows(pretrained: models.Pretrained) -> dict[str, Row]:
     methods = photo_methods(pretrained)
     blind = ("gradient", "Grad-CAM", "occlusion")
     found = {name: Row(method) for name, method in {**controls(), **_masks()}.items()}
+    found[BLURRED] = Row(blurred(methods["gradient"]))
     found |= {name: Row(method) for name, method in methods.items()}
     return found | {
         f"{name}{UNTRAINED}": Row(methods[name], True) for name in blind if name in methods

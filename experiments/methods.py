@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from fitb_jax import attribution, evaluation, extremal, models
-from fitb_jax.saliency import as_saliency, fill_saliency
+from fitb_jax.saliency import as_saliency, extremal_saliency, fill_saliency
 from fitb_jax.types import Image, Key, LogitsFn, Saliency, SaliencyFn, Target
 
 OURS = ("fill-in, first order", "fill-in, second order", "extremal INR")
@@ -52,7 +52,7 @@ def small_methods(architecture: models.Architecture = "cnn") -> dict[str, Salien
         **_of_layers("convolution2" if architecture == "cnn" else None),
         OURS[0]: fill(draws=64),
         OURS[1]: fill(draws=32, order="second"),
-        OURS[2]: as_saliency(inr_map, config=SMALL_INR),
+        OURS[2]: as_saliency(extremal_saliency, config=SMALL_INR),
     }
 
 
@@ -79,7 +79,8 @@ def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
         "RISE": as_saliency(attribution.rise, draws=512, normalise="covariance", chunk=2),
         **_of_layers(last_places(pretrained)),
         OURS[0]: as_saliency(fill_saliency, patch=32, draws=32, chunk=2),
-        OURS[2]: as_saliency(inr_map, config=extremal.InrConfig()),
+        OURS[1]: as_saliency(fill_saliency, patch=32, draws=8, chunk=2, order="second"),
+        OURS[2]: as_saliency(extremal_saliency),
     }
 
 
@@ -115,30 +116,6 @@ def of_random_class(method: SaliencyFn) -> SaliencyFn:
         The method that does not use the target; equal to another of the same method.
     """
     return as_saliency(_of_random_class, explained=method)
-
-
-def inr_map(
-    logits_fn: LogitsFn,
-    image: Image,
-    target: Target,
-    *,
-    key: Key,
-    config: extremal.InrConfig,
-) -> Saliency:
-    """The extremal masks of all areas of one coordinate network, averaged.
-
-    Args:
-        logits_fn: the classifier.
-        image: (h, w, c) in [0, 1].
-        target: class to explain.
-        key: of the network and the areas.
-        config: how it is fitted.
-
-    Returns:
-        (h, w) in [0, 1].
-    """
-    inr = extremal.fit_inr(logits_fn, image, target, config, key=key)
-    return extremal.inr_saliency(inr, (image.shape[0], image.shape[1]))
 
 
 def last_places(pretrained: models.Pretrained) -> str | None:

@@ -1,6 +1,7 @@
 """Every experiment, in the order of the report."""
 
 from experiments import (
+    embedding,
     extremal_areas,
     extremal_disjoint,
     extremal_initialisations,
@@ -25,6 +26,7 @@ from experiments import (
     photo_prototypes,
     photo_regions,
     photo_scoreboard,
+    reconstructions,
     roar,
     sanity_checks,
     scoreboard,
@@ -65,5 +67,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         local_approximation,
         photo_regions,
         occlusion_backgrounds,
+        reconstructions,
+        embedding,
     )
 }

@@ -15,7 +15,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(results: Path) -> Path:
-    """Write `index.html` from what the experiments saved; those not run are left out.
+    """Write `index.html` from what the experiments saved; those not run are listed at its end.
 
     Args:
         results: folder with one sub-folder per experiment.
@@ -26,13 +26,16 @@ def write_report(results: Path) -> Path:
     Raises:
         FileNotFoundError: no experiment has been run.
     """
-    sections = [_section(results, name) for name in EXPERIMENTS if _is_finished(results / name)]
+    found = [name for name in EXPERIMENTS if _is_finished(results / name)]
+    sections = [_section(results, name) for name in found]
     if not sections:
         raise FileNotFoundError(f"no finished experiment in {results}")
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
-    page = environment.get_template("report.html").render(sections=sections)
+    page = environment.get_template("report.html").render(
+        sections=sections, missing=[EXPERIMENTS[name] for name in EXPERIMENTS if name not in found]
+    )
     place = results / "index.html"
     # An interrupted write must not leave half a page where a whole one was.
     with tempfile.NamedTemporaryFile(

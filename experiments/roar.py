@@ -181,5 +181,5 @@ EXPERIMENT = Experiment(
         "test_images": 100,
         "methods": ("gradient", "Sobel edges"),
     },
-    full={"datasets": ("mnist", "fashion_mnist"), "again_epochs": 4},
+    full={"datasets": ("mnist", "fashion_mnist"), "again_epochs": 4, "methods": ()},
 )

@@ -43,8 +43,7 @@ class RoarOptions(NetworkOptions):
     train_images: int = 0
     test_images: int = 0
     methods: tuple[str, ...] = (
-        "random map",
-        "Sobel edges",
+        *listed.CONTROLS,
         "gradient",
         listed.BLURRED,
         listed.OF_RANDOM_CLASS,
@@ -54,7 +53,7 @@ class RoarOptions(NetworkOptions):
         "VarGrad",
         "occlusion",
         "guided backpropagation",
-        listed.OURS[0],
+        *listed.OURS[:2],
     )
     chunk: int = 0
 

@@ -97,7 +97,8 @@ def rows(config: Config) -> dict[str, SaliencyFn]:
         By name.
     """
     methods = listed.small_methods(config.architecture)
-    return chosen({**methods, **listed.controls()}, config.methods)
+    blurred = {listed.BLURRED: listed.blurred(methods["gradient"])}
+    return chosen({**methods, **blurred, **listed.controls()}, config.methods)
 
 
 def grid(config: Config, methods: dict[str, SaliencyFn], found: Checked) -> GridRun:

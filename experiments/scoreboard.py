@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments import methods as listed
-from experiments import scores
+from experiments import scores, verdicts
 from experiments.experiment import Experiment, Outcome, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.networks import head
@@ -149,14 +149,14 @@ def compute(config: Config) -> Outcome:
         "share of random labels fitted": networks.fitted,
     }
     note = f"{networks.net.label}: {arrays['gini'].shape[1]} images; {networks.net.test.source}"
-    return Outcome(arrays, numbers, {"scoreboard": scores.table(board, methods)}, [note])
+    return Outcome(arrays, numbers, {"scoreboard": verdicts.table(board, methods)}, [note])
 
 
 def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     """Every method against every check."""
     board, methods = scores.from_arrays(outcome.arrays)
     title = f"Means over {board['gini'].shape[1]} images, {config.architecture} {config.activation}"
-    return {"scoreboard": scores.draw_board(board, methods, title)}
+    return {"scoreboard": verdicts.draw_board(board, methods, title)}
 
 
 def caption(config: Config, outcome: Outcome) -> str:
@@ -165,7 +165,7 @@ def caption(config: Config, outcome: Outcome) -> str:
     return (
         f"Every method and control against every check, over {board['gini'].shape[1]} test images "
         f"of {config.dataset} and one {config.architecture} {config.activation}. "
-        f"{scores.said(board, methods)} Infidelity is the share of the effect of noise on the "
+        f"{verdicts.said(board, methods)} Infidelity is the share of the effect of noise on the "
         "logit that the map, scaled as is best for it, does not predict. A map that asks no "
         "network does not move with the image's noise, and may be concentrated: sensitivity and "
         "Gini are no judgement."

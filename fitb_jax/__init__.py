@@ -9,10 +9,10 @@ and `data` are not imported here: no method needs them.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fitb_jax import batching, derivatives, evaluation, fill, masks, objectives, saliency, types
+from fitb_jax import batching, derivatives, evaluation, fill, masks, objectives, types
 
 if TYPE_CHECKING:
-    from fitb_jax import attribution, extremal
+    from fitb_jax import attribution, extremal, saliency
 
 __version__ = "0.1.0"
 
@@ -32,6 +32,6 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Networks of Flax, optimisers of optax, projections of scikit-learn: seconds to import.
-    if name in ("attribution", "extremal"):
+    if name in ("attribution", "extremal", "saliency"):
         return importlib.import_module(f"fitb_jax.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

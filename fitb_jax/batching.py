@@ -22,6 +22,9 @@ def chunked_vmap(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
 
     Returns:
         A pure function of the stacked arguments; the number of items need not divide by `chunk`.
+
+    Raises:
+        TypeError, ValueError: `chunk` is not an integer of at least 1.
     """
     checks.check_count("chunk", chunk)
 
@@ -42,6 +45,9 @@ def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
 
     Returns:
         A pure function of the stacked arguments; the number of items need not divide by `chunk`.
+
+    Raises:
+        TypeError, ValueError: `chunk` is not an integer of at least 1.
     """
     checks.check_count("chunk", chunk)
 
@@ -90,7 +96,8 @@ def stream(
         The results as numpy arrays, in order, whatever `chunk` is.
 
     Raises:
-        ValueError: no items, or leading axes that differ.
+        TypeError, ValueError: no items, leading axes that differ, or `chunk` is not an integer of
+            at least 1.
     """
     checks.check_count("chunk", chunk)
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(arrays)]

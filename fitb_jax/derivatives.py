@@ -122,7 +122,8 @@ def lanczos(matvec: MatVec, start: Array, *, steps: int) -> Lanczos:
     start_norm = _norm(start)
 
     def project_out(basis: Array, vector: Array) -> Array:
-        return vector - jnp.tensordot(jnp.tensordot(basis, vector, vector.ndim), basis, 1)
+        parts = jnp.tensordot(basis, vector, vector.ndim, precision=jax.lax.Precision.HIGHEST)
+        return vector - jnp.tensordot(parts, basis, 1, precision=jax.lax.Precision.HIGHEST)
 
     def step(
         carry: tuple[Array, Array, Array], index: Array
@@ -209,6 +210,9 @@ def _eigh(matrix: Float[Array, "n n"]) -> tuple[Float[Array, "n"], Float[Array, 
     Source: Golub & Van Loan 2013, "Matrix computations", section 8.5.
     """
     size = matrix.shape[0]
+    # The squares of small entries leave the range of float32.
+    largest = jnp.max(jnp.abs(matrix))
+    matrix = _divide(matrix, largest)
     pairs = jnp.asarray([(p, q) for p in range(size) for q in range(p + 1, size)] or [(0, 0)])
     enough = (jnp.finfo(matrix.dtype).eps * _norm(matrix)) ** 2
 
@@ -242,7 +246,7 @@ def _eigh(matrix: Float[Array, "n n"]) -> tuple[Float[Array, "n"], Float[Array, 
 
     start = (matrix, jnp.eye(size, dtype=matrix.dtype), jnp.zeros((), jnp.int32))
     rotated, rows, _ = jax.lax.while_loop(is_unfinished, sweep, start)
-    return jnp.diagonal(rotated), rows.T
+    return largest * jnp.diagonal(rotated), rows.T
 
 
 def _norm(vector: Array) -> Array:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 HIDDEN_GREY = 0.35
 """What a blank looks like: a grey that is neither the black of a digit's surround nor its ink."""
@@ -253,6 +254,51 @@ def band(
     axis.fill_between(places, values[:, 1], values[:, 2], alpha=0.2, color=line.get_color())
     axis.plot(places, control, linestyle="--", linewidth=0.9, color=line.get_color())
     axis.grid(alpha=0.3)
+
+
+def scatter(
+    axis: Axes,
+    points: Float[np.ndarray, "n 2"],
+    labels: Int[np.ndarray, "n"],
+    names: Sequence[str],
+    *,
+    size: float = 10.0,
+) -> None:
+    """Points in the plane, coloured by class, with the name of each class at its median.
+
+    Args:
+        axis: where to draw; it has no ticks afterwards.
+        points: (n, 2).
+        labels: (n,), index into `names`.
+        names: one per class; a class without points is left out.
+        size: area of a point in square points.
+
+    Raises:
+        ValueError: a label that has no name.
+    """
+    if len(labels) and not (labels.min() >= 0 and labels.max() < len(names)):
+        raise ValueError(f"labels must lie in [0, {len(names)}), the number of names")
+    for label, name in enumerate(names):
+        own = points[labels == label]
+        if not len(own):
+            continue
+        axis.scatter(own[:, 0], own[:, 1], s=size, alpha=0.6, linewidths=0, color=f"C{label % 10}")
+        across, up = np.median(own, axis=0)
+        axis.text(
+            across,
+            up,
+            name,
+            fontsize=12,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            color=f"C{label % 10}",
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+            # Above the points of later classes.
+            zorder=3,
+        )
+    axis.set_xticks([])
+    axis.set_yticks([])
 
 
 def _scale(maps: np.ndarray) -> tuple[Normalize, str]:

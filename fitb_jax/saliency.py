@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from fitb_jax import batching, checks, masks
+from fitb_jax import batching, checks, extremal, masks
 from fitb_jax.fill.updates import Order, resolve_order
 from fitb_jax.types import (
+    Background,
     Image,
     Key,
     LogitsFn,
@@ -117,3 +118,70 @@ def fill_saliency(
 
     total, times = batching.chunked_sum(strength, chunk=chunk)(jax.random.split(key, draws))
     return jnp.where(times > 0, total / jnp.where(times > 0, times, 1), 0)
+
+
+def extremal_saliency(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    config: extremal.InrConfig | None = None,
+    background: extremal.BackgroundName | Background = "blur",
+) -> Saliency:
+    """The extremal masks of one coordinate network, averaged over all areas.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        key: random key of the network and the areas.
+        config: how it is fitted; `InrConfig()` by default.
+        background: what blanks show, see `extremal.fit_inr`.
+
+    Returns:
+        (h, w) in [0, 1].
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
+
+    Source: Byra & Skibbe 2025, arXiv 2501.11784.
+    """
+    inr = extremal.fit_inr(logits_fn, image, target, config, key=key, background=background)
+    return extremal.inr_saliency(inr, (image.shape[0], image.shape[1]))
+
+
+def dense_saliency(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4),
+    config: extremal.DenseConfig | None = None,
+    background: extremal.BackgroundName | Background = "blur",
+) -> Saliency:
+    """Free masks of several areas, averaged.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        areas: of the masks, each in (0, 1).
+        config: how they are fitted; `DenseConfig()` by default.
+        background: what blanks show, see `extremal.fit_dense`.
+
+    Returns:
+        (h, w) in [0, 1].
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
+
+    Source: Fong et al. 2019, "Understanding deep networks via extremal perturbations and smooth
+    masks", who add the masks up and blur the sum; here it is their mean.
+    """
+    checks.check_explained(logits_fn, image, target)
+    wanted = jnp.asarray(areas, image.dtype)
+    masks_of_areas = extremal.dense_masks(
+        logits_fn, image, target, wanted, config, background=background
+    )
+    return masks_of_areas.mean(0)

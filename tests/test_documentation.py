@@ -65,6 +65,14 @@ def test_the_page_of_chapter_three_runs() -> None:
     assert 0 <= names["accuracy"] <= 1
 
 
+def test_the_page_of_methods_runs() -> None:
+    names = _run("attribution.md")
+    assert names["areas"].shape == names["infidelities"].shape == (3,)
+    # A map that predicts nothing has 1, and a gradient without its sign is not far from that.
+    signed, magnitude, _ = names["infidelities"]
+    assert 0 < signed < 0.5 < magnitude <= 1
+
+
 @pytest.fixture(scope="module")
 def extensions() -> dict[str, Any]:
     return _run("extending.md")

@@ -73,3 +73,19 @@ def test_interval_chart_draws_the_interval() -> None:
     plotting.interval_chart(axis, values, group_labels=["g"], bar_labels=["b"], title="t")
     low, high = axis.collections[0].get_segments()[0][:, 1]
     np.testing.assert_allclose((low, high), (0.4, 0.7))
+
+
+def test_scatter_names_classes_at_their_medians() -> None:
+    axis = Figure().subplots()
+    points = np.array([[0.0, 0.0], [1.0, 2.0], [9.0, 4.0], [5.0, 5.0]])
+    plotting.scatter(axis, points, np.array([0, 0, 0, 2]), ["a", "absent", "c"])
+    assert {text.get_text(): text.get_position() for text in axis.texts} == {
+        "a": (1.0, 2.0),
+        "c": (5.0, 5.0),
+    }
+    drawn = [np.asarray(each.get_offsets()) for each in axis.collections]
+    np.testing.assert_array_equal(np.concatenate(drawn), points)
+    first, last = (tuple(each.get_facecolor()[0]) for each in axis.collections)
+    assert first != last
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 1\)"):
+        plotting.scatter(axis, points, np.array([0, 0, 0, 1]), ["a"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from experiments.experiment import Experiment
 from experiments.registry import EXPERIMENTS
 from fitb_jax import data, models
 
@@ -47,6 +48,12 @@ def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("name", [*EXPERIMENTS, "reproduce"])
 def test_every_experiment_is_in_the_table(name: str) -> None:
     assert f"python -m experiments {name}" in README
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS.values(), ids=[*EXPERIMENTS])
+def test_the_table_and_the_command_line_give_one_duration(experiment: Experiment) -> None:
+    row = next(line for line in README.splitlines() if f"| `{experiment.name}` |" in line)
+    assert row.endswith(f"| {experiment.duration} |")
 
 
 PAGES = [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]

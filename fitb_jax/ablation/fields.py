@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 
 from fitb_jax import checks
-from fitb_jax.ablation.grid import Grid
+from fitb_jax.ablation.grid import RESERVED, Grid
 
 Statistic: TypeAlias = Literal["mean", "standard_error", "count"]
 
@@ -142,8 +142,10 @@ def check_fields(
     found = {}
     for name, output in outputs.items():
         field = fields.get(name, Field())
-        if name in grid.axes or name == "status":
-            raise ValueError(f"a field must not have the name of an axis or 'status', got {name!r}")
+        if name in grid.axes or name in RESERVED:
+            raise ValueError(
+                f"a field must not have the name of an axis or one of {RESERVED}, got {name!r}"
+            )
         dims = field.dims or tuple(f"{name}_{axis}" for axis in range(len(output.shape)))
         if len(dims) != len(output.shape) or set(dims) & set(grid.axes):
             raise ValueError(
@@ -152,6 +154,10 @@ def check_fields(
             )
         _check_reduction(name, field.reduction, grid)
         found[name] = field._replace(dims=tuple(dims))
+    for name, field in found.items():
+        for statistic in (*get_args(Statistic), "quantile") if field.reduction else ():
+            if (taken := f"{name}_{statistic}") in (*found, *grid.axes):
+                raise ValueError(f"{taken!r} is what {name!r} is reduced to: rename one of them")
     return found
 
 

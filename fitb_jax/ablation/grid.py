@@ -13,7 +13,8 @@ from fitb_jax import checks
 from fitb_jax.ablation.identity import on_host
 
 Kind: TypeAlias = Literal["batched", "looped", "structural"]
-RESERVED = ("key", "status")
+RESERVED = ("key", "status", "work", "quantile")
+"""Names of what is in a store besides its axes and fields."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class ReconstructionConfig:
             keeps the image in [0, 1]; colours are not decorrelated.
         steps: of Adam.
         learning_rate: of Adam.
-        total_variation: weight of the mean absolute difference of neighbouring pixels.
+        total_variation: weight of the absolute differences of neighbouring values, down and across,
+            added up and divided by the number of values.
         l2: weight of the mean squared distance from `centre`.
         centre: intensity without evidence: mid-grey for photographs, 0 for digits.
         jitter: largest shift of the image before each step, in pixels; what leaves at one side

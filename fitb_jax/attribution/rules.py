@@ -1,7 +1,8 @@
 """Backward passes that let only what raises the class through: deconvnet, guided backpropagation.
 
 They are the gradient of a network whose activations have another derivative. The network is rebuilt
-with such activations, and the one given stays as it is.
+with such activations, and the one given stays as it is. That network is differentiated in reverse
+mode only: a ReLU of cotangents is not linear in them, so that `custom_jvp` cannot express it.
 """
 
 import functools

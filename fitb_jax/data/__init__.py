@@ -9,8 +9,8 @@ from fitb_jax.data.loading import NAMES, load
 
 if TYPE_CHECKING:
     from fitb_jax.data.opening import PHOTOGRAPH_NAMES, photographs
-    from fitb_jax.data.photograph import IGNORED, NO_CLASS, Photograph
-    from fitb_jax.data.streaming import Photographs, subset, with_label
+    from fitb_jax.data.photograph import IGNORED, NO_CLASS, Annotated, Objects, Photograph
+    from fitb_jax.data.streaming import Layout, Photographs, subset, with_label
     from fitb_jax.data.truth import ignored_mask, truth_mask
 
 # Only who asks for photographs waits for PIL, Grain and pycocotools.
@@ -19,7 +19,10 @@ _MODULE_OF = {
     "photographs": "opening",
     "IGNORED": "photograph",
     "NO_CLASS": "photograph",
+    "Annotated": "photograph",
+    "Objects": "photograph",
     "Photograph": "photograph",
+    "Layout": "streaming",
     "Photographs": "streaming",
     "subset": "streaming",
     "with_label": "streaming",
@@ -32,8 +35,11 @@ __all__ = [
     "NAMES",
     "NO_CLASS",
     "PHOTOGRAPH_NAMES",
+    "Annotated",
     "CorruptFileError",
     "Images",
+    "Layout",
+    "Objects",
     "Photograph",
     "Photographs",
     "ignored_mask",

@@ -47,7 +47,14 @@ class Photograph(NamedTuple):
 
 
 class Objects(NamedTuple):
-    """What an annotation lists, in the pixels of the file; the fields are those of `Photograph`."""
+    """What an annotation lists, in the pixels of the file.
+
+    Attributes:
+        labels: classes in the photograph, sorted, each once.
+        boxes: (x0, y0, x1, y1); pixel j is [j, j + 1).
+        box_labels: class of each box.
+        difficult: whether a benchmark leaves the object out.
+    """
 
     labels: Int32[np.ndarray, " k"]
     boxes: Float64[np.ndarray, "n 4"]

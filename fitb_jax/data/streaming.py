@@ -28,7 +28,8 @@ class Layout:
         class_names: one name for each class; empty without classes.
         source: where the photographs are, as a sentence for people.
         read: the photograph at an index.
-        read_objects: its labels and boxes, without opening the picture.
+        read_objects: its labels and, where the layout keeps them apart from the picture, its boxes;
+            the picture is not opened.
     """
 
     names: Sequence[str]

@@ -228,9 +228,8 @@ def _check_arguments(
     step: int | None,
     chunk: int,
 ) -> None:
-    checks.check_image(image)
+    checks.check_explained(logits_fn, image, target)
     checks.check_saliency(saliency, image.shape[:2])
-    checks.check_target(target, checks.count_classes(logits_fn, image))
     checks.check_count("chunk", chunk)
     if step is not None:
         checks.check_count("step", step)

@@ -106,9 +106,8 @@ def road(
     Source: Rong et al. 2022, "A consistent and efficient evaluation strategy for attribution
     methods"; the combined score as Gildenblat's pytorch-grad-cam has it.
     """
-    checks.check_image(image)
+    checks.check_explained(logits_fn, image, target)
     checks.check_saliency(saliency, image.shape[:2])
-    checks.check_target(target, checks.count_classes(logits_fn, image))
     checks.check_count("chunk", chunk)
     _check_imputation(noise, tolerance, steps)
     fractions = jnp.asarray(FRACTIONS) if fractions is None else fractions

@@ -92,6 +92,11 @@ def retrained_accuracy(
     """
     for name, given in (("train", train), ("test", test)):
         _check_mapped(name, given)
+    if test.images.shape[1:] != train.images.shape[1:]:
+        raise ValueError(
+            f"test.images must have the shape of train.images, {train.images.shape[1:]}, "
+            f"got {test.images.shape[1:]}"
+        )
     if not callable(train_fn):
         raise TypeError(f"train_fn must be callable, got {type(train_fn).__name__}")
     checks.check_choice("order", order, get_args(Order))
@@ -154,3 +159,5 @@ def _check_mapped(name: str, given: Any) -> None:
         )
     if given.labels.shape != (count,):
         raise ValueError(f"{name}.labels must have shape {(count,)}, got {given.labels.shape}")
+    if not jnp.issubdtype(given.labels.dtype, jnp.integer):
+        raise TypeError(f"{name}.labels must be integers, got {given.labels.dtype}")

@@ -105,9 +105,8 @@ def infidelity(
 
     Source: Yeh et al. 2019, definition 2.1; the scaling as in their experiments.
     """
-    checks.check_image(image)
+    checks.check_explained(logits_fn, image, target)
     _check_attribution(attribution, image.shape)
-    checks.check_target(target, checks.count_classes(logits_fn, image))
     checks.check_count("samples", samples)
     checks.check_count("chunk", chunk)
     perturb = gaussian_noise if perturb_fn is None else perturb_fn

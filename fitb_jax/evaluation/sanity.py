@@ -156,7 +156,9 @@ def random_logit_case(logits_fn: LogitsFn, image: Image, target: Target, *, key:
     """
     checks.check_explained(logits_fn, image, target)
     classes = checks.count_classes(logits_fn, image)
-    step = jax.random.randint(key, (), 1, max(classes, 2))
+    if classes < 2:
+        raise ValueError(f"logits_fn must have another class than target, got {classes} class")
+    step = jax.random.randint(key, (), 1, classes)
     other = (jnp.asarray(target, jnp.int32) + step) % classes
     return _lifted(Case(logits_fn, image, other))
 

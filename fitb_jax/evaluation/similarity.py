@@ -162,8 +162,20 @@ def top_k_iou(a: Saliency, b: Saliency, *, area: Number = 0.1) -> Scalar:
     """
     _check_maps(a, b)
     checks.check_number("area", area, least=0, most=1, open_least=True)
-    first, second = top_weights(a, area), top_weights(b, area)
-    return jnp.minimum(first, second).sum() / jnp.maximum(first, second).sum()
+    return weighted_iou(top_weights(a, area), top_weights(b, area))
+
+
+def weighted_iou(a: Float[Array, "*shape"], b: Float[Array, "*shape"]) -> Scalar:
+    """Intersection over union of two sets whose members have weights.
+
+    Args:
+        a: at least 0.
+        b: likewise.
+
+    Returns:
+        `sum(min(a, b)) / sum(max(a, b))`; nan where both are empty.
+    """
+    return jnp.minimum(a, b).sum() / jnp.maximum(a, b).sum()
 
 
 def hog(saliency: Saliency, *, pixels_per_cell: int = 16) -> Float[Array, "rows columns 3 3 9"]:
@@ -250,7 +262,7 @@ def correlation(a: Float[Array, "n"], b: Float[Array, "n"]) -> Scalar:
 
 
 def _cell_histograms(values: Array, rows: int, columns: int, pixels: int) -> Array:
-    """Gradient magnitude per cell and orientation, (rows, columns, 9)."""
+    """Mean gradient magnitude per cell and orientation, (rows, columns, 9)."""
     down = jnp.pad(values[2:] - values[:-2], ((1, 1), (0, 0)))
     right = jnp.pad(values[:, 2:] - values[:, :-2], ((0, 0), (1, 1)))
     angle = jnp.rad2deg(jnp.arctan2(down, right)) % 180
@@ -258,7 +270,7 @@ def _cell_histograms(values: Array, rows: int, columns: int, pixels: int) -> Arr
     bins = (angle * (ORIENTATIONS / 180)).astype(jnp.int32) % ORIENTATIONS
     votes = jnp.hypot(down, right)[:, :, None] * jax.nn.one_hot(bins, ORIENTATIONS)
     cells = votes[: rows * pixels, : columns * pixels]
-    return cells.reshape(rows, pixels, columns, pixels, ORIENTATIONS).sum((1, 3))
+    return cells.reshape(rows, pixels, columns, pixels, ORIENTATIONS).mean((1, 3))
 
 
 def _unit_blocks(blocks: Array) -> Array:

@@ -12,7 +12,14 @@ import jax.numpy as jnp
 
 from fitb_jax import checks
 from fitb_jax.evaluation.ranking import top_weights
-from fitb_jax.evaluation.similarity import WINDOW, centred_ranks, correlation, ssim, unit_range
+from fitb_jax.evaluation.similarity import (
+    WINDOW,
+    centred_ranks,
+    correlation,
+    ssim,
+    unit_range,
+    weighted_iou,
+)
 from fitb_jax.types import Array, Float, Number, Saliency, Scalar
 
 
@@ -92,7 +99,7 @@ def pairwise_agreement(
         return Agreement(
             spearman=correlation(a.ranks, b.ranks),
             spearman_magnitude=correlation(a.magnitude_ranks, b.magnitude_ranks),
-            top_k_iou=jnp.minimum(a.top, b.top).sum() / jnp.maximum(a.top, b.top).sum(),
+            top_k_iou=weighted_iou(a.top, b.top),
             ssim=ssim(a.scaled, b.scaled, value_range=1.0),
         )
 

@@ -44,6 +44,8 @@ def exact_area(
     """
     checks.check_floating("scores", scores, ("h", "w"))
     check_area(area)
+    if jnp.ndim(area):
+        raise ValueError(f"area must be one number, got shape {jnp.shape(area)}")
     scores = scores - jax.lax.stop_gradient(scores.max())
     area = jnp.asarray(area, scores.dtype)
     if available is None:

@@ -9,6 +9,9 @@ import optax
 
 from fitb_jax.types import Array, Bool, Float, Int, Number
 
+_SMOOTHING = 0.9
+"""Decay of the running mean that picks the best parameters."""
+
 
 class Ascent(NamedTuple):
     """What an ascent found.
@@ -49,7 +52,6 @@ def ascend(
     learning_rate: Number,
     patience: int,
     tolerance: Number,
-    smoothing: float = 0.9,
 ) -> Ascent:
     """Maximise a noisy objective with Adam and cosine decay.
 
@@ -68,7 +70,6 @@ def ascend(
         patience: steps.
         tolerance: in units of the merit; with 0 only a merit that falls stops, with a large
             negative number none. An array argument.
-        smoothing: decay of the running mean that picks the best parameters.
 
     Returns:
         The best parameters, with the history.
@@ -80,9 +81,9 @@ def ascend(
         (_, (merit, record)), gradient = value_and_grad(state.parameters, state.step)
         descent = jax.tree.map(jnp.negative, gradient)
         updates, optimizer_state = optimizer.update(descent, state.optimizer)
-        smoothed = smoothing * state.smoothed + (1 - smoothing) * merit
+        smoothed = _SMOOTHING * state.smoothed + (1 - _SMOOTHING) * merit
         # Started at 0, the running mean is too near to it at first.
-        merit_so_far = smoothed / (1 - smoothing ** (state.step + 1))
+        merit_so_far = smoothed / (1 - _SMOOTHING ** (state.step + 1))
         is_best = merit_so_far > state.best_merit
         merits = state.merit.at[state.step].set(merit)
         return _State(

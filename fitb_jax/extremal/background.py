@@ -84,7 +84,7 @@ def blend_pyramid(pyramid: Float[Array, "levels h w c"], mask: Mask) -> Image:
     steps = pyramid.shape[0] - 1
     distance = jnp.abs(steps * mask[None] - jnp.arange(steps + 1)[:, None, None])
     weight = jnp.maximum(1 - distance, 0).astype(pyramid.dtype)
-    return jnp.einsum("lhw,lhwc->hwc", weight, pyramid)
+    return (weight[:, :, :, None] * pyramid).sum(0)
 
 
 def make_blend(

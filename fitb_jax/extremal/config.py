@@ -99,6 +99,7 @@ def check_config(config: InrConfig) -> None:
     for name in ("grid", "areas_per_step", "steps", "patience"):
         checks.check_count(name, getattr(config, name))
     for name in ("smallest_area", "largest_area"):
+        checks.check_number(name, getattr(config, name))
         check_area(getattr(config, name), name=name)
     low, high = checks.known(config.smallest_area), checks.known(config.largest_area)
     if low is not None and high is not None and low > high:

@@ -224,7 +224,8 @@ def smooth_maximum(
     Source: Fong et al. 2019, section 3.2; kernel and window as in TorchRay.
     """
     reach = 1 + -(-radius // spacing)
-    padding = 1 + -(-2 * radius // spacing)
+    # Windows stay inside of it, and the cells reach beyond both margins.
+    padding = reach + -(-radius // spacing)
     window = 2 * reach + 1
     # Pixel p is in cell (p + radius) // spacing, and sees the values of a window around it; the
     # distances to them depend on its place in the cell only.
@@ -264,8 +265,7 @@ def _check_arguments(
     config: DenseConfig,
     background: Any,
 ) -> None:
-    checks.check_image(image)
-    checks.check_target(target, checks.count_classes(logits_fn, image))
+    checks.check_explained(logits_fn, image, target)
     checks.check_floating("areas", areas, ("a",))
     check_area(areas, name="areas")
     check_background(background, image.shape)

@@ -202,8 +202,7 @@ def _check_arguments(
     config: InrConfig,
     background: Any,
 ) -> None:
-    checks.check_image(image)
-    checks.check_target(target, checks.count_classes(logits_fn, image))
+    checks.check_explained(logits_fn, image, target)
     checks.check_floating("areas", areas, ("k",))
     check_area(areas, name="areas")
     known = checks.known(areas)

@@ -165,11 +165,13 @@ def inr_masks(
         (a, height, width) in [0, 1].
 
     Raises:
-        TypeError, ValueError: areas outside (0, 1), or no shape.
+        TypeError, ValueError: areas outside (0, 1), no shape, or another of `available`.
     """
     checks.check_floating("areas", areas, ("a",))
     check_area(areas, name="areas")
     check_shape(shape)
+    if available is not None:
+        checks.check_mask(available, shape, name="available")
     network, positions = nnx.merge(inr.graph, inr.state), grid(shape)
 
     def mask_of(area: Scalar) -> Mask:
@@ -238,9 +240,16 @@ def _check_arguments(
     background: Any,
     available: Any,
 ) -> None:
-    checks.check_image(image)
-    checks.check_target(target, checks.count_classes(logits_fn, image))
+    checks.check_explained(logits_fn, image, target)
     check_config(config)
+    if config.network.outputs != 1:
+        raise ValueError(f"config.network.outputs must be 1, got {config.network.outputs}")
     check_background(background, image.shape)
     if available is not None:
         checks.check_mask(available, image.shape[:2], name="available")
+        shown, largest = checks.known(available), checks.known(config.largest_area)
+        if shown is not None and largest is not None and largest >= shown.mean():
+            raise ValueError(
+                f"config.largest_area must be less than available shows, {shown.mean():g}, "
+                f"got {largest}"
+            )

@@ -1,8 +1,9 @@
 """What a mask is worth to a classifier (Fong et al. 2019)."""
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
+from fitb_jax import checks
 from fitb_jax.extremal.background import Blend
 from fitb_jax.types import LogitsFn, Mask, Objective, Scalar, Target
 
@@ -33,8 +34,12 @@ def rewards(
     Returns:
         A function from a mask (h, w) to a scalar.
 
+    Raises:
+        ValueError: an unknown variant.
+
     Source: Fong et al. 2019, "Understanding deep networks via extremal perturbations", section 3.
     """
+    checks.check_choice("variant", variant, get_args(Variant))
 
     def seen(mask: Mask) -> Scalar:
         shown = blend(mask)

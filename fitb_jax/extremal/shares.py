@@ -34,6 +34,10 @@ def exact_shares(scores: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Flo
     """
     checks.check_floating("scores", scores, ("k", "h", "w"))
     checks.check_floating("areas", areas, ("k",))
+    if areas.shape != scores.shape[:1]:
+        raise ValueError(
+            f"areas must be one for each of the {scores.shape[0]} scores, got shape {areas.shape}"
+        )
     known = checks.known(areas)
     if known is not None and not ((known > 0).all() and known.sum() < 1):
         raise ValueError(f"areas must be positive and add up to less than 1, got {known}")
@@ -97,5 +101,6 @@ def _thresholds_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
 def _slopes(masks: Array) -> Array:
     """How the means of the masks fall with the thresholds, (k, k), kept from being singular."""
     flat = masks.reshape(masks.shape[0], -1)
-    slopes = jnp.diag(flat.mean(1)) - flat @ flat.T / flat.shape[1]
+    products = jnp.matmul(flat, flat.T, precision=jax.lax.Precision.HIGHEST)
+    slopes = jnp.diag(flat.mean(1)) - products / flat.shape[1]
     return slopes + jnp.finfo(slopes.dtype).eps * jnp.eye(slopes.shape[0], dtype=slopes.dtype)

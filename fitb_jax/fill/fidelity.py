@@ -61,11 +61,10 @@ def fidelity(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
     """
-    checks.check_image(image)
+    checks.check_explained(logits_fn, image, target)
     checks.check_mask(mask, image.shape[:2])
     checks.check_floating("update", update, ("h", "w", "c"))
     checks.check_same_shape("update", update, "image", image)
-    checks.check_target(target, checks.count_classes(logits_fn, image))
     seen = (image, masks.apply(image, mask, background), fill_fn(image, mask, update))
     logits = jax.vmap(logits_fn)(jnp.stack(seen))
     probabilities = jax.nn.softmax(logits)[:, target]

@@ -208,9 +208,8 @@ def progressive(
     Source: Deelaka et al. 2024, arXiv 2411.10273, progressive masking.
     """
     checks.check_choice("mode", mode, get_args(Mode))
-    checks.check_image(image)
+    checks.check_explained(logits_fn, image, target)
     checks.check_mask(masks, image.shape[:2], name="masks", axes=("parts", "h", "w"))
-    checks.check_target(target, checks.count_classes(logits_fn, image))
     update_fn = resolve_order(order)
 
     def fill_part(canvas: Image, mask: Mask) -> tuple[Image, Image]:

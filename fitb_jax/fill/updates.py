@@ -267,7 +267,6 @@ def resolve_order(order: Order | UpdateFn) -> UpdateFn:
 def _check_arguments(
     logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, background: Background
 ) -> None:
-    checks.check_image(image)
+    checks.check_explained(logits_fn, image, target)
     checks.check_mask(mask, image.shape[:2])
     checks.check_background(background, image.shape)
-    checks.check_target(target, checks.count_classes(logits_fn, image))

@@ -20,6 +20,7 @@ from fitb_jax.models.pretrained import Pretrained as Pretrained
 from fitb_jax.models.pretrained import load as load
 from fitb_jax.models.pretrained import preprocess as preprocess
 from fitb_jax.models.pretrained import untrained as untrained
+from fitb_jax.models.recording import recorder as recorder
 from fitb_jax.models.tensor_pickle import WeightsError as WeightsError
 from fitb_jax.models.torch_files import read_torch as read_torch
 from fitb_jax.models.training import Trained as Trained

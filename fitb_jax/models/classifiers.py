@@ -68,7 +68,7 @@ class Convolution(nnx.Module):
         """Draw the weights; `kernel` and `stride` are in pixels.
 
         Raises:
-            ValueError: it is not.
+            ValueError: `kernel` is not a multiple of `stride`.
         """
         if kernel % stride:
             raise ValueError(f"kernel must be a multiple of stride {stride}, got {kernel}")

@@ -42,6 +42,9 @@ _STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 _STEM, _HEAD, _CLASSES = 32, 1280, 1000
+_MEAN, _DEVIATION = 127, 128
+MEAN_COLOUR = (_MEAN / 255,) * 3
+"""What the networks subtract from an image in [0, 1]."""
 
 
 class Layer(NamedTuple):
@@ -112,7 +115,7 @@ class EfficientNetLite:
             "stem", "stage1" to "stage7", "head" (h, w, c each), "pooled" (1280,) and "logits".
         """
         found, keep = recorder(perturbations)
-        x = (255 * image - 127) / 128
+        x = (255 * image - _MEAN) / _DEVIATION
         x = x.astype(jnp.bfloat16) if self.compute == "bfloat16" else x
         x = keep("stem", self.activation(_layer(parameters.stem, x, stride=2)))
         blocks = iter(parameters.blocks)

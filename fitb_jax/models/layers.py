@@ -14,7 +14,7 @@ from fitb_jax.models.functional import apply_nnx
 from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn
 
 ActivationRule: TypeAlias = Callable[[Callable[[Array], Array]], Callable[[Array], Array]]
-"""From an activation function to another, such as `attribution.GuidedRelu`."""
+"""From an activation function to another, such as `attribution.GuidedActivation`."""
 
 _KINDS = (
     "logits_fn must be an EfficientNetLite of `models.load` or come from `models.as_logits_fn` of "

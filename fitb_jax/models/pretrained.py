@@ -15,10 +15,10 @@ from PIL import Image as Pictures
 from fitb_jax import checks, cropping, imagenet
 from fitb_jax.cropping import AnyImage
 from fitb_jax.models import hub, torchvision
-from fitb_jax.models.efficientnet import LITE, Compute, EfficientNetLite, Parameters
+from fitb_jax.models.efficientnet import LITE, MEAN_COLOUR, Compute, EfficientNetLite, Parameters
 from fitb_jax.models.functional import as_logits_fn
 from fitb_jax.models.layers import features_of
-from fitb_jax.models.normalisation import Normalisation
+from fitb_jax.models.normalisation import IMAGENET, Normalisation
 from fitb_jax.models.weight_files import read_weights
 from fitb_jax.types import FeaturesFn, Float, Key, LogitsFn
 
@@ -36,6 +36,7 @@ class Pretrained(NamedTuple):
         class_names: 1,000, by WordNet.
         wordnet_ids: 1,000, in the order of the logits.
         size: side of the image in pixels.
+        mean_colour: what the network subtracts: an image of this colour is all zeros to it.
     """
 
     logits_fn: LogitsFn
@@ -44,6 +45,7 @@ class Pretrained(NamedTuple):
     class_names: tuple[str, ...]
     wordnet_ids: tuple[str, ...]
     size: int
+    mean_colour: tuple[float, float, float]
 
 
 def load(
@@ -88,9 +90,8 @@ def load(
     arrays = read_weights(_packaged_weights(name) if weights is None else _local(weights))
     if name in LITE:
         return _lite(name, LITE[name].fold(arrays), compute)
-    return _of_torchvision(
-        torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
-    )
+    module = torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
+    return _of_torchvision(module, normalisation or IMAGENET)
 
 
 def untrained(name: str, *, key: Key) -> Pretrained:
@@ -109,19 +110,22 @@ def untrained(name: str, *, key: Key) -> Pretrained:
     checks.check_choice("name", name, (*LITE, *torchvision.TORCHVISION))
     if name in LITE:
         return _lite(name, LITE[name].initial(key=key), "float32")
-    return _of_torchvision(torchvision.untrained(name, key=key))
+    return _of_torchvision(torchvision.untrained(name, key=key), IMAGENET)
 
 
 def _lite(name: str, parameters: Parameters, compute: Compute) -> Pretrained:
     network: EfficientNetLite = dataclasses.replace(LITE[name], compute=compute)
-    return _pretrained(Partial(network, parameters), network.size, "lite")
+    return _pretrained(Partial(network, parameters), network.size, "lite", MEAN_COLOUR)
 
 
-def _of_torchvision(module: nnx.Module) -> Pretrained:
-    return _pretrained(as_logits_fn(module), torchvision.SIZE, "torchvision")
+def _of_torchvision(module: nnx.Module, normalisation: Normalisation) -> Pretrained:
+    logits_fn = as_logits_fn(module)
+    return _pretrained(logits_fn, torchvision.SIZE, "torchvision", normalisation.mean)
 
 
-def _pretrained(logits_fn: LogitsFn, size: int, recipe: Recipe) -> Pretrained:
+def _pretrained(
+    logits_fn: LogitsFn, size: int, recipe: Recipe, mean_colour: tuple[float, float, float]
+) -> Pretrained:
     classes = imagenet.classes()
     return Pretrained(
         logits_fn=logits_fn,
@@ -130,6 +134,7 @@ def _pretrained(logits_fn: LogitsFn, size: int, recipe: Recipe) -> Pretrained:
         class_names=classes.names,
         wordnet_ids=classes.wordnet_ids,
         size=size,
+        mean_colour=mean_colour,
     )
 
 

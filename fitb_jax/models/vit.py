@@ -95,9 +95,14 @@ class ViT(nnx.Module):
             )
         found, keep = recorder(perturbations)
         grid = keep("patches", self.conv_proj(self.normalisation(images)))
-        token = jnp.broadcast_to(self.class_token[...], (len(grid), 1, grid.shape[-1]))
+        # These parameters are float32 whatever the layers compute in.
+        token, positions = (
+            parameter[...].astype(grid.dtype)
+            for parameter in (self.class_token, self.pos_embedding)
+        )
+        token = jnp.broadcast_to(token, (len(grid), 1, grid.shape[-1]))
         x = jnp.concatenate([token, grid.reshape(len(grid), -1, grid.shape[-1])], axis=1)
-        x = x + jnp.broadcast_to(self.pos_embedding[...], x.shape)
+        x = x + jnp.broadcast_to(positions, x.shape)
         for number, block in enumerate(self.blocks, start=1):
             x = block(x)
             patches = keep(f"block{number}", x[:, 1:].reshape(grid.shape))
@@ -133,7 +138,10 @@ class _Attention(nnx.Module):
         self.out_proj = nnx.Linear(config.width, config.width, rngs=rngs)
 
     def __call__(self, x: Array) -> Array:
-        projected = x @ self.in_proj_weight[...].T + self.in_proj_bias[...][None, None]
+        weight, bias = (
+            parameter[...].astype(x.dtype) for parameter in (self.in_proj_weight, self.in_proj_bias)
+        )
+        projected = x @ weight.T + bias[None, None]
         query, key, value = jnp.split(projected.reshape(*x.shape[:2], 3 * self.heads, -1), 3, 2)
         # Not the library's attention: its softmax is in single precision, and the fused kernel it
         # may choose on a GPU has no second derivative.

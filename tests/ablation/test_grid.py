@@ -131,6 +131,13 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "unknown field": (_point, X, {"fields": {"y": ablation.Field()}}, r"among \['value'\], got"),
     "dims": (_point, X, {"fields": {"value": ablation.Field(("y",))}}, "dims of 'value' must name"),
     "field named as axis": (lambda *, x: {"x": x}, X, {}, "must not have the name of an axis"),
+    "reserved field": (lambda *, x: {"work": x}, X, {}, "or one of .* got 'work'"),
+    "reserved axis": (_point, {"quantile": [1]}, {}, "got 'quantile'"),
+    "field named as a statistic": (
+        lambda *, x: {"v": x, "v_mean": x}, X,
+        {"fields": {"v": ablation.Field(reduction=ablation.Reduction(("x",)))}},
+        "'v_mean' is what 'v' is reduced to",
+    ),
     "reduction": (
         _point, X, {"fields": {"value": ablation.Field(reduction=ablation.Reduction(("y",)))}},
         r"'value' must be reduced over some of \('x',\), got \('y',\)",

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from fitb_jax import attribution
+from fitb_jax import attribution, extremal, fill, saliency
+from fitb_jax.objectives import logit
 
 SHAPE = (6, 7, 2)
 CLASSES = 3
@@ -75,6 +76,10 @@ def _zero(w: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 _CAM = {"features_of": input_as_layer, "layer": "input"}
 _RULE = {"map_activations": without_activations}
+_INR = extremal.InrConfig(
+    grid=6, steps=3, areas_per_step=2, network=extremal.NetworkConfig(width=8, depth=1)
+)
+_DENSE = extremal.DenseConfig(steps=3, spacing=2, radius=3)
 METHODS = {
     "gradient": Method(attribution.gradient_magnitude, {}, _magnitude),
     "input x gradient": Method(attribution.input_x_gradient, {}, lambda w, x: (w * x).sum(-1)),
@@ -103,14 +108,25 @@ METHODS = {
     ),
     "deconvnet": Method(attribution.deconvnet, _RULE, _magnitude),
     "guided backpropagation": Method(attribution.guided_backpropagation, _RULE, _magnitude),
+    # So many masks of single pixels hide every pixel at least once.
+    "fill-in, first order": Method(
+        saliency.fill_saliency,
+        {"patch": 1, "draws": 40, "order": functools.partial(fill.first_order, objective=logit)},
+        _magnitude,
+    ),
+    "fill-in, second order": Method(
+        saliency.fill_saliency, {"patch": 2, "draws": 5, "order": "second"}, None
+    ),
+    "extremal masks": Method(saliency.extremal_saliency, {"config": _INR}, None),
+    "dense masks": Method(saliency.dense_saliency, {"config": _DENSE, "areas": (0.1, 0.3)}, None),
 }
+OF_GIVEN_AREAS = ("extremal masks", "dense masks")
+"""Never zero, whatever the classifier says."""
 CHUNKED = [name for name, method in METHODS.items() if "chunk" in method.function.__annotations__]
 
 
 def jitted(method: Method, **changes: Any) -> Callable:
     """`(logits_fn, image, target, key) -> map`, compiled."""
-    from fitb_jax import saliency
-
     map_fn = saliency.as_saliency(method.function, **{**method.options, **changes})
     return jax.jit(lambda logits_fn, image, target, key: map_fn(logits_fn, image, target, key=key))
 

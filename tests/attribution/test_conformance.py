@@ -10,7 +10,15 @@ import pytest
 from fitb_jax import attribution, saliency
 from tests import problems
 from tests.attribution import methods
-from tests.attribution.methods import CHUNKED, CLASSES, METHODS, SHAPE, compiled, jitted
+from tests.attribution.methods import (
+    CHUNKED,
+    CLASSES,
+    METHODS,
+    OF_GIVEN_AREAS,
+    SHAPE,
+    compiled,
+    jitted,
+)
 
 KEY = jax.random.key(3)
 ALL = pytest.mark.parametrize("name", METHODS)
@@ -19,7 +27,11 @@ SMOOTH = problems.smooth_logits(shape=SHAPE, classes=CLASSES)
 
 def test_the_table_has_every_public_map() -> None:
     tested = {method.function for method in METHODS.values()}
-    for name, function in inspect.getmembers(attribution, inspect.isfunction):
+    public = [
+        *inspect.getmembers(attribution, inspect.isfunction),
+        *inspect.getmembers(saliency, inspect.isfunction),
+    ]
+    for name, function in public:
         parameters = list(inspect.signature(function).parameters)
         if parameters[:3] == ["logits_fn", "image", "target"]:
             is_map = name not in (
@@ -38,13 +50,17 @@ def test_arguments_have_one_order_and_name(name: str) -> None:
     known = {
         "objective", "chunk", "key", "draws", "noise", "nodes", "baseline", "window", "stride",
         "background", "cells", "visible", "normalise", "features_of", "layer", "map_activations",
+        "order", "ratio", "patch", "config", "areas",
     }  # fmt: skip
     assert {p.name for p in parameters[3:]} <= known
     assert parameters[-1].name == "chunk" or "chunk" not in {p.name for p in parameters}
 
 
-# The closed form of RISE is an expectation over masks: test_rise has it.
-@pytest.mark.parametrize("name", sorted(METHODS.keys() - {"rise"}))
+# The closed form of RISE is an expectation over masks: test_rise has it. Newton steps and fits have
+# theirs in tests/fill and tests/extremal.
+@pytest.mark.parametrize(
+    "name", sorted(METHODS.keys() - {"rise", "fill-in, second order", *OF_GIVEN_AREAS})
+)
 def test_a_linear_classifier_gives_the_closed_form(name: str) -> None:
     closed_form = METHODS[name].closed_form
     assert closed_form is not None
@@ -57,7 +73,7 @@ def test_a_linear_classifier_gives_the_closed_form(name: str) -> None:
         np.testing.assert_allclose(found, wanted, atol=2e-5)
 
 
-@ALL
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - set(OF_GIVEN_AREAS)))
 def test_a_constant_classifier_gives_zero(name: str) -> None:
     found = jitted(METHODS[name])(
         jax.tree_util.Partial(problems.constant_logits), methods.image(), jnp.asarray(1), KEY

@@ -125,6 +125,20 @@ def test_of_equal_pixels_the_key_decides() -> None:
             r"test.labels must have shape \(240,\), got \(3,\)",
         ),
         (
+            {"train": mapped(ORACLE, 0)._replace(labels=jnp.zeros(COUNT))},
+            TypeError,
+            "train.labels must be integers, got float32",
+        ),
+        (
+            {
+                "test": mapped(ORACLE, 0)._replace(
+                    images=jnp.zeros((COUNT, 5, 6, 1)), saliency=jnp.zeros((COUNT, 5, 6))
+                )
+            },
+            ValueError,
+            r"test.images must have the shape of train.images, \(6, 6, 1\), got \(5, 6, 1\)",
+        ),
+        (
             {"test": mapped(ORACLE, 0)._replace(images=jnp.zeros((COUNT, 6, 6)))},
             ValueError,
             "test.images must have shape",

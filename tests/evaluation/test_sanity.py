@@ -225,6 +225,11 @@ def test_cells_fit_into_small_and_large_maps() -> None:
             r"target must lie in \[0, 3\)",
         ),
         (
+            lambda: evaluation.random_logit_case(lambda x: x.sum()[None], IMAGE, 0, key=KEY),
+            ValueError,
+            "must have another class than target, got 1 class",
+        ),
+        (
             lambda: evaluation.input_shift_case(TRAINED, IMAGE, 0, shift=jnp.zeros(5)),
             ValueError,
             "shift must be a number",

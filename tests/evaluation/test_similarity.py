@@ -93,6 +93,19 @@ def test_hog_is_scikit_images(pair: tuple[np.ndarray, np.ndarray], pixels: int) 
     np.testing.assert_allclose(correlation, np.corrcoef(*features)[0, 1], rtol=1e-4)
 
 
+def test_hog_of_maps_with_almost_flat_parts_is_scikit_images() -> None:
+    """There the constant in the norm decides, and sums of a cell are not its means."""
+    rows, columns = np.mgrid[:48, :48]
+    bump = np.exp(-((rows - 12.0) ** 2 + (columns - 20.0) ** 2) / 30)
+    faint = bump + 1e-6 * np.sin(rows / 3 + columns / 5)
+    scaled = (faint - faint.min()) / np.ptp(faint)
+    wanted = feature.hog(scaled, pixels_per_cell=(8, 8))
+    (given_map,) = _jax(scaled)
+    found = evaluation.hog(given_map, pixels_per_cell=8)
+    np.testing.assert_allclose(found.ravel(), wanted, atol=0.05)
+    assert (wanted.reshape(found.shape)[-1, -1] > 0.01).any()
+
+
 def test_constant_maps_have_no_gradients() -> None:
     flat = jnp.full(SHAPE, 0.1)
     assert np.isnan(evaluation.hog_correlation(flat, _jax(PHOTO)[0]))

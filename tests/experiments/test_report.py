@@ -63,6 +63,13 @@ def test_every_figure_is_on_the_page_with_its_command(results: Path) -> None:
         assert EXPERIMENTS[name].title in page.text
 
 
+def test_what_was_not_run_is_listed_with_its_command(results: Path) -> None:
+    text = _parsed(results / "index.html").text
+    listed = text.rpartition("Not run")[2]
+    for name in EXPERIMENTS:
+        assert (f"python -m experiments {name}" in listed) == (name not in _SHOWN)
+
+
 def test_numbers_are_for_people() -> None:
     assert _as_text({"first": 0.28677, "second": [0.5, 0.25, 0.75]}) == (
         "first 0.287, second 0.500 [0.250, 0.750]"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments import methods, scores
+from experiments import methods, scores, verdicts
 from experiments.sanity_cases import chosen
 
 NAMES = ["random map", "centre", "Sobel edges", "good", "like a control", "bad"]
@@ -20,7 +20,7 @@ def board() -> dict[str, np.ndarray]:
 
 
 def test_a_method_passes_where_it_beats_every_control_image_by_image() -> None:
-    found = scores.passes(board(), NAMES)
+    found = verdicts.passes(board(), NAMES)
     # The images differ by more than the methods do: only paired differences show it.
     for name in ("insertion", "deletion"):
         assert found[name] == [False, False, False, True, False, False]
@@ -29,22 +29,22 @@ def test_a_method_passes_where_it_beats_every_control_image_by_image() -> None:
 
 def test_sanity_columns_have_a_bound() -> None:
     values = np.array([[0.4, 0.5], [0.6, 0.7], [np.nan, np.nan]])
-    found = scores.passes({"random_network": values, "input_shift": values}, ["a", "b", "c"])
+    found = verdicts.passes({"random_network": values, "input_shift": values}, ["a", "b", "c"])
     assert found["random_network"] == [True, False, False], "a constant map says nothing"
     assert found["input_shift"] == [False, False, False]
-    kept = scores.passes({"input_shift": np.ones((1, 2))}, ["a"])
+    kept = verdicts.passes({"input_shift": np.ones((1, 2))}, ["a"])
     assert kept["input_shift"] == [True]
 
 
 def test_the_table_counts_and_the_words_name_the_failures() -> None:
-    table = scores.table(board(), NAMES)
+    table = verdicts.table(board(), NAMES)
     row = dict(zip(table.columns, table.rows[NAMES.index("bad")], strict=True))
     assert row["passed"] == "0 of 2"
     assert row["insertion"].endswith("fails")
     assert "fails" not in row["Gini"]
     good = dict(zip(table.columns, table.rows[NAMES.index("good")], strict=True))
     assert good["passed"] == "2 of 2"
-    text = scores.said(board(), NAMES)
+    text = verdicts.said(board(), NAMES)
     assert "insertion: random map, centre, Sobel edges, like a control, bad" in text
     assert "Gini" not in text
 

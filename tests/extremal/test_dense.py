@@ -32,7 +32,7 @@ def _loop_maximum(
 ) -> np.ndarray:
     """Pixel by pixel, value by value; from `margin` pixels before the image on."""
     reach = 1 + int(np.ceil(radius / spacing))
-    padding = 1 + int(np.ceil(2 * radius / spacing))
+    padding = reach + int(np.ceil(radius / spacing))
     found = np.zeros((height, width))
     for i in range(height):
         for j in range(width):
@@ -51,15 +51,17 @@ def _loop_maximum(
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize(("spacing", "radius"), [(3, 4), (2, 6), (1, 2)])
+@pytest.mark.parametrize(("spacing", "radius"), [(3, 4), (2, 6), (1, 2), (7, 3), (5, 7)])
 def test_smooth_maximum_is_that_of_a_loop(spacing: int, radius: int) -> None:
     shape = (10, 13)
     rows, columns = (-(-side // spacing) for side in shape)
     values = np.random.default_rng(0).uniform(size=(rows, columns))
     given = smooth_maximum(jnp.asarray(values), shape, spacing=spacing, radius=radius)
+    assert given.shape == shape
     wanted = _loop_maximum(values, *shape, spacing=spacing, radius=radius, margin=0)
     np.testing.assert_allclose(given, wanted, rtol=1e-9)
     padded = smooth_maximum(jnp.asarray(values), shape, spacing=spacing, radius=radius, padded=True)
+    assert min(np.subtract(padded.shape, shape)) >= radius
     wanted = _loop_maximum(values, *padded.shape, spacing=spacing, radius=radius, margin=radius)
     np.testing.assert_allclose(padded, wanted, rtol=1e-9)
 

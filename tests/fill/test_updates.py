@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fitb_jax import checks, fill, masks, objectives
+from fitb_jax.types import Target
 from tests import problems
 
 METHODS = ("newton", "gauss_newton", "principal", "curvature")
@@ -162,6 +163,23 @@ def test_a_confident_network_has_an_update(method: str) -> None:
     assert 0 < np.abs(first).max() < 1e-18
     update = fill.second_order(confident, image, mask, 0, method=method)
     assert float(jnp.vdot(update / jnp.abs(update).max(), first / jnp.abs(first).max())) > 0
+
+
+@pytest.mark.parametrize("method", ["newton", "principal"])
+def test_an_objective_in_other_units_has_the_same_update(method: str) -> None:
+    """Squares of its second derivatives leave the range of float32."""
+    logits_fn = problems.smooth_logits()
+    image, mask = problems.image_and_mask(dtype=jnp.float32)
+
+    def tiny(logits: jax.Array, target: Target) -> jax.Array:
+        return 1e-22 * objectives.log_prob(logits, target)
+
+    wanted = fill.second_order(logits_fn, image, mask, 0, method=method)
+    found = fill.second_order(logits_fn, image, mask, 0, method=method, objective=tiny)
+    first = fill.first_order(logits_fn, image, mask, 0)
+    found, wanted, first = (x / jnp.linalg.norm(x.ravel()) for x in (found, wanted, first))
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+    assert np.abs(first - wanted).max() > 0.01
 
 
 @pytest.mark.usefixtures("x64")
