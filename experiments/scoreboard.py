@@ -163,8 +163,10 @@ def caption(config: Config, outcome: Outcome) -> str:
     """Say who fails what."""
     board, methods = scores.from_arrays(outcome.arrays)
     return (
-        f"Every method and control against every check, over {board['gini'].shape[1]} test images "
-        f"of {config.dataset} and one {config.architecture} {config.activation}. "
+        "Every method and control against every check of a map and a network (retraining, "
+        "localisation and agreement across networks are Tables 8, 5 and 12), over "
+        f"{board['gini'].shape[1]} test images of {config.dataset} and one {config.architecture} "
+        f"{config.activation}. "
         f"{verdicts.said(board, methods)} Infidelity is the share of the effect of noise on the "
         "logit that the map, scaled as is best for it, does not predict. A map that asks no "
         "network does not move with the image's noise, and may be concentrated: sensitivity and "
