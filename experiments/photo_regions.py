@@ -2,29 +2,24 @@
 
     python -m experiments photo_regions --photographs folder --photo-dir DIR
 
-The first photographs are explained; the others are what is seen outside of their regions.
+The first photographs are explained; the others are what is seen outside of their regions. It
+resumes.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.photo_backgrounds import backgrounds
+from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.photo_backgrounds import Backgrounds, backgrounds
+from experiments.photo_region_points import FIELDS, WAYS, Setting, point
 from experiments.photographs import Explained, PhotographOptions, explained
 from experiments.statistics import Interval
-from fitb_jax import extremal, models, plotting
-from fitb_jax.types import Array, Image, Key, LogitsFn
-
-WAYS = ("photographs", "blur")
-"""What is behind a region while it is searched for: other photographs, or its own blur alone."""
+from fitb_jax import ablation, plotting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,20 +51,18 @@ class Config(PhotographOptions):
     chunk: int = 4
 
 
-def compute(config: Config) -> Outcome:
-    """Search each photograph's region, on other photographs and on its blur."""
-    net = explained(config)
-    logits_fn = net.pretrained.logits_fn
-    fit, search = _fit(config), _search(config)
-    certify = jax.jit(functools.partial(extremal.certify, chunk=config.chunk))
-    predict = jax.jit(lambda network, images: models.predict(network, images))
-    keys = jax.random.split(jax.random.key(config.seed), config.explained)
-    rows, are_crops = [], False
-    several = range(min(config.explained, len(net.images)))
-    for i in tqdm(several, desc="search", disable=not config.progress):
-        # As the network sees it: a class that the whole photograph does not have has no region.
-        pixels, target = jnp.asarray(net.images[i]), jnp.asarray(net.predicted[i])
-        behind = backgrounds(
+def behind(config: Config, net: Explained) -> list[Backgrounds]:
+    """What is put behind the regions of each photograph that is explained.
+
+    Args:
+        config: options.
+        net: the network and the photographs.
+
+    Returns:
+        One for each.
+    """
+    return [
+        backgrounds(
             net.images,
             net.predicted,
             int(target),
@@ -77,63 +70,80 @@ def compute(config: Config) -> Outcome:
             fresh=config.fresh,
             seed=config.seed + i,
         )
-        are_crops |= behind.are_crops
-        fit_key, search_key = jax.random.split(keys[i])
-        candidates = fit(logits_fn, pixels, target, fit_key)
-        row: dict[str, Any] = {}
-        sets = {"photographs": behind.searched, "blur": extremal.control_backgrounds(pixels)[:1]}
-        fresh = jnp.asarray(behind.fresh)
-        for way, shown in sets.items():
-            found = search(
-                logits_fn,
-                pixels,
-                target,
-                jnp.asarray(shown),
-                key=search_key,
-                fresh=fresh,
-                required=jnp.float32(config.required),
-                candidates=candidates,
-            )
-            pasted = found.region[:, :, None] * (pixels - fresh[0]) + fresh[0]
-            row |= {f"{way}/{name}": value for name, value in _kept(found).items()}
-            row |= {f"{way}/pasted": pasted, f"{way}/seen": predict(logits_fn, pasted[None])[0]}
-        nothing = jnp.zeros(pixels.shape[:2])
-        row["base"] = certify(logits_fn, pixels, target, nothing, fresh).share
-        rows.append({name: np.asarray(value) for name, value in row.items()})
-    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    shown_names = [net.class_name(target) for target in net.predicted[: len(rows)]]
-    arrays |= {"images": net.images[: len(rows)], "class_names": np.array(shown_names)}
+        for i, target in enumerate(net.predicted[: config.explained])
+    ]
+
+
+def grid(config: Config, net: Explained, sets: list[Backgrounds]) -> GridRun:
+    """The grid of ways and photographs.
+
+    Args:
+        config: options.
+        net: the network and the photographs.
+        sets: from `behind`.
+
+    Returns:
+        The grid.
+    """
+    images = {
+        "pixels": net.images[: len(sets)],
+        # As the network sees it: a class that the whole photograph does not have has no region.
+        "target": net.predicted[: len(sets)],
+        "searched": np.stack([each.searched for each in sets]),
+        "fresh": np.stack([each.fresh for each in sets]),
+    }
+    setting = Setting(*(config.patch, config.rounds, config.fit_steps, config.areas, config.chunk))
+    axes = {
+        "way": ablation.structural([*WAYS], labels=[*WAYS]),
+        "setting": ablation.structural([setting], labels=["default"]),
+        "image": ablation.batched(images, labels=net.names[: len(sets)]),
+    }
+    arguments = {
+        "key": jax.random.key(config.seed),
+        "key_axes": ("image",),
+        "shared": {
+            "logits_fn": net.pretrained.logits_fn,
+            "required": jnp.float32(config.required),
+        },
+        "fields": FIELDS,
+        # Work of minutes: keep every photograph as soon as it is done.
+        "chunk": 1,
+        "lanes": 1,
+        "block": 1,
+    }
+    return GridRun("photo_regions", point, axes, arguments)
+
+
+def plan(config: Config) -> list[str]:
+    """What the grid will do.
+
+    Args:
+        config: options.
+
+    Returns:
+        One line.
+    """
+    net = explained(config)
+    return [plan_grid(grid(config, net, behind(config, net)))]
+
+
+def compute(config: Config) -> Outcome:
+    """Search each photograph's region, on other photographs and on its blur."""
+    net = explained(config)
+    sets = behind(config, net)
+    found = run_grid(config, grid(config, net, sets)).isel(setting=0).load()
+    arrays = {f"{way}/{name}": found[name].sel(way=way).values for way in WAYS for name in FIELDS}
+    shown_names = [net.class_name(target) for target in net.predicted[: len(sets)]]
+    arrays |= {"images": net.images[: len(sets)], "class_names": np.array(shown_names)}
     for way in WAYS:
         seen = [net.class_name(label) for label in arrays[f"{way}/seen"]]
         arrays[f"{way}/seen_names"] = np.array(seen)
-    numbers = {"fresh backgrounds of the class by themselves": float(arrays["base"].mean())}
-    table = {"regions": _table(net, arrays)}
-    return Outcome(arrays, numbers, table, _notes(config, net, are_crops))
-
-
-def _fit(config: Config) -> Callable[[LogitsFn, Image, Array, Key], Array]:
-    """Masks of all areas, which both searches start from."""
-    settings = extremal.InrConfig(steps=config.fit_steps)
-    sizes = np.geomspace(settings.smallest_area, settings.largest_area, config.areas)
-
-    @jax.jit
-    def fit(logits_fn: LogitsFn, image: Image, target: Array, key: Key) -> Array:
-        inr = extremal.fit_inr(logits_fn, image, target, settings, key=key)
-        areas = jnp.asarray(sizes, jnp.float32)
-        return extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
-
-    return fit
-
-
-def _search(config: Config) -> Callable[..., extremal.SufficientRegion]:
-    fixed: dict[str, Any] = {"patch": config.patch, "rounds": config.rounds, "chunk": config.chunk}
-    return jax.jit(functools.partial(extremal.sufficient_region, **fixed))
-
-
-def _kept(found: extremal.SufficientRegion) -> dict[str, Array]:
-    names = ("region", "area", "found", "minimal", "search_share", "connectivity_cost", "calls")
-    certificate = {name: getattr(found.certificate, name) for name in ("share", "low", "high")}
-    return {**{name: getattr(found, name) for name in names}, **certificate}
+    base = float(arrays["photographs/base"].mean())
+    numbers = {"fresh backgrounds of the class by themselves": base}
+    are_crops = any(each.are_crops for each in sets)
+    return Outcome(
+        arrays, numbers, {"regions": _table(net, arrays)}, _notes(config, net, are_crops)
+    )
 
 
 def _notes(config: Config, net: Explained, are_crops: bool) -> list[str]:
@@ -227,7 +237,7 @@ def caption(config: Config, outcome: Outcome) -> str:
         f"{config.required:g} of {config.searched} backgrounds keep the class, by patches of "
         f"{config.patch} pixels: mean area {mean('photographs', 'area'):.3f}. Of {config.fresh} "
         "fresh backgrounds, with the interval of Clopper and Pearson, the class is kept by: "
-        f"{ranges} (without a region by {arrays['base'].mean():.2f}). Regions found on the "
+        f"{ranges} (without a region by {mean('photographs', 'base'):.2f}). Regions found on the "
         f"photograph's own blur have mean area {mean('blur', 'area'):.3f} and keep the class on "
         f"{mean('blur', 'share'):.2f}, the others on {mean('photographs', 'share'):.2f}."
     )
@@ -242,6 +252,7 @@ EXPERIMENT = Experiment(
     config=Config,
     compute=compute,
     draw=draw,
+    plan=plan,
     caption=caption,
     left_out=unless_asked("it searches for minutes; run it by its name, or --full"),
     smoke={
