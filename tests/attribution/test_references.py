@@ -13,6 +13,7 @@ import pytest
 
 from fitb_jax import attribution, models
 from fitb_jax.models.activations import relu
+from fitb_jax.types import LogitsFn
 
 torch = pytest.importorskip("torch", reason="PyTorch is no dependency of the package")
 captum = pytest.importorskip("captum.attr", reason="Captum is in requirements-bench.txt")
@@ -53,42 +54,45 @@ OURS: dict[str, Callable] = {
 }
 
 
+# Both networks get SiLUs: in float32 rounding switches units of ReLU6, and with them the gradients
+# of either side by up to a hundredth.
+@pytest.fixture(scope="module")
+def smooth(lite0: models.Pretrained) -> LogitsFn:
+    return models.map_activations(lite0.logits_fn, lambda activation: jax.nn.silu)
+
+
+def _smooth_port() -> attribution_torch.Network:
+    return attribution_torch.network(activation=torch.nn.SiLU)
+
+
 @pytest.mark.parametrize("name", OURS)
-def test_maps_are_those_of_captum(lite0: models.Pretrained, photo: np.ndarray, name: str) -> None:
-    """Both networks get SiLUs: in float32 rounding switches units of ReLU6, and with them gradients
-    of either side by a hundredth."""
-    network = attribution_torch.network(activation=torch.nn.SiLU)
+def test_maps_are_those_of_captum(smooth: LogitsFn, photo: np.ndarray, name: str) -> None:
     theirs = attribution_torch.sides(
-        network, photo, TARGET, nodes=5, window=64, stride=48, baseline=0.3
+        _smooth_port(), photo, TARGET, nodes=5, window=64, stride=48, baseline=0.3
     )
-    smooth = models.map_activations(lite0.logits_fn, lambda activation: jax.nn.silu)
     found = jax.jit(OURS[name])(smooth, jnp.asarray(photo), TARGET)
     _assert_close(found, theirs[name]())
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_grad_cam_is_that_of_captum(
-    lite0: models.Pretrained, photo: np.ndarray, layer: str
-) -> None:
+def test_grad_cam_is_that_of_captum(smooth: LogitsFn, photo: np.ndarray, layer: str) -> None:
     ours = functools.partial(attribution.grad_cam, features_of=models.features_of, layer=layer)
-    found = jax.jit(ours)(lite0.logits_fn, jnp.asarray(photo), TARGET)
-    theirs = attribution_torch.grad_cam(
-        attribution_torch.network(), photo, TARGET, block=LAYERS[layer]
-    )
+    found = jax.jit(ours)(smooth, jnp.asarray(photo), TARGET)
+    theirs = attribution_torch.grad_cam(_smooth_port(), photo, TARGET, block=LAYERS[layer])
     _assert_close(found, theirs)
 
 
 @pytest.mark.parametrize("name", ["GradCAM", "LayerCAM"])
 @pytest.mark.parametrize("layer", LAYERS)
 def test_maps_are_those_of_pytorch_grad_cam(
-    lite0: models.Pretrained, photo: np.ndarray, name: str, layer: str
+    smooth: LogitsFn, photo: np.ndarray, name: str, layer: str
 ) -> None:
     cams = pytest.importorskip("pytorch_grad_cam", exc_type=ImportError)
     targets = pytest.importorskip("pytorch_grad_cam.utils.model_targets", exc_type=ImportError)
     ours = {"GradCAM": attribution.grad_cam, "LayerCAM": attribution.layer_cam}[name]
     method = functools.partial(ours, features_of=models.features_of, layer=layer)
-    found = np.asarray(jax.jit(method)(lite0.logits_fn, jnp.asarray(photo), TARGET))
-    network = attribution_torch.network().requires_grad_(True)
+    found = np.asarray(jax.jit(method)(smooth, jnp.asarray(photo), TARGET))
+    network = _smooth_port().requires_grad_(True)
     with getattr(cams, name)(network, [network.port._blocks[LAYERS[layer]]]) as cam:
         pixels = torch.tensor(photo).permute(2, 0, 1)[None]
         (wanted,) = cam(pixels, [targets.ClassifierOutputTarget(TARGET)])
