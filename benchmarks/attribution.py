@@ -10,7 +10,8 @@ import numpy as np
 
 from benchmarks import timing
 from benchmarks.timing import Row, Timing
-from fitb_jax import attribution, data, models
+from fitb_jax import attribution, checks, data, models
+from fitb_jax.models.activations import relu
 from fitb_jax.types import LogitsFn, Saliency
 
 try:
@@ -24,6 +25,15 @@ _CHUNKS = (1, 2, 8)
 _BATCHES = (1, 8, 32)
 _WANTED = {"occlusion": ">= 1", "rise": ">= 1"}
 _PILOT = 32
+_NOISY = {
+    "smoothgrad": attribution.smoothgrad,
+    "smoothgrad squared": attribution.smoothgrad_squared,
+    "vargrad": attribution.vargrad,
+}
+_RULES = {
+    "deconvnet": attribution.deconvnet,
+    "guided backpropagation": attribution.guided_backpropagation,
+}
 
 
 def run(
@@ -35,6 +45,7 @@ def run(
     masks: int = 4000,
     window: int = 16,
     stride: int = 8,
+    methods: tuple[str, ...] = (),
 ) -> list[Row]:
     """Every method that both sides have, in turns; each side in its fastest chunks and layout.
 
@@ -46,6 +57,7 @@ def run(
         masks: of RISE.
         window: of occlusion, in pixels.
         stride: of occlusion, in pixels.
+        methods: names of the rows; none means all.
 
     Returns:
         The rows of the table.
@@ -60,8 +72,11 @@ def run(
     settings = {"nodes": nodes, "draws": draws, "window": window, "stride": stride}
     ours = functools.partial(_ours, pretrained.logits_fn, image, target, **settings)
     theirs = _theirs(np.asarray(image), target, settings)
+    known = (*ours(chunk=1), "rise")
+    for name in methods:
+        checks.check_choice("methods", name, known)
     rows = []
-    for name in ours(chunk=1):
+    for name in [name for name in known[:-1] if name in (methods or known)]:
         is_slow = name == "occlusion"
         sides: dict[Any, Callable[[], Any]] = {("ours", c): ours(chunk=c)[name] for c in _CHUNKS}
         sides |= {
@@ -70,7 +85,9 @@ def run(
             for batch in _BATCHES
         }
         rows += _rows(name, sides, slow_rounds if is_slow else rounds, pilot=None)
-    return rows + _rise_rows(pretrained.logits_fn, image, target, masks, slow_rounds)
+    if "rise" in (methods or known):
+        rows += _rise_rows(pretrained.logits_fn, image, target, masks, slow_rounds)
+    return rows
 
 
 def _ours(
@@ -91,7 +108,10 @@ def _ours(
         "integrated gradients": functools.partial(
             attribution.integrated_gradients, nodes=nodes, chunk=chunk
         ),
-        "smoothgrad": functools.partial(attribution.smoothgrad, key=key, draws=draws, chunk=chunk),
+        **{
+            name: functools.partial(method, key=key, draws=draws, chunk=chunk)
+            for name, method in _NOISY.items()
+        },
         "occlusion": functools.partial(
             attribution.occlusion, window=window, stride=stride, chunk=chunk
         ),
@@ -99,7 +119,16 @@ def _ours(
             attribution.grad_cam, features_of=models.features_of, layer="stage7"
         ),
     }
-    return {name: _compiled(method, logits_fn, image, target) for name, method in methods.items()}
+    # Captum knows ReLU and not ReLU6, so that both sides get ReLUs.
+    rectified = models.map_activations(logits_fn, lambda activation: relu)
+    rules = {
+        name: functools.partial(method, map_activations=models.map_activations)
+        for name, method in _RULES.items()
+    }
+    return {
+        **{name: _compiled(method, logits_fn, image, target) for name, method in methods.items()},
+        **{name: _compiled(method, rectified, image, target) for name, method in rules.items()},
+    }
 
 
 def _compiled(
@@ -116,9 +145,11 @@ def _theirs(
 
     def of_layout(layout: Any) -> Callable[[int], dict[str, Callable[[], np.ndarray]]]:
         net = attribution_torch.network(layout=layout)
-        return lambda batch: attribution_torch.sides(
-            net, image, target, batch=batch, layout=layout, **settings
-        )
+        rectified = attribution_torch.network(layout=layout, activation=torch.nn.ReLU)
+        return lambda batch: {
+            **attribution_torch.sides(net, image, target, batch=batch, layout=layout, **settings),
+            **attribution_torch.rules(rectified, image, target, layout=layout),
+        }
 
     return {
         "channels last": of_layout(torch.channels_last),
@@ -174,7 +205,7 @@ def _rows(
 
 
 def _parity_rows(name: str, ours: Callable[[], Any], theirs: Callable[[], Any]) -> list[Row]:
-    if name in ("smoothgrad", "rise"):  # each side draws its own
+    if name in (*_NOISY, "rise"):  # each side draws its own
         return []
     a, b = ours(), theirs()
     return [

@@ -1,6 +1,7 @@
 """Attribution of EfficientNet-Lite0 by Captum, and by plain PyTorch where Captum has no method."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,16 @@ def sides(
         leaf = pixels.clone().requires_grad_(True)
         return method.attribute(leaf, target=target, **options)[0].detach()
 
+    def smooth(kind: str) -> torch.Tensor:
+        return attribute(
+            noisy,
+            nt_type=kind,
+            nt_samples=draws,
+            nt_samples_batch_size=batch,
+            stdevs=deviation,
+            abs=False,
+        )
+
     def occluded() -> np.ndarray:
         with torch.inference_mode():
             found = captum.attr.Occlusion(net).attribute(
@@ -113,21 +124,45 @@ def sides(
             .sum(0)
             .numpy()
         ),
-        "smoothgrad": lambda: (
-            attribute(
-                noisy,
-                nt_type="smoothgrad",
-                nt_samples=draws,
-                nt_samples_batch_size=batch,
-                stdevs=deviation,
-                abs=False,
-            )
-            .abs()
-            .sum(0)
-            .numpy()
-        ),
+        "smoothgrad": lambda: smooth("smoothgrad").abs().sum(0).numpy(),
+        "smoothgrad squared": lambda: smooth("smoothgrad_sq").sum(0).numpy(),
+        "vargrad": lambda: smooth("vargrad").sum(0).numpy(),
         "occlusion": occluded,
         "grad-cam": functools.partial(grad_cam, net, image, target, layout=layout),
+    }
+
+
+def rules(
+    net: Network,
+    image: np.ndarray,
+    target: int,
+    *,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> dict[str, Callable[[], np.ndarray]]:
+    """Captum's methods with another backward pass of ReLUs.
+
+    Args:
+        net: from `network`, with ReLUs.
+        image: (h, w, 3) in [0, 1].
+        target: class to explain.
+        layout: memory format of the images.
+
+    Returns:
+        By our names, functions that make a map (h, w).
+    """
+
+    def attribute(method: Any) -> np.ndarray:
+        leaf = _pixels(image, layout).requires_grad_(True)
+        with warnings.catch_warnings():
+            # It announces its hooks.
+            warnings.simplefilter("ignore")
+            found = method.attribute(leaf, target=target)
+        return found[0].detach().abs().sum(0).numpy()
+
+    deconvolution, guided = captum.attr.Deconvolution(net), captum.attr.GuidedBackprop(net)
+    return {
+        "deconvnet": lambda: attribute(deconvolution),
+        "guided backpropagation": lambda: attribute(guided),
     }
 
 
