@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.region_points import FIELDS as OF_DIGITS
 from fitb_jax import ablation, extremal
 from fitb_jax.types import Key, LogitsFn
 
@@ -42,16 +43,7 @@ class Point(NamedTuple):
 
 
 FIELDS = {
-    "region": ablation.Field(("row", "column"), meaning="1 inside of the region"),
-    "area": ablation.Field(meaning="share of the image"),
-    "found": ablation.Field(meaning="whether the required share was reached in the search"),
-    "minimal": ablation.Field(meaning="whether no single patch can go, as confirmed"),
-    "search_share": ablation.Field(meaning="of the search's backgrounds, with the class kept"),
-    "connectivity_cost": ablation.Field(meaning="area that does nothing but connect, at least"),
-    "calls": ablation.Field(units="images", meaning="classified"),
-    "share": ablation.Field(meaning="of fresh backgrounds, with the class kept"),
-    "low": ablation.Field(meaning="lower end of the interval of Clopper and Pearson"),
-    "high": ablation.Field(meaning="upper end"),
+    **{name: field for name, field in OF_DIGITS.items() if name in Point._fields},
     "pasted": ablation.Field(("row", "column", "colour"), meaning="on the first fresh background"),
     "seen": ablation.Field(meaning="class of that"),
     "base": ablation.Field(meaning="of fresh backgrounds without a region, of the class"),
