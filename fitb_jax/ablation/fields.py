@@ -56,6 +56,22 @@ class Moments:
     squares: np.ndarray
 
 
+def all_finite(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Whether all values are finite along some axes.
+
+    Args:
+        values: any shape.
+        axes: that disappear.
+
+    Returns:
+        Of the other axes.
+    """
+    # A sum is finite only if all are, unless it overflows, and is faster.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.asarray(np.isfinite(values.sum(axis=axes)))
+    return found if found.all() else np.asarray(np.isfinite(values).all(axis=axes))
+
+
 def moments(values: np.ndarray, axes: Sequence[int]) -> Moments:
     """Moments of finite values over some axes.
 
@@ -69,15 +85,21 @@ def moments(values: np.ndarray, axes: Sequence[int]) -> Moments:
     axes = tuple(axes)
     samples = np.moveaxis(values, axes, range(len(axes)))
     samples = samples.reshape(-1, *samples.shape[len(axes) :])
+    # Choosing what is finite takes as long as the sums, and seldom has anything to choose.
+    is_finite = bool(all_finite(samples, tuple(range(samples.ndim))))
     count, total, squares = (np.zeros(samples.shape[1:]) for _ in range(3))
     # Sample by sample, so that what is added to stays in the cache.
     for sample in samples:
-        finite = np.isfinite(sample)
+        finite = True if is_finite else np.isfinite(sample)
         count += finite
         np.add(total, sample, out=total, where=finite)
     mean = total / np.maximum(count, 1)
+    deviation = np.empty_like(mean)
     for sample in samples:
-        deviation = np.subtract(sample, mean, where=np.isfinite(sample), out=np.zeros_like(mean))
+        finite = True if is_finite else np.isfinite(sample)
+        if not is_finite:
+            deviation.fill(0)
+        np.subtract(sample, mean, where=finite, out=deviation)
         squares += np.square(deviation, out=deviation)
     return Moments(*(np.expand_dims(found, axes) for found in (count, mean, squares)))
 

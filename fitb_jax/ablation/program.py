@@ -13,7 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from fitb_jax.ablation.mesh import POINTS
 
 PointFn: TypeAlias = Callable[..., Any]
-OneFn: TypeAlias = Callable[..., dict[str, jax.Array]]
+OneFn: TypeAlias = jax.stages.Wrapped
 """(shared, looped, batched, words, key data) of one point -> its fields."""
 
 
@@ -71,7 +71,7 @@ def bind(
         impl: of the random key.
 
     Returns:
-        A function of one point.
+        A function of one point, which is traced once: compiling it for a chunk vectorises that.
     """
 
     def one(
@@ -91,10 +91,10 @@ def bind(
             )
         return {name: jnp.asarray(value) for name, value in fields.items()}
 
-    return one
+    return jax.jit(one, inline=True)
 
 
-def trace(one: OneFn, inputs: Inputs) -> tuple[dict[str, Any], str]:
+def trace(one: OneFn, inputs: Inputs, mesh: Mesh) -> tuple[dict[str, Any], str]:
     """Shape and dtype of each field of a point, and a digest of the computation.
 
     The digest changes when the code, or an array it closes over, does.
@@ -102,11 +102,20 @@ def trace(one: OneFn, inputs: Inputs) -> tuple[dict[str, Any], str]:
     Args:
         one: from `bind`.
         inputs: of any block.
+        mesh: devices of this process; the digest does not depend on them.
 
     Returns:
         Objects with `shape` and `dtype` by the name of the field, and 16 hexadecimal digits.
     """
-    lowered = jax.jit(one).lower(*_one_point(inputs))
+    # As `compile_chunk` sees it on one device, so that it finds what is traced here.
+    sharding = NamedSharding(Mesh(mesh.devices.ravel()[:1], (POINTS,)), PartitionSpec())
+    point = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(
+            leaf.shape, leaf.dtype, sharding=sharding, weak_type=leaf.weak_type
+        ),
+        jax.eval_shape(_one_point, inputs),
+    )
+    lowered = one.lower(*point)
     text = lowered.as_text()
     # The address of a Python callback differs from process to process.
     text = re.sub(r"\d{9,}", "", text) if "callback" in text else text

@@ -193,8 +193,12 @@ def _prepare(
         mesh=mesh,
     )
     known_chunk = None if isinstance(chunk, str) else chunk
-    most = max(known_chunk or 1, _BLOCK_BYTES // max(1, task.point_bytes))
-    default = min(most, _CHUNKS_A_BLOCK * known_chunk if known_chunk else _BLOCK_POINTS)
+    most = _BLOCK_BYTES // max(1, task.point_bytes)
+    if known_chunk is None:
+        default = min(max(1, most), _BLOCK_POINTS)
+    else:
+        # Whole chunks; a block of a single one is written without being copied.
+        default = min(max(1, most // known_chunk), _CHUNKS_A_BLOCK) * known_chunk
     if lanes is None and all(device.platform == "cpu" for device in task.mesh.devices.flat):
         lanes = _CPU_LANES
     return task, _Sizes(known_chunk, lanes, block or default, memory)

@@ -10,7 +10,7 @@ import xarray as xr
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from fitb_jax.ablation.fields import Field
+from fitb_jax.ablation.fields import Field, all_finite
 from fitb_jax.ablation.grid import Grid
 
 FORMAT = 1
@@ -101,7 +101,7 @@ def judge(schema: Schema, results: Results) -> Judgement:
         values = results.values[name]
         if not field.nan_is_answer and values.dtype.kind == "f":
             own = tuple(range(values.ndim - len(field.dims), values.ndim))
-            not_finite[name] = ~_all_finite(values, own)
+            not_finite[name] = ~all_finite(values, own)
     shape = np.shape(next(iter(results.values.values())))[: len(schema.grid.names)]
     status = np.full(shape, DONE, np.uint8)
     status[np.any([np.zeros(shape, bool), *not_finite.values()], axis=0)] = NOT_FINITE
@@ -111,13 +111,6 @@ def judge(schema: Schema, results: Results) -> Judgement:
     for at in results.failed:
         status[at] = FAILED
     return Judgement(status, {**reasons, **results.failed})
-
-
-def _all_finite(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Whether all are finite along the axes; a sum, which is finite only if they are, is faster."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = np.isfinite(values.sum(axis=axes))
-    return found if found.all() else np.isfinite(values).all(axis=axes)
 
 
 def create_arrays(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:

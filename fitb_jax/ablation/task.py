@@ -1,9 +1,10 @@
 """Everything about a run that is settled before anything is compiled."""
 
+import functools
 import importlib.metadata
 import inspect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,8 +97,10 @@ def prepare(
         raise ValueError(f"key_axes must be among {checked.names}, got {sorted(unknown)}")
     key_data, impl = _key_data(key)
     programs: dict[StructuralIndex, OneFn | Exception] = {}
+    own_mesh = own_devices(point_mesh() if mesh is None else mesh)
+    bind_point = functools.partial(bind, point_fn, takes_key=takes_key, impl=impl)
     outputs, fingerprints = _trace_all(
-        point_fn, checked, dict(shared), key_data, programs, takes_key=takes_key, impl=impl
+        bind_point, checked, dict(shared), key_data, own_mesh, programs
     )
     found = check_fields(fields, outputs, checked)
     identity = {
@@ -122,7 +125,7 @@ def prepare(
         outputs=outputs,
         programs=programs,
         identity=identity,
-        mesh=own_devices(point_mesh() if mesh is None else mesh),
+        mesh=own_mesh,
     )
 
 
@@ -158,14 +161,12 @@ def _key_data(key: jax.Array | None) -> tuple[np.ndarray, str | None]:
 
 
 def _trace_all(
-    point_fn: PointFn,
+    bind_point: Callable[[dict[str, Any]], OneFn],
     grid: Grid,
     shared: dict[str, Any],
     key_data: np.ndarray,
+    mesh: Mesh,
     programs: dict[StructuralIndex, OneFn | Exception],
-    *,
-    takes_key: bool,
-    impl: str | None,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fill `programs`; return the outputs, the same for all, and a fingerprint of each."""
     names = grid.of_kind("structural")
@@ -180,10 +181,10 @@ def _trace_all(
     fingerprints, failed = {}, None
     for index in itertools.product(*(range(grid.axes[name].size) for name in names)):
         structural = {n: grid.axes[n].values[i] for n, i in zip(names, index, strict=True)}
-        one = bind(point_fn, structural, takes_key=takes_key, impl=impl)
+        one = bind_point(structural)
         label = structural_label(grid, index)
         try:
-            found, fingerprints[label] = trace(one, inputs)
+            found, fingerprints[label] = trace(one, inputs, mesh)
         except Exception as error:  # anything the user's function raises is that value's result
             programs[index], failed = error, error
             fingerprints[label] = f"raises {type(error).__name__}"
