@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ import xarray as xr
 from experiments.experiment import Options
 from experiments.provenance import provenance
 from fitb_jax import ablation
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class GridRun(NamedTuple):
@@ -29,7 +33,9 @@ class GridRun(NamedTuple):
 
 
 def run_grid(options: Options, run: GridRun) -> xr.Dataset:
-    """`ablation.run`, in a store found again by the options, commit and versions.
+    """`ablation.run`, in a store found again by the options and commit.
+
+    Stores of other options or commits are left as they are; a new one beside them is said to be so.
 
     Args:
         options: of the experiment.
@@ -40,12 +46,18 @@ def run_grid(options: Options, run: GridRun) -> xr.Dataset:
     """
     found = provenance(options, "")
     config = {name: found[name] for name in ("options", "commit")}
+    # Points do not depend on it, and less memory than there was is a reason to start again.
+    config["options"] = {k: v for k, v in config["options"].items() if k != "chunk"}
     identity = hashlib.sha256(json.dumps([run.name, config], sort_keys=True).encode()).hexdigest()
     name = "".join(c if c.isalnum() else "-" for c in run.name)
+    store = options.results / "grids" / f"{name}-{identity[:12]}.zarr"
+    others = sorted(path.name for path in store.parent.glob(f"{name}-{'?' * 12}.zarr"))
+    if others and not store.exists():
+        _LOG.warning("%s starts anew: %s are of other options or commits", store.name, others)
     return ablation.run(
         run.point_fn,
         run.grid,
-        store=options.results / "grids" / f"{name}-{identity[:12]}.zarr",
+        store=store,
         config=config,
         strict=options.strict,
         progress=options.progress,

@@ -8,6 +8,7 @@ from fitb_jax.ablation.grid import looped as looped
 from fitb_jax.ablation.grid import structural as structural
 from fitb_jax.ablation.inspection import Failure as Failure
 from fitb_jax.ablation.inspection import failures as failures
+from fitb_jax.ablation.inspection import forget_failures as forget_failures
 from fitb_jax.ablation.inspection import verify as verify
 from fitb_jax.ablation.mesh import join_hosts as join_hosts
 from fitb_jax.ablation.mesh import point_mesh as point_mesh

@@ -49,7 +49,7 @@ def assemble(schema: Schema, block: Block, pieces: Pieces) -> Results:
         pieces: from `Evaluator.results`.
 
     Returns:
-        The fields in the block's shape; nan, or 0, where a point raised.
+        The fields in the block's shape; nan, or 0 of integers, where a point raised.
     """
     values = {}
     for name, output in schema.outputs.items():
@@ -59,7 +59,7 @@ def assemble(schema: Schema, block: Block, pieces: Pieces) -> Results:
         flat = np.empty((math.prod(block.shape), *output.shape), output.dtype)
         for start, fields in pieces.kept:
             flat[start : start + len(fields[name])] = fields[name]
-        flat[list(pieces.failed)] = np.nan if flat.dtype.kind == "f" else 0
+        flat[list(pieces.failed)] = np.nan if flat.dtype.kind in "fc" else 0
         values[name] = flat.reshape(*block.shape, *output.shape)
     return Results(values, {_place(at, block): why for at, why in pieces.failed.items()})
 
@@ -119,11 +119,12 @@ class Evaluator:
             self._programs[index] = self._compile_to_fit(one, self._inputs(block))
         return self._programs[index]
 
-    def results(self, block: Block) -> Pieces:
+    def results(self, block: Block, *, count: Callable[[int], Any] = lambda _: None) -> Pieces:
         """Evaluate every point of a block.
 
         Args:
             block: which.
+            count: is told how many points more are finished.
 
         Returns:
             The fields chunk by chunk, and why points raised; see `assemble`.
@@ -133,48 +134,52 @@ class Evaluator:
             self.program(block)
         except Exception as error:  # the whole structural value fails, the others go on
             pieces.failed.update(dict.fromkeys(range(math.prod(block.shape)), _reason(error)))
+            count(math.prod(block.shape))
         else:
-            self._fill(block, pieces)
+            self._fill(block, pieces, count)
         return pieces
 
-    def _fill(self, block: Block, pieces: Pieces) -> None:
+    def _fill(self, block: Block, pieces: Pieces, count: Callable[[int], Any]) -> None:
         """Two chunks are on the way at any time, so that the device does not wait for the host."""
         inputs, everything = self._inputs(block), self._points(block)
-        count = math.prod(block.shape)
+        points_of_block = math.prod(block.shape)
+        program = self.program(block)
         sent = done = 0
         flying: collections.deque[tuple[int, int, Any]] = collections.deque()
-        while done < count:
-            program = self.program(block)
+        while done < points_of_block:
             try:
-                while sent < count and len(flying) < _IN_FLIGHT:
-                    stop = min(sent + program.chunk, count)
+                program = self.program(block)  # anew after chunks became smaller
+                while sent < points_of_block and len(flying) < _IN_FLIGHT:
+                    stop = min(sent + program.chunk, points_of_block)
                     points = self._chunk_of(everything, sent, stop, program.chunk)
                     flying.append((sent, stop, program.call(inputs, points)))
                     sent = stop
                 start, stop, found = flying[0]
                 _keep(start, stop, found, pieces)
                 flying.popleft()
+                count(stop - done)
                 done = stop
             except Exception as error:  # XLA raises its own types for what a point raises
                 flying.clear()
                 if is_out_of_memory(error) and program.chunk > self._task.mesh.size:
                     self._smaller(program.chunk)
-                    del self._programs[self.structural(block)]
+                    self._programs.pop(self.structural(block), None)
                     sent = done
                     continue
-                stop = min(done + program.chunk, count)
+                stop = min(done + program.chunk, points_of_block)
                 for at in range(done, stop):
-                    self._one_by_one(block, at, pieces)
+                    self._one_by_one(block, everything, at, pieces)
+                count(stop - done)
                 sent = done = stop
 
-    def _one_by_one(self, block: Block, at: int, pieces: Pieces) -> None:
+    def _one_by_one(self, block: Block, everything: Points, at: int, pieces: Pieces) -> None:
         """Find out which point of a failed chunk it was."""
         index = (*self.structural(block), -1)
         if index not in self._programs:
             one = self._task.programs[self.structural(block)]
             self._programs[index] = self._compile(one, self._inputs(block), self._rounded(1))
         program = self._programs[index]
-        points = self._chunk_of(self._points(block), at, at + 1, program.chunk)
+        points = self._chunk_of(everything, at, at + 1, program.chunk)
         try:
             found = program.call(self._inputs(block), points)
             _keep(at, at + 1, found, pieces)
@@ -247,8 +252,7 @@ class Evaluator:
         within = np.unravel_index(np.arange(math.prod(block.shape)), block.shape)
         here = dict(zip(grid.names, within, strict=True))
         everywhere = {name: here[name] + block.start[grid.place(name)] for name in grid.names}
-        labels = {name: grid.axes[name].labels for name in self._task.key_axes}
-        words = key_words(labels, everywhere)
+        words = key_words(self._task.key_digests, everywhere)
         places = {name: here[name].astype(np.int32) for name in grid.of_kind("batched")}
         return Points(places, words)
 

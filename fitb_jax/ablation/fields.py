@@ -156,14 +156,25 @@ def check_fields(
         A field for each output.
 
     Raises:
+        TypeError: a type that a store cannot hold, or statistics of complex numbers.
         ValueError: a field that is not an output, dims that do not fit, a reduction over what is
-            no axis, a name that is taken.
+            no axis, a name that is taken or is no identifier.
     """
     if unknown := fields.keys() - outputs.keys():
         raise ValueError(f"fields must be among {sorted(outputs)}, got {sorted(unknown)}")
     found = {}
+    sizes: dict[str, int] = {}
     for name, output in outputs.items():
         field = fields.get(name, Field())
+        if not name.isidentifier():
+            raise ValueError(f"names of fields must be Python identifiers, got {name!r}")
+        if np.dtype(output.dtype).kind not in "biufc":
+            raise TypeError(
+                f"field {name!r} must be of a type that numpy has itself, got {output.dtype}: "
+                "return it as float32"
+            )
+        if field.reduction and np.dtype(output.dtype).kind == "c":
+            raise TypeError(f"field {name!r} is complex: no statistics are made of it")
         if name in grid.axes or name in RESERVED:
             raise ValueError(
                 f"a field must not have the name of an axis or one of {RESERVED}, got {name!r}"
@@ -175,6 +186,12 @@ def check_fields(
                 f"the grid, got {dims}"
             )
         _check_reduction(name, field.reduction, grid)
+        for dim, size in zip(dims, output.shape, strict=True):
+            if sizes.setdefault(dim, size) != size:
+                raise ValueError(
+                    f"a name in dims must have one size, {dim!r} has {size} in {name!r} and "
+                    f"{sizes[dim]} elsewhere"
+                )
         found[name] = field._replace(dims=tuple(dims))
     for name, field in found.items():
         for statistic in (*get_args(Statistic), "quantile") if field.reduction else ():
@@ -187,9 +204,9 @@ def _check_reduction(name: str, reduction: Reduction | None, grid: Grid) -> None
     if reduction is None:
         return
     unknown = [axis for axis in reduction.over if axis not in grid.axes]
-    if unknown or not reduction.over:
+    if unknown or not reduction.over or len(set(reduction.over)) < len(reduction.over):
         raise ValueError(
-            f"{name!r} must be reduced over some of {grid.names}, got {reduction.over}"
+            f"{name!r} must be reduced over some of {grid.names}, each once, got {reduction.over}"
         )
     for which in reduction.statistics:
         checks.check_choice("statistics", which, get_args(Statistic))

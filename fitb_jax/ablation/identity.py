@@ -22,26 +22,35 @@ def on_host(leaf: Any) -> Any:
     return np.asarray(leaf)
 
 
-def key_words(labels: Mapping[str, np.ndarray], places: Mapping[str, np.ndarray]) -> np.ndarray:
+def key_words(digests: Mapping[str, np.ndarray], places: Mapping[str, np.ndarray]) -> np.ndarray:
     """Two 32-bit words for each point, from the labels of its coordinates and nothing else.
 
     The digests of all coordinates are added, so that neither the order of the axes nor the other
     values on them matter.
 
     Args:
-        labels: of each axis that the keys depend on.
+        digests: `label_digests` of each axis that the keys depend on.
         places: of each axis the places of the points, (n,).
 
     Returns:
         (n, 2), uint32.
     """
     total = np.zeros(len(next(iter(places.values()))), np.uint64)
-    for name in labels:
-        total += _label_digests(name, labels[name])[places[name]]
+    for name, of_labels in digests.items():
+        total += of_labels[places[name]]
     return np.stack([total >> np.uint64(32), total & np.uint64(2**32 - 1)], 1).astype(np.uint32)
 
 
-def _label_digests(name: str, labels: np.ndarray) -> np.ndarray:
+def label_digests(name: str, labels: np.ndarray) -> np.ndarray:
+    """A digest of each label of an axis.
+
+    Args:
+        name: of the axis.
+        labels: (n,).
+
+    Returns:
+        (n,), uint64.
+    """
     words = (f"{name}={label!r}".encode() for label in labels.tolist())
     digests = [hashlib.blake2b(word, digest_size=8).digest() for word in words]
     return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
@@ -62,5 +71,6 @@ def digest(tree: Any) -> str:
         if not isinstance(leaf, np.ndarray):
             leaf = np.asarray(jax.random.key_data(leaf))
         found.update(f"{jax.tree_util.keystr(path)}{leaf.dtype.str}{leaf.shape}".encode())
-        found.update(np.ascontiguousarray(leaf).data)
+        # As bytes, because the types of `ml_dtypes` have no buffer.
+        found.update(np.ascontiguousarray(leaf).tobytes())
     return found.hexdigest()

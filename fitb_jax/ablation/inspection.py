@@ -2,15 +2,22 @@
 
 import itertools
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import zarr
 
 from fitb_jax.ablation.schema import DONE, QUANTILE
-from fitb_jax.ablation.store import StoreError, is_complete, open_root, part_file, read_meta
+from fitb_jax.ablation.store import (
+    StoreError,
+    forget,
+    is_complete,
+    open_root,
+    part_file,
+    read_meta,
+)
 
 
 class Failure(NamedTuple):
@@ -57,6 +64,42 @@ def failures(path: str | os.PathLike[str]) -> Iterator[Failure]:
             yield Failure(coordinates, text)
 
 
+def forget_failures(path: str | os.PathLike[str]) -> int:
+    """Forget the blocks with points that failed or are not finite, such as for want of memory.
+
+    Running the grid again computes just them; a finished store with quantiles it computes anew, as
+    the values that those are made of are gone.
+
+    Args:
+        path: of the store; nobody else may be writing to it.
+
+    Returns:
+        How many points there were.
+
+    Raises:
+        StoreError: it is not the store of a grid.
+    """
+    path = Path(path)
+    extents = read_meta(path)["extents"]
+    status = open_root(path, "r")["status"]
+    found = {}
+    for index in itertools.product(
+        *(range(-(-n // e)) for n, e in zip(status.shape, extents, strict=True))
+    ):
+        count = int((status.get_block_selection(index) > DONE).sum())
+        if count:
+            found[index] = count
+    if found:
+        _forget(path, found)
+    return sum(found.values())
+
+
+def _forget(path: Path, indices: Iterable[tuple[int, ...]]) -> None:
+    # Quantiles are made of values that a finished store no longer has.
+    fields = read_meta(path)["identity"]["fields"].values()
+    forget(path, is_complete(path) and any(about["quantiles"] for about in fields), indices)
+
+
 def verify(path: str | os.PathLike[str], *, repair: bool = False) -> list[str]:
     """Read everything that is on disk and check it against its checksums.
 
@@ -78,24 +121,21 @@ def verify(path: str | os.PathLike[str], *, repair: bool = False) -> list[str]:
         if name in root["status"].metadata.dimension_names or name == QUANTILE:
             raise StoreError(f"coordinate {name!r} of store {path} is damaged: delete the store")
     if repair and damaged:
-        # Quantiles are made of values that a finished store no longer has.
-        needs_all = is_complete(path) and any(about["quantiles"] for about in fields.values())
-        root.attrs["completeness"] = "incomplete"
-        if needs_all:
-            shutil.rmtree(path / "status" / "c")
+        own = [part for part in damaged if not _is_statistic(part[0], fields)]
+        _forget(path, {index[: root["status"].ndim] for _, index in own})
         for name, index in damaged:
             part_file(path, name, index).unlink(missing_ok=True)
-            if not _is_statistic(name, fields):
-                part_file(path, "status", index[: root["status"].ndim]).unlink(missing_ok=True)
     return [str(part_file(path, *part).relative_to(path)) for part in damaged]
 
 
 def _parts(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Every written chunk of every array: the array's name and the chunk's index."""
-    for file in sorted(path.rglob("c/**/*")):
-        if file.is_file() and file.suffix != ".partial":
-            name, _, index = file.relative_to(path).as_posix().rpartition("/c/")
-            yield name, tuple(int(i) for i in index.split("/"))
+    members = open_root(path, "r").members(max_depth=None)
+    for name in sorted(name for name, member in members if isinstance(member, zarr.Array)):
+        top = part_file(path, name, ())
+        for file in [top] if top.is_file() else sorted(top.rglob("*")):
+            if file.is_file() and file.suffix != ".partial":
+                yield name, tuple(int(i) for i in file.relative_to(top).parts)
 
 
 def _is_readable(root: Any, name: str, index: tuple[int, ...]) -> bool:

@@ -71,7 +71,8 @@ def bind(
         impl: of the random key.
 
     Returns:
-        A function of one point, which is traced once: compiling it for a chunk vectorises that.
+        A function of one point. On one device it is traced once: compiling it for a chunk
+        vectorises that.
     """
 
     def one(

@@ -87,9 +87,11 @@ def run(
         lanes: points that a device vectorises together, taking those of its part of a chunk in
             turns. With one number of lanes the results have the same bits for every chunk and
             number of devices; other lanes round otherwise. By default 64 on CPUs, where the
-            intermediate values of more leave the cache, and the whole chunk elsewhere.
+            intermediate values of more leave the cache, or a device's part of the chunk if that
+            is less; elsewhere always that part.
         memory: bytes on each device for chunk "auto".
-        strict: stop at the first point that fails or is not finite.
+        strict: stop at the first point that fails or is not finite, also if an earlier run that
+            was not strict has recorded it.
         progress: whether to show a bar.
 
     Returns:
@@ -193,21 +195,25 @@ def _prepare(
         mesh=mesh,
     )
     known_chunk = None if isinstance(chunk, str) else chunk
-    most = _BLOCK_BYTES // max(1, task.point_bytes)
-    if known_chunk is None:
-        default = min(max(1, most), _BLOCK_POINTS)
-    else:
-        # Whole chunks; a block of a single one is written without being copied.
-        default = min(max(1, most // known_chunk), _CHUNKS_A_BLOCK) * known_chunk
+    most = max(1, _BLOCK_BYTES // max(1, task.point_bytes))
     if lanes is None and all(device.platform == "cpu" for device in task.mesh.devices.flat):
-        lanes = _CPU_LANES
+        on_each = most if known_chunk is None else math.ceil(known_chunk / task.mesh.size)
+        lanes = min(_CPU_LANES, on_each)
+    if known_chunk is None:
+        return task, _Sizes(None, lanes, block or min(most, _BLOCK_POINTS), memory)
+    # Whole chunks; a block of a single one is written without being copied.
+    default = min(max(1, most // known_chunk), _CHUNKS_A_BLOCK) * known_chunk
     return task, _Sizes(known_chunk, lanes, block or default, memory)
 
 
 def _run(task: Task, sizes: _Sizes, place: Path, *, strict: bool, progress: bool) -> xr.Dataset:
     if jax.process_index() == 0 and not disk.exists(place):
         disk.create(place, _schema(task, sizes, None), task.identity)
+    if jax.process_index() == 0:
+        disk.forget_blocks(place)
     wait_for_all(f"made {place}")
+    if strict and (first := next(failures(place), None)):
+        raise PointError(f"point {first.coordinates}, in the store already: {first.reason}")
     schema = _schema(task, sizes, place)
     if not disk.is_complete(place):
         pending = _pending(schema, place)
@@ -271,11 +277,10 @@ def _compute(
             name = structural_label(task.grid, index)
             _LOG.info("%s: %d points in %d blocks", name, points, len(same))
             for block in same:
-                pieces = evaluator.results(block)
+                pieces = evaluator.results(block, count=bar.update)
                 while len(writing) >= _WRITES_IN_FLIGHT:
                     writing.popleft().result()
                 writing.append(writer.submit(_write, place, schema, block, pieces, strict))
-                bar.update(math.prod(block.shape))
         for write in writing:
             write.result()
 

@@ -56,6 +56,22 @@ class Schema(NamedTuple):
                 total += points * size * kept * np.dtype(np.float64).itemsize
         return total + math.prod(self.grid.shape)
 
+    @property
+    def work_bytes(self) -> int:
+        """Of what lies on disk beside the results until the grid is complete."""
+        total, points = 0, math.prod(self.grid.shape)
+        for name, field in self.fields.items():
+            if field.reduction is None:
+                continue
+            size, over = math.prod(self.outputs[name].shape), self.over(name)
+            rest = math.prod(n for i, n in enumerate(self.grid.shape) if i not in over)
+            times = math.prod(n for i, n in enumerate(self.counts) if i in over)
+            total += len(PARTS) * rest * times * size * np.dtype(np.float64).itemsize
+            if field.reduction.quantiles:
+                dtype = np.result_type(np.dtype(self.outputs[name].dtype), np.float32)
+                total += points * size * dtype.itemsize
+        return total
+
     def over(self, name: str) -> tuple[int, ...]:
         """Positions of the axes that a field is reduced over; none if it is not."""
         reduction = self.fields[name].reduction
@@ -99,7 +115,7 @@ def judge(schema: Schema, results: Results) -> Judgement:
     not_finite = {}
     for name, field in schema.fields.items():
         values = results.values[name]
-        if not field.nan_is_answer and values.dtype.kind == "f":
+        if not field.nan_is_answer and values.dtype.kind in "fc":
             own = tuple(range(values.ndim - len(field.dims), values.ndim))
             not_finite[name] = ~all_finite(values, own)
     shape = np.shape(next(iter(results.values.values())))[: len(schema.grid.names)]
@@ -136,7 +152,14 @@ def create_arrays(path: Path, schema: Schema, identity: Mapping[str, Any]) -> No
     meta = {"format": FORMAT, "extents": extents, "identity": identity}
     attributes = {META: meta, "completeness": "incomplete"}
     dataset = xr.Dataset(coords=coordinates, attrs=attributes)
-    dataset.to_zarr(path, mode="w", zarr_format=3, consolidated=False)
+    codecs = {"compressors": [ZstdCodec(), Crc32cCodec()]}
+    dataset.to_zarr(
+        path,
+        mode="w",
+        zarr_format=3,
+        consolidated=False,
+        encoding=dict.fromkeys(coordinates, codecs),
+    )
     root: Any = zarr.open_group(path, mode="r+")
     meaning = "0 not computed, 1 done, 2 a field is not finite, 3 failed"
     _array(root, "status", grid.names, grid.shape, extents, np.uint8, {"long_name": meaning})
@@ -198,7 +221,7 @@ def _array(
         shape=shape,
         chunks=tuple(max(1, chunk) for chunk in chunks),
         dtype=dtype,
-        fill_value=np.nan if dtype.kind == "f" else dtype.type(0),
+        fill_value=np.nan if dtype.kind in "fc" else dtype.type(0),
         serializer=BytesCodec() if dtype.itemsize > 1 else BytesCodec(endian=None),
         compressors=[Crc32cCodec()],
         dimension_names=dims,

@@ -6,7 +6,7 @@ A block is done when its part of `status` is there: that part is written last, a
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +27,8 @@ from fitb_jax.ablation.schema import (
     Schema,
     create_arrays,
 )
+
+_FORGOTTEN = "every block is being forgotten"
 
 
 class StoreError(ValueError):
@@ -154,6 +156,32 @@ def is_complete(path: Path) -> bool:
         True if nothing is left to do.
     """
     return open_root(path, "r").attrs["completeness"] == "complete"
+
+
+def forget(path: Path, every: bool, indices: Iterable[tuple[int, ...]] = ()) -> None:
+    """Let blocks count as not done. Whatever stops it, the store never reads as complete then.
+
+    Args:
+        path: of the store.
+        every: all of them; else those of `indices`.
+        indices: of blocks.
+    """
+    attributes = open_root(path, "r+").attrs
+    attributes["completeness"] = _FORGOTTEN if every else "incomplete"
+    forget_blocks(path)
+    for index in indices:
+        part_file(path, "status", index).unlink(missing_ok=True)
+
+
+def forget_blocks(path: Path) -> None:
+    """Finish what `forget` began for all blocks, if it was stopped.
+
+    Args:
+        path: of the store.
+    """
+    if open_root(path, "r").attrs["completeness"] == _FORGOTTEN:
+        shutil.rmtree(path / "status" / "c", ignore_errors=True)
+        open_root(path, "r+").attrs["completeness"] = "incomplete"
 
 
 def is_done(path: Path, block: Block) -> bool:

@@ -4,6 +4,7 @@ import functools
 import importlib.metadata
 import inspect
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from jax.sharding import Mesh
 from fitb_jax import __version__
 from fitb_jax.ablation.fields import Field, check_fields
 from fitb_jax.ablation.grid import Grid, as_grid
-from fitb_jax.ablation.identity import digest
+from fitb_jax.ablation.identity import digest, label_digests
 from fitb_jax.ablation.mesh import own_devices, point_mesh
 from fitb_jax.ablation.program import Inputs, OneFn, PointFn, bind, trace
 
@@ -30,7 +31,7 @@ class Task:
         grid: the axes.
         shared: arguments that no axis varies.
         key_data: of the run's key; zeros if the points take none.
-        key_axes: axes that the points' keys depend on.
+        key_digests: of the labels of each axis that the points' keys depend on; none without keys.
         fields: what a point returns.
         outputs: shape and dtype of each field.
         programs: for each place on the structural axes the function of one point, or what was
@@ -42,7 +43,7 @@ class Task:
     grid: Grid
     shared: dict[str, Any]
     key_data: np.ndarray
-    key_axes: tuple[str, ...]
+    key_digests: dict[str, np.ndarray]
     fields: dict[str, Field]
     outputs: dict[str, Any]
     programs: dict[StructuralIndex, OneFn | Exception]
@@ -114,13 +115,16 @@ def prepare(
             "fitb_jax": __version__,
             **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy")},
         },
-        "config": dict(config),
+        "config": _as_json(config),
     }
     return Task(
         grid=checked,
         shared=dict(shared),
         key_data=key_data,
-        key_axes=key_axes,
+        key_digests={
+            name: label_digests(name, checked.axes[name].labels)
+            for name in (key_axes if takes_key else ())
+        },
         fields=found,
         outputs=outputs,
         programs=programs,
@@ -155,9 +159,18 @@ def _check_arguments(point_fn: PointFn, grid: Grid, shared: Mapping[str, Any]) -
 def _key_data(key: jax.Array | None) -> tuple[np.ndarray, str | None]:
     if key is None:
         return np.zeros(2, np.uint32), None
-    if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
+    is_key = isinstance(key, jax.Array) and jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if is_key and key.shape == ():
         return np.asarray(jax.random.key_data(key)), str(jax.random.key_impl(key))
     raise TypeError(f"key must be one random key from jax.random.key, got {key!r}")
+
+
+def _as_json(config: Mapping[str, Any]) -> Any:
+    """As it will be read from the store: lists in place of tuples."""
+    try:
+        return json.loads(json.dumps(dict(config)))
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"config must be JSON values: {error}") from error
 
 
 def _trace_all(

@@ -76,7 +76,8 @@ def test_moments_pool_to_those_of_the_whole(values: list[float], parts: int, see
 
 def test_keys_depend_on_names_and_labels_alone() -> None:
     places = {"a": np.array([0, 1, 0]), "b": np.array([0, 0, 1])}
-    labels = {"a": np.array([0.5, 2.0]), "b": np.array(["x", "y"])}
+    axes = {"a": np.array([0.5, 2.0]), "b": np.array(["x", "y"])}
+    labels = {name: identity.label_digests(name, axis) for name, axis in axes.items()}
     words = identity.key_words(labels, places)
     assert len({tuple(word) for word in words.tolist()}) == 3
     turned = {"b": labels["b"], "a": labels["a"]}
@@ -94,6 +95,7 @@ def test_digests_see_values_types_shapes_and_names() -> None:
         {"a": array.astype(np.float32)},
         {"a": array.reshape(2, 3)},
         {"a": array + 1e-9},
+        {"a": jnp.arange(6, dtype=jnp.bfloat16)},
         {"a": jax.random.key(0)},
         {"a": jax.random.key(1)},
     ]
@@ -124,6 +126,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "no function": ("f", X, {}, "point_fn must be callable, got str"),
     "key wanted": (lambda *, x, key: {"v": x}, X, {}, "key must be given"),
     "key of numbers": (_point, X, {"key": jnp.zeros(2)}, "key must be one random key"),
+    "number for a key": (_point, X, {"key": 0}, "key must be one random key.* got 0"),
     "many keys": (_point, X, {"key": jax.random.split(KEY)}, "must be one random key"),
     "key axes": (_point, X, {"key_axes": ("y",)}, r"key_axes must be among \('x',\), got \['y'\]"),
     "no fields": (lambda *, x: x, X, {}, "must return a NamedTuple or a dict of arrays, got"),
@@ -140,8 +143,27 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     ),
     "reduction": (
         _point, X, {"fields": {"value": ablation.Field(reduction=ablation.Reduction(("y",)))}},
-        r"'value' must be reduced over some of \('x',\), got \('y',\)",
+        r"'value' must be reduced over some of \('x',\), each once, got \('y',\)",
     ),
+    "axis twice": (
+        _point, X, {"fields": {"value": ablation.Field(reduction=ablation.Reduction(("x", "x")))}},
+        r"each once, got \('x', 'x'\)",
+    ),
+    "field that is no name": (lambda *, x: {"a/b": x}, X, {}, "identifiers, got 'a/b'"),
+    "bfloat16": (
+        lambda *, x: {"v": x.astype(jnp.bfloat16)}, X, {}, "'v' must be .* got bfloat16",
+    ),
+    "complex": (
+        lambda *, x: {"v": x * 1j}, X,
+        {"fields": {"v": ablation.Field(reduction=ablation.Reduction(("x",)))}},
+        "'v' is complex",
+    ),
+    "sizes of dims": (
+        lambda *, x: {"a": jnp.zeros(2) + x, "b": jnp.zeros(3) + x}, X,
+        {"fields": {"a": ablation.Field(("d",)), "b": ablation.Field(("d",))}},
+        "'d' has 3 in 'b' and 2 elsewhere",
+    ),
+    "config": (_point, X, {"config": {"a": object()}}, "config must be JSON values"),
     "quantile": (
         _point, X,
         {"fields": {"value": ablation.Field(reduction=ablation.Reduction(("x",), (), (1.5,)))}},

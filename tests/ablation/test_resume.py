@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -96,12 +98,12 @@ def test_an_exception_keeps_what_is_done(
 
     results, calls = Evaluator.results, 0
 
-    def interrupted(self: Evaluator, block: Any) -> Any:
+    def interrupted(self: Evaluator, block: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 6:
             raise KeyboardInterrupt
-        return results(self, block)
+        return results(self, block, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(Evaluator, "results", interrupted)
@@ -247,6 +249,99 @@ def test_damaged_files_are_found_and_computed_again(
     assert ablation.verify(store) == []
 
 
+def _flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_repair_that_is_interrupted_leaves_no_store_that_lies(
+    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole_store: Path, whole: xr.Dataset
+) -> None:
+    store, calls = tmp_path / "store", 0
+    shutil.copytree(whole_store, store)
+    _flip(store / "picture/c/0/0/0/0/0/0/0")
+    rmtree, unlink = shutil.rmtree, Path.unlink
+
+    def stops_at(change: Any) -> Any:
+        def counted(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == at + 1:
+                raise KeyboardInterrupt
+            return change(*arguments, **options)
+
+        return counted
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", stops_at(rmtree))
+        patched.setattr(Path, "unlink", stops_at(unlink))
+        with pytest.raises(KeyboardInterrupt):
+            ablation.verify(store, repair=True)
+    assert zarr.open_group(store, mode="r").attrs["completeness"] != "complete"
+    found = problem.run(store).load()
+    if ablation.verify(store):  # stopped before anything was forgotten
+        ablation.verify(store, repair=True)
+        found = problem.run(store).load()
+    problem.assert_same(found, whole)
+    assert ablation.verify(store) == []
+
+
+def test_every_file_is_checked(tmp_path: Path) -> None:
+    grid = {"c": np.arange(4.0), "x": np.arange(3.0)}
+    fields = {"v": ablation.Field(reduction=ablation.Reduction(("c", "x")))}
+    place = tmp_path / "s"
+    arguments = {"store": place, "fields": fields, "progress": False}
+    whole = ablation.run(lambda *, c, x: {"v": c + x}, grid, **arguments).load()
+    assert ablation.verify(place) == []
+    _flip(place / "v_mean" / "c")
+    assert ablation.verify(place, repair=True) == ["v_mean/c"]
+    found = ablation.run(lambda *, c, x: {"v": c + x}, grid, **arguments)
+    assert found["v_mean"] == whole["v_mean"]
+    _flip(place / "x" / "c" / "0")
+    with pytest.raises(ablation.StoreError, match="coordinate 'x'"):
+        ablation.verify(place)
+
+
+def test_failures_can_be_forgotten_and_computed_again(tmp_path: Path) -> None:
+    is_lucky = False
+
+    def explode(value: np.ndarray) -> np.ndarray:
+        if not is_lucky and (np.asarray(value) == 5).any():
+            raise RuntimeError("no memory today")
+        return np.asarray(value, np.float32)
+
+    def point(*, x: jax.Array) -> dict[str, jax.Array]:
+        shape = jax.ShapeDtypeStruct((), jnp.float32)
+        return {"v": jax.pure_callback(explode, shape, x, vmap_method="expand_dims")}
+
+    fields = {"v": ablation.Field(reduction=ablation.Reduction(("x",), ("mean",), (0.5,)))}
+    for name, given in (("plain", {}), ("quantiles", fields)):
+        is_lucky = False
+        arguments = {"store": tmp_path / name, "chunk": 2, "block": 2, "progress": False}
+        arguments["fields"] = given
+        grid = {"x": np.arange(8.0)}
+        assert ablation.run(point, grid, **arguments)["status"].values.tolist()[5] == 3
+        with pytest.raises(ablation.PointError, match=r"'x': 5.0.*already.*no memory today"):
+            ablation.run(point, grid, strict=True, **arguments)
+        is_lucky = True
+        assert ablation.run(point, grid, **arguments)["status"].values.tolist()[5] == 3
+        assert ablation.forget_failures(tmp_path / name) == 1
+        found = ablation.run(point, grid, strict=True, **arguments)
+        assert (found["status"] == 1).all()
+        assert ablation.forget_failures(tmp_path / name) == 0
+    assert found["v_quantile"].item() == 3.5
+
+
+def test_tuples_in_a_config_are_the_lists_that_are_read(tmp_path: Path) -> None:
+    for _ in range(2):
+        ablation.run(
+            lambda *, x: {"v": x}, {"x": np.arange(2.0)}, store=tmp_path / "s",
+            config={"a": ((1, 2), (3,))}, progress=False,
+        )  # fmt: skip
+
+
 def test_a_damaged_coordinate_cannot_be_repaired(tmp_path: Path, whole_store: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(whole_store, store)
@@ -266,9 +361,9 @@ def test_only_damaged_blocks_are_computed_again(
     assert (_open(tmp_path / "s")["status"].values == 0).sum() == 10
     results, starts = Evaluator.results, []
 
-    def noted(self: Evaluator, block: Any) -> Any:
+    def noted(self: Evaluator, block: Any, **options: Any) -> Any:
         starts.append(block.start)
-        return results(self, block)
+        return results(self, block, **options)
 
     monkeypatch.setattr(Evaluator, "results", noted)
     problem.assert_same(problem.run(tmp_path / "s", fields={}), before)

@@ -1,6 +1,8 @@
 import itertools
 import logging
+import math
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -146,7 +148,11 @@ def _noise(*, key: jax.Array, **_: object) -> dict[str, jax.Array]:
     return {"noise": jax.random.normal(key)}
 
 
-def test_one_compile_for_each_structural_value() -> None:
+def test_one_compile_for_each_structural_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fitb_jax.ablation import evaluation
+
+    compile_chunk = mock.Mock(wraps=evaluation.compile_chunk)
+    monkeypatch.setattr(evaluation, "compile_chunk", compile_chunk)
     traces = []
 
     def counted(*, order: str, ratio: jax.Array, network: jax.Array) -> dict[str, jax.Array]:
@@ -160,10 +166,42 @@ def test_one_compile_for_each_structural_value() -> None:
     }
     found = ablation.run(counted, grid, chunk=5, block=7, progress=False)
     np.testing.assert_allclose(found["value"][1], np.outer(np.arange(4), np.linspace(0, 1, 23)))
+    assert compile_chunk.call_count == 3
     # What shapes and fingerprint are found by is what is compiled.
-    assert sorted(traces) == ["a", "b", "c"]
+    assert sorted(traces) == ["a", "b", "c"] * (1 if jax.device_count() == 1 else 2)
     plan = ablation.plan(counted, grid, chunk=5, block=7)
-    assert (plan.points, plan.compiles, plan.blocks) == (276, 3, 48)
+    assert (plan.points, plan.compiles, plan.blocks, plan.chunks) == (276, 3, 48, 84)
+
+
+def test_a_small_chunk_is_what_is_asked_for() -> None:
+    def large(*, x: jax.Array) -> dict[str, jax.Array]:
+        return {"v": jnp.full((1024, 1024, 4), x)}
+
+    devices = ablation.point_mesh().size
+    plan = ablation.plan(large, {"x": np.arange(9.0)}, chunk=3)
+    assert plan.chunk == math.ceil(3 / devices) * devices
+    plan = ablation.plan(large, {"x": np.arange(9.0)}, chunk="auto", memory=2**26)
+    assert plan.chunk == devices
+
+
+def test_a_structural_value_that_does_not_compile_is_recorded_whatever_its_place() -> None:
+    def point(*, kind: str, x: jax.Array) -> dict[str, jax.Array]:
+        if kind == "bad":  # it can be traced, and not be vectorised
+            x = jax.pure_callback(np.asarray, jax.ShapeDtypeStruct((), jnp.float32), x)
+        return {"v": x}
+
+    for kinds in (["bad", "good"], ["good", "bad"]):
+        grid = {"kind": ablation.structural(kinds), "x": np.arange(3.0)}
+        found = ablation.run(point, grid, progress=False)
+        assert (found["status"].sel(kind="good") == 1).all()
+        assert (found["status"].sel(kind="bad") == 3).all()
+
+
+def test_a_complex_value_that_is_not_finite_is_no_result() -> None:
+    found = ablation.run(
+        lambda *, x: {"v": jnp.log(x - 1) * 1j}, {"x": np.arange(1.0, 3.0)}, progress=False
+    )
+    assert found["status"].values.tolist() == [2, 1]
 
 
 def test_the_plan_is_printed_before_the_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +223,8 @@ def test_the_plan_says_what_will_be_done(tmp_path: Path) -> None:
     assert after.blocks_left == 0
     kept = sum(found[name].nbytes for name in found.data_vars)
     assert after.store_bytes == kept
+    assert after.work_bytes > 180 * 4  # the values that the quantiles are made of
+    assert "more until it is complete" in str(after)
 
 
 @pytest.mark.usefixtures("unchecked")
