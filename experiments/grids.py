@@ -12,7 +12,6 @@ from experiments.experiment import Options
 from experiments.provenance import provenance
 from fitb_jax import ablation
 
-
 _LOG = logging.getLogger(__name__)
 
 
