@@ -118,7 +118,12 @@ def grids(config: Config, net: Explained) -> list[GridRun]:
     programs: dict[Any, dict[str, InrConfig]] = {}
     for name, each in settings(config).items():
         programs.setdefault(jax.tree.structure(each), {})[name] = each
-    images = {"pixels": net.images, "target": net.targets, "truth": net.truths}
+    images = {
+        "pixels": net.images,
+        "target": net.targets,
+        "truth": net.truths,
+        "ignored": net.ignored,
+    }
     arguments: dict[str, Any] = {
         "key": jax.random.key(config.seed),
         "key_axes": ("image",),

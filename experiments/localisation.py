@@ -56,7 +56,12 @@ def grid(config: Config, net: Explained) -> GridRun:
     for name in config.methods:
         checks.check_choice("methods", name, named)
     named = {name: row for name, row in named.items() if name in (config.methods or named)}
-    images = {"pixels": net.images, "target": net.targets, "truth": net.truths}
+    images = {
+        "pixels": net.images,
+        "target": net.targets,
+        "truth": net.truths,
+        "ignored": net.ignored,
+    }
     axes = {
         "method": ablation.structural([*named.values()], labels=[*named]),
         "image": ablation.batched(images, labels=net.names),
@@ -101,7 +106,7 @@ def compute(config: Config) -> Outcome:
         "areas": np.asarray(config.areas),
         "methods": np.array(found["method"].values.tolist()),
         "object_area": net.truths.mean((1, 2)),
-        "targets": net.targets,
+        "classes": net.classes,
         "seconds": np.array([_seconds(net, row) for row in run.grid["method"].values]),
     }
     notes = [f"{len(net.names)} photographs that {config.model} recognises: {net.source}"]
@@ -132,7 +137,7 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
     table: list[list[object]] = []
     for i, name in enumerate(arrays["methods"].tolist()):
         of_class = evaluation.summarise(
-            arrays["pointing"][i], classes=arrays["targets"]
+            arrays["pointing"][i], classes=arrays["classes"]
         ).class_mean.estimate
         row: list[object] = [name, str(mean_interval(arrays["pointing"][i])), f"{of_class:.3f}"]
         row += [str(mean_interval(arrays[measure][i])) for measure in ("mass", "rank", "iou")]

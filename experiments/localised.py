@@ -100,7 +100,7 @@ def point(
         areas: of the regions.
         tolerance: of the pointing game.
         method: which map.
-        image: `pixels`, `target` and `truth`.
+        image: `pixels`, `target`, `truth` and `ignored`.
         key: of the method and of ties.
 
     Returns:
@@ -116,13 +116,14 @@ def point(
         seen = blend(extremal.binarise(saliency, area, key=tie_key))
         return jax.nn.softmax(trained(seen))[target]
 
+    decided = evaluation.leave_out(saliency, image["ignored"])
     return Localised(
-        pointing=evaluation.pointing_game(saliency, truth, tolerance=tolerance),
-        mass=evaluation.relevance_mass(saliency, truth),
-        rank=evaluation.relevance_rank(saliency, truth),
-        iou=evaluation.iou_curve(saliency, truth, jnp.asarray(IOU_AREAS)).area_under_curve,
+        pointing=evaluation.pointing_game(decided, truth, tolerance=tolerance),
+        mass=evaluation.relevance_mass(decided, truth),
+        rank=evaluation.relevance_rank(decided, truth),
+        iou=evaluation.iou_curve(decided, truth, jnp.asarray(IOU_AREAS)).area_under_curve,
         precision=jax.vmap(
-            lambda area: evaluation.precision(extremal.binarise(saliency, area, key=tie_key), truth)
+            lambda area: evaluation.precision(extremal.binarise(decided, area, key=tie_key), truth)
         )(areas),
         probability=jax.lax.map(probability, areas),
     )

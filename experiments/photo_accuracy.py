@@ -64,7 +64,7 @@ def compute(config: Config) -> Outcome:
         desc="classify",
         disable=not config.progress,
     ):
-        labels = class_indices(found, net, [one.labels for one in batch])
+        labels = class_indices(found, [one.labels for one in batch])
         if (labels == UNLABELLED).any():
             name = batch[int(np.argmin(labels))].name
             raise ValueError(

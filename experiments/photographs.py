@@ -2,17 +2,22 @@
 
 import dataclasses
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.class_maps import imagenet_indices
 from experiments.experiment import Options
 from fitb_jax import batching, data, models
 from fitb_jax.types import LogitsFn
 
 UNLABELLED = -1
+"""The label of a photograph of which nothing is known."""
+
+_NOT_SEEN = -2
+"""That of one whose annotated classes are not the one that the network predicts."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +45,15 @@ class Explained(NamedTuple):
         untrained: the control: same architecture, freshly drawn weights.
         images: (n, size, size, 3).
         targets: (n,), the true class where it is known, else the predicted one.
-        labels: (n,), the true class, `UNLABELLED` where it is not known.
+        labels: (n,), the true class; the predicted one where several classes are annotated and it
+            is, or is a kind of, one of them; negative where it is none, or nothing is annotated.
         predicted: (n,), the network's class.
-        truths: (n, size, size), True on the objects of the true class (their segmentation, or else
-            the inside of their boxes); nowhere True where they are not known.
+        truths: (n, size, size), True on the objects of that class (their segmentation, or else the
+            inside of their boxes); nowhere True where they are not known.
+        ignored: (n, size, size), True where neither a hit nor a miss should count, see
+            `data.ignored_mask`.
+        classes: (n,), the annotated class that the truth is of, in the data set's own numbers; the
+            target where there is none.
         names: of the photographs.
         source: where they come from, as a sentence for people.
     """
@@ -55,6 +65,8 @@ class Explained(NamedTuple):
     labels: np.ndarray
     predicted: np.ndarray
     truths: np.ndarray
+    ignored: np.ndarray
+    classes: np.ndarray
     names: list[str]
     source: str
 
@@ -112,11 +124,12 @@ def explained(options: PhotographOptions) -> Explained:
     net = pretrained(options)
     found = photographs(options, net.size)
     read = list(found)
-    labels = class_indices(found, net, [one.labels for one in read])
     images = np.stack([one.image for one in read])
-    truths = np.stack([_truth(one) for one in read])
+    predicted = _predicted(options, net, images)
+    indices = imagenet_indices(found.class_names)
+    cases = [_case(one, indices, int(seen)) for one, seen in zip(read, predicted, strict=True)]
     names = [one.name for one in read]
-    return _explained(options, net, images, labels, truths, names, found.source)
+    return _explained(options, net, images, predicted, cases, names, found.source)
 
 
 def recognised(options: PhotographOptions) -> Explained:
@@ -126,7 +139,7 @@ def recognised(options: PhotographOptions) -> Explained:
         options: which; `count` is how many of them.
 
     Returns:
-        As `explained`; photographs without a label are explained for the class predicted.
+        As `explained`; photographs of which nothing is known are explained for the class predicted.
 
     Raises:
         ValueError: there is none.
@@ -137,7 +150,7 @@ def recognised(options: PhotographOptions) -> Explained:
     kept = np.flatnonzero(is_right)[: options.count or None]
     if not kept.size:
         raise ValueError(f"photographs: {options.model} recognises none of {net.source}")
-    arrays = ("images", "targets", "labels", "predicted", "truths")
+    arrays = ("images", "targets", "labels", "predicted", "truths", "ignored", "classes")
     return net._replace(
         names=[net.names[i] for i in kept], **{name: getattr(net, name)[kept] for name in arrays}
     )
@@ -159,65 +172,93 @@ def one_photograph(options: PhotographOptions, path: Path) -> Explained:
     """
     net = pretrained(options)
     image = np.asarray(net.preprocess(path))[None]
-    unknown = np.zeros(image.shape[:3], bool)
-    label = np.array([UNLABELLED])
-    return _explained(options, net, image, label, unknown, [path.stem], str(path.name))
+    unknown = np.zeros(image.shape[1:3], bool)
+    case = _Case(UNLABELLED, UNLABELLED, unknown, unknown)
+    predicted = _predicted(options, net, image)
+    return _explained(options, net, image, predicted, [case], [path.stem], str(path.name))
 
 
-def _truth(photograph: data.Photograph) -> np.ndarray:
-    """Where the class is, if the photograph has one label."""
-    if len(photograph.labels) != 1:
-        return np.zeros(photograph.image.shape[:2], bool)
+class _Case(NamedTuple):
+    label: int
+    annotated: int
+    truth: np.ndarray
+    ignored: np.ndarray
+
+
+def _case(photograph: data.Photograph, indices: list[tuple[int, ...]], predicted: int) -> _Case:
+    """Which of the annotated classes is explained, and where it is."""
+    annotated = [int(label) for label in photograph.labels]
+    seen = [label for label in annotated if predicted in indices[label]]
+    unknown = np.zeros(photograph.image.shape[:2], bool)
+    if seen:
+        label = predicted
+    elif len(annotated) == 1 and len(indices[annotated[0]]) == 1:
+        label, seen = indices[annotated[0]][0], annotated
+    else:
+        nothing = _NOT_SEEN if annotated else UNLABELLED
+        return _Case(nothing, nothing, unknown, unknown)
     has_masks = photograph.segmentation is not None or photograph.instances is not None
-    label = int(photograph.labels[0])
-    return data.truth_mask(photograph, label, kind="masks" if has_masks else "boxes")
+    kind: Literal["boxes", "masks"] = "masks" if has_masks else "boxes"
+    return _Case(
+        label,
+        seen[0],
+        data.truth_mask(photograph, seen[0], kind=kind),
+        data.ignored_mask(photograph, seen[0], kind=kind),
+    )
+
+
+def _predicted(
+    options: PhotographOptions, net: models.Pretrained, images: np.ndarray
+) -> np.ndarray:
+    found = batching.stream(
+        jax.jit(lambda images: jnp.argmax(jax.vmap(net.logits_fn)(images), axis=1)),
+        images,
+        chunk=options.chunk,
+        progress=False,
+    )
+    return np.asarray(found, np.int32)
 
 
 def _explained(
     options: PhotographOptions,
     net: models.Pretrained,
     images: np.ndarray,
-    labels: np.ndarray,
-    truths: np.ndarray,
+    predicted: np.ndarray,
+    cases: list[_Case],
     names: list[str],
     source: str,
 ) -> Explained:
-    predicted = batching.stream(
-        jax.jit(lambda images: jnp.argmax(jax.vmap(net.logits_fn)(images), axis=1)),
-        images,
-        chunk=options.chunk,
-        progress=False,
+    labels, annotated = (
+        np.array([getattr(case, name) for case in cases], np.int32)
+        for name in ("label", "annotated")
     )
+    targets = np.where(labels < 0, predicted, labels).astype(np.int32)
     return Explained(
         pretrained=net,
         untrained=models.untrained(options.model, key=jax.random.key(options.seed)).logits_fn,
         images=images,
-        targets=np.where(labels == UNLABELLED, predicted, labels).astype(np.int32),
+        targets=targets,
         labels=labels,
-        predicted=np.asarray(predicted, np.int32),
-        truths=truths,
+        predicted=predicted,
+        truths=np.stack([case.truth for case in cases]),
+        ignored=np.stack([case.ignored for case in cases]),
+        classes=np.where(annotated < 0, targets, annotated),
         names=names,
         source=source,
     )
 
 
-def class_indices(
-    photographs: data.Photographs, net: models.Pretrained, labels: list[np.ndarray]
-) -> np.ndarray:
-    """The network's class of each photograph.
+def class_indices(photographs: data.Photographs, labels: list[np.ndarray]) -> np.ndarray:
+    """The ImageNet class of each photograph.
 
     Args:
         photographs: whose classes the labels are.
-        net: the network.
         labels: of each photograph.
 
     Returns:
-        (n,), int32; `UNLABELLED` where there is not one label, or none that the network knows by
-        its name or WordNet id.
+        (n,), int32; `UNLABELLED` where there is not one label, or none that is one class of
+        ImageNet.
     """
-    place = {name: index for index, name in enumerate(net.class_names)}
-    place |= {wordnet_id: index for index, wordnet_id in enumerate(net.wordnet_ids)}
-    index_of = [place.get(name, UNLABELLED) for name in photographs.class_names]
-    return np.array(
-        [index_of[int(each[0])] if len(each) == 1 else UNLABELLED for each in labels], np.int32
-    )
+    indices = imagenet_indices(photographs.class_names)
+    found = [indices[int(each[0])] if len(each) == 1 else () for each in labels]
+    return np.array([each[0] if len(each) == 1 else UNLABELLED for each in found], np.int32)

@@ -64,7 +64,7 @@ def point(
         areas: of the binary masks.
         tolerance: of the pointing game.
         setting: how the network is fitted.
-        image: `pixels`, `target` and `truth`.
+        image: `pixels`, `target`, `truth` and `ignored`.
         key: of the fit.
 
     Returns:
@@ -82,7 +82,11 @@ def point(
     return SettingScores(
         binary=probabilities(logits_fn, pixels, target, binary),
         continuity=evaluation.continuity(swept, sweep).mean(),
-        pointing=evaluation.pointing_game(swept.mean(0), image["truth"], tolerance=tolerance),
+        pointing=evaluation.pointing_game(
+            evaluation.leave_out(swept.mean(0), image["ignored"]),
+            image["truth"],
+            tolerance=tolerance,
+        ),
         steps=inr.steps.astype(jnp.float32),
         converged=inr.converged.astype(jnp.float32),
     )

@@ -35,6 +35,7 @@ from fitb_jax.evaluation.local import local_radius as local_radius
 from fitb_jax.evaluation.localization import IouCurve as IouCurve
 from fitb_jax.evaluation.localization import energy_pointing_game as energy_pointing_game
 from fitb_jax.evaluation.localization import iou_curve as iou_curve
+from fitb_jax.evaluation.localization import leave_out as leave_out
 from fitb_jax.evaluation.localization import pointing_game as pointing_game
 from fitb_jax.evaluation.localization import precision as precision
 from fitb_jax.evaluation.localization import relevance_mass as relevance_mass

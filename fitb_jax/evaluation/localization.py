@@ -40,7 +40,7 @@ def pointing_game(saliency: Saliency, truth: Truth, *, tolerance: Number = 15) -
         saliency: (h, w); only the place of its maximum matters.
         truth: (h, w), True on the object.
         tolerance: a pixel hits if some pixel of the truth is at most this far from it, in pixels
-            (Euclidean, centre to centre). An array argument.
+            (Euclidean, centre to centre; TorchRay's reach is less than that). An array argument.
 
     Returns:
         1 for a hit, 0 for a miss, between the two only if maxima are tied; nan without truth.
@@ -59,6 +59,28 @@ def pointing_game(saliency: Saliency, truth: Truth, *, tolerance: Number = 15) -
     is_maximum = saliency == saliency.max()
     # Of a map with a NaN no pixel equals the maximum: 0 / 0.
     return _nan_without(truth, (is_maximum & is_near).sum() / is_maximum.sum())
+
+
+def leave_out(saliency: Saliency, ignored: Truth) -> Saliency:
+    """A map in which some pixels are the least important: neither a hit nor a miss is made there.
+
+    For objects that the annotators flagged difficult (VOC), crowds (COCO) and undecided pixels
+    (ImageNet-S), see `data.ignored_mask`: to point at one of them says nothing.
+
+    Args:
+        saliency: (h, w).
+        ignored: (h, w), True where the truth is undecided.
+
+    Returns:
+        (h, w), with the smallest value, or 0 if that is positive, where it is ignored.
+
+    Raises:
+        TypeError, ValueError: a wrong shape or dtype, or a map that is not finite.
+    """
+    checks.check_saliency(saliency)
+    checks.check_truth(ignored, saliency.shape, name="ignored")
+    saliency = jnp.asarray(saliency)
+    return jnp.where(ignored, jnp.minimum(saliency.min(), 0), saliency)
 
 
 def energy_pointing_game(saliency: Saliency, truth: Truth) -> Scalar:

@@ -12,12 +12,17 @@ from fitb_jax.types import Array, Bool, Float, Int, Number
 _SMOOTHING = 0.9
 """Decay of the running mean that picks the best parameters."""
 
+_SETTLED = 10
+"""Steps before which the running mean is of too few merits to pick any: one lucky first step would
+stay the best of a warm start for good."""
+
 
 class Ascent(NamedTuple):
     """What an ascent found.
 
     Attributes:
-        parameters: those whose smoothed merit was largest.
+        parameters: those whose smoothed merit was largest, of those after the first few steps; the
+            start if the merit was not finite by then.
         merit: of each step, (steps,); nan for steps that were not needed.
         records: what the objective function reported at each step, with a leading axis.
         steps: how many were made.
@@ -77,6 +82,8 @@ def ascend(
     optimizer = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
     value_and_grad = jax.value_and_grad(objective_fn, has_aux=True)
 
+    settled = min(_SETTLED, steps, 2 * patience)
+
     def step(state: _State) -> _State:
         (_, (merit, record)), gradient = value_and_grad(state.parameters, state.step)
         descent = jax.tree.map(jnp.negative, gradient)
@@ -84,7 +91,7 @@ def ascend(
         smoothed = _SMOOTHING * state.smoothed + (1 - _SMOOTHING) * merit
         # Started at 0, the running mean is too near to it at first.
         merit_so_far = smoothed / (1 - _SMOOTHING ** (state.step + 1))
-        is_best = merit_so_far > state.best_merit
+        is_best = (merit_so_far > state.best_merit) & (state.step + 1 >= settled)
         merits = state.merit.at[state.step].set(merit)
         return _State(
             step=state.step + 1,

@@ -66,6 +66,7 @@ def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
         evaluation.sobel_edges: {"image": IMAGE},
         evaluation.controls: {"image": IMAGE, "key": KEY},
         evaluation.blurred_map: {"saliency": SALIENCY, "sigma": 1.0},
+        evaluation.leave_out: {"saliency": SALIENCY, "ignored": TRUTH},
     }
     return functools.partial(function, **{**defaults[function], **changes})
 
@@ -100,6 +101,7 @@ ALL_SALIENCY = [
     evaluation.top_weights,
     evaluation.top_count_weights,
     evaluation.blurred_map,
+    evaluation.leave_out,
 ]
 TAKES_MASKS = [evaluation.calibration, evaluation.continuity, evaluation.area_consistency]
 TAKES_IMAGE = [
@@ -162,6 +164,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(evaluation.connected_components, region=MASK), TypeError, "region must be a boolean"),
     (_call(evaluation.connected_components, connectivity=6), ValueError, r"connectivity must be one of \(4, 8\), got 6"),
     (_call(evaluation.count_components, threshold=np.nan), ValueError, "threshold must lie in"),
+    (_call(evaluation.leave_out, ignored=MASK), TypeError, "ignored must be a boolean"),
+    (_call(evaluation.leave_out, ignored=TRUTH[:-1]), ValueError, "ignored must have the map's shape"),
     (_call(evaluation.squared_distance, truth=MASK), TypeError, "truth must be a boolean"),
     (_call(evaluation.ssim, a=SALIENCY[:10], b=SALIENCY[:10]), ValueError, "a must be at least 11 x 11"),
     (_call(evaluation.ssim, value_range=0.0), ValueError, r"value_range must lie in \(0, inf\]"),

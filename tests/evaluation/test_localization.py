@@ -183,3 +183,16 @@ def test_mirrored_images_have_mirrored_scores(name: str, seed: int) -> None:
     score = SCORES[name](saliency, truth)
     mirrored = SCORES[name](saliency[::-1, ::-1], truth[::-1, ::-1])
     np.testing.assert_allclose(score, mirrored, rtol=1e-5)
+
+
+def test_what_the_annotators_left_undecided_is_neither_hit_nor_missed() -> None:
+    difficult = _box(8, 0, 10, 2)
+    saliency = _point(8, 1) * 2 + _point(3, 4)
+    assert float(evaluation.pointing_game(saliency, SQUARE, tolerance=0)) == 0.0
+    left = evaluation.leave_out(saliency, difficult)
+    assert float(evaluation.pointing_game(left, SQUARE, tolerance=0)) == 1.0
+    assert float(evaluation.relevance_mass(left, SQUARE)) == 1.0
+    negative = evaluation.leave_out(saliency - 5, difficult)
+    assert float(negative[8, 1]) == -5.0
+    assert float(evaluation.leave_out(saliency + 5, difficult)[8, 1]) == 0.0
+    np.testing.assert_array_equal(evaluation.leave_out(saliency, NOWHERE), saliency)

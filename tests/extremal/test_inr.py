@@ -186,6 +186,28 @@ def test_a_warm_start_begins_where_the_other_fit_ended(fitted: Inr) -> None:
     assert warm.history.objective[0] > cold.history.objective[0] + 0.3
 
 
+def test_a_warm_fit_is_more_than_its_start() -> None:
+    """One lucky first step must not be what is compared with for good."""
+    start = _fit(dataclasses.replace(CONFIG, steps=10), KEY)
+    short = dataclasses.replace(CONFIG, steps=40, learning_rate=0.01)
+
+    def gained(key: Array) -> tuple[Array, Array]:
+        warm = fit_inr(LOGITS_FN, IMAGE, 1, short, key=key, background=0.0, initial=start)
+        moved = jax.tree.map(lambda a, b: jnp.abs(a - b).max(), warm.state, start.state)
+        return jnp.stack(jax.tree.leaves(moved)).max(), _merit(warm) - _merit(start)
+
+    moved, better = jax.jit(jax.vmap(gained))(jax.random.split(jax.random.key(5), 8))
+    assert (moved > 0).all()
+    assert (better > 0).sum() >= 7
+
+
+def _merit(inr: Inr) -> Array:
+    """Mean objective at fixed areas."""
+    areas = jnp.linspace(0.05, 0.4, 8)
+    blends = inr_masks(inr, areas, (SIDE, SIDE))[..., None] * IMAGE[None]
+    return jax.nn.log_softmax(jax.vmap(LOGITS_FN)(blends))[:, 1].mean()
+
+
 def test_the_penalty_form_drives_areas_to_what_was_asked() -> None:
     config = dataclasses.replace(CONFIG, area_form="penalty", steps=200)
     inr = _fit(config, KEY)

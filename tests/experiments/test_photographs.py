@@ -1,0 +1,85 @@
+"""Which class of an annotated photograph is explained, and where it is."""
+
+import numpy as np
+import pytest
+
+from experiments import photographs
+from experiments.class_maps import imagenet_indices
+from fitb_jax import cropping, data, imagenet
+from fitb_jax.data import Photograph
+
+VOC = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+INDICES = imagenet_indices(VOC)
+SIZE = 8
+
+
+def _photograph(*boxes: tuple[int, int, int, int, str, bool]) -> Photograph:
+    """With boxes x0, y0, x1, y1 of a class, difficult or not."""
+    labels = np.array([VOC.index(box[4]) for box in boxes], np.int32)
+    return Photograph(
+        image=np.zeros((SIZE, SIZE, 3), np.float32),
+        labels=np.unique(labels),
+        boxes=np.array([box[:4] for box in boxes], np.float32).reshape(-1, 4),
+        box_labels=labels,
+        difficult=np.array([box[5] for box in boxes], bool),
+        segmentation=None,
+        instances=None,
+        name="one",
+        crop=cropping.centre_crop(SIZE, SIZE, size=SIZE, fraction=1.0),
+    )
+
+
+def test_every_class_of_voc_is_some_of_imagenet_and_none_is_two() -> None:
+    assert all(INDICES)
+    every = [index for indices in INDICES for index in indices]
+    assert len(set(every)) == len(every)
+    names = imagenet.classes().names
+    assert len(INDICES[VOC.index("dog")]) == 118
+    for voc, part in (("dog", "Pembroke"), ("cat", "Siamese"), ("bird", "flamingo")):
+        assert any(part in names[i] for i in INDICES[VOC.index(voc)])
+
+
+def test_names_of_coco_and_imagenet_are_found_each_in_their_own_sense() -> None:
+    names = imagenet.classes().names
+    (laptops, kites, oranges, tvs) = imagenet_indices(("laptop", "kite", "orange", "tv"))
+    assert {names[i].split(",")[0] for i in laptops} == {"laptop", "notebook"}
+    assert kites == ()
+    assert [names[i] for i in oranges] == ["orange"]
+    assert tvs == INDICES[VOC.index("tvmonitor")]
+    ((kite,),) = imagenet_indices(("kite",))  # alone it is a name of ImageNet's
+    assert names[kite] == "kite"
+    assert imagenet_indices(("n01440764", "no such thing")) == [(0,), ()]
+
+
+@pytest.mark.parametrize("seen", ["dog", "person"])
+def test_the_class_that_is_predicted_is_explained_where_it_is(seen: str) -> None:
+    photograph = _photograph(
+        (0, 0, 3, 3, "dog", False), (4, 4, 8, 8, "person", False), (0, 6, 2, 8, seen, True)
+    )
+    predicted = INDICES[VOC.index(seen)][0]
+    case = photographs._case(photograph, INDICES, predicted)
+    assert (case.label, case.annotated) == (predicted, VOC.index(seen))
+    assert case.truth.sum() == (9 if seen == "dog" else 16)
+    assert case.ignored[6:8, 0:2].all()
+    assert case.ignored.sum() == 4
+
+
+def test_a_prediction_that_is_not_annotated_has_no_truth_and_is_not_recognised() -> None:
+    photograph = _photograph((0, 0, 3, 3, "dog", False), (4, 4, 8, 8, "person", False))
+    case = photographs._case(photograph, INDICES, imagenet.classes().names.index("zebra"))
+    assert case.label < 0
+    assert case.label != photographs.UNLABELLED
+    assert not case.truth.any()
+    nothing = photographs._case(_photograph(), INDICES, 5)
+    assert nothing.label == photographs.UNLABELLED
+
+
+def test_one_class_that_the_network_knows_is_explained_whatever_it_predicts() -> None:
+    case = photographs._case(_photograph((1, 1, 3, 3, "horse", False)), INDICES, 0)
+    assert imagenet.classes().names[case.label] == "sorrel"
+    assert case.truth.sum() == 4
+    assert data.truth_mask(_photograph((1, 1, 3, 3, "horse", True)), VOC.index("horse")).sum() == 0
