@@ -183,7 +183,7 @@ def compute(config: Config) -> Outcome:
     }
     notes = [
         f"{len(net.names)} photographs that {config.model} recognises: {net.source}",
-        "one factor differs from the default in each line; differences are paired by photograph",
+        f"{_design(arrays)}; differences are paired by photograph",
     ]
     if not net.truths.any():
         notes.append("the objects' places are not known: there is no pointing game")
@@ -276,12 +276,18 @@ def caption(config: Config, outcome: Outcome) -> str:
     milliseconds = arrays["milliseconds"][base]
     time_text = f"; {milliseconds / 1000:.1f} s a fit" if np.isfinite(milliseconds) else ""
     return (
-        f"One factor at a time around the default fit, {mean.shape[1]} photographs. {names[base]}: "
+        f"{_design(arrays).capitalize()}, {mean.shape[1]} photographs. {names[base]}: "
         f"p(class) of binary masks {areas}{time_text}. "
         "Differences from it, mean over areas, with a paired 95 % interval. Better than it: "
         f"{'; '.join(better) or 'none'}. Worse: {'; '.join(worse) or 'none'}. The others do not "
         "differ by more than the photographs do."
     )
+
+
+def _design(arrays: dict[str, np.ndarray]) -> str:
+    is_crossed = any(name.count(",") > 1 for name in arrays["settings"].tolist())
+    crossed = " and every combination of bandwidth, grid and steps" if is_crossed else ""
+    return f"one factor at a time around the default fit (fewer steps with a larger rate){crossed}"
 
 
 def left_out(config: Config) -> str | None:

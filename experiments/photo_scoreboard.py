@@ -168,7 +168,12 @@ def compute(config: Config) -> Outcome:
     found = run_grid(config, grid(config, net)).isel(chunk=0).load()
     arrays = scores.as_arrays(found, COLUMNS)
     board, methods = scores.from_arrays(arrays)
-    notes = [f"{len(net.names)} photographs: {net.source}"]
+    is_wrong = (net.labels >= 0) & (net.labels != net.predicted)
+    notes = [
+        f"{len(net.names)} photographs: {net.source}; explained is the true class where it is "
+        f"known, which the network does not predict for {is_wrong.sum()}",
+        "the place of the objects is asked by `localisation`",
+    ]
     return Outcome(arrays, {}, {"scoreboard": verdicts.table(board, methods)}, notes)
 
 

@@ -142,7 +142,13 @@ def check_same_shape(name: str, value: Any, other_name: str, other: Any) -> None
 
 
 def check_background(background: Any, shape: tuple[int, ...], *, name: str = "background") -> None:
-    """Raise ValueError unless `background` broadcasts to an image of this shape and is finite."""
+    """Raise unless `background` is of numbers that broadcast to an image of this shape, finite."""
+    if isinstance(background, str):
+        raise TypeError(
+            f"{name} must be a number, one value per channel {shape[-1:]} or an image "
+            f"{tuple(shape)}, got {background!r}; for a blur give "
+            "smoothing.gaussian_blur(image, sigma=...)"
+        )
     given = jnp.shape(background)
     if given not in {(), shape[-1:], tuple(shape)}:
         raise ValueError(

@@ -98,6 +98,8 @@ def tsne(
     checks.check_count("components", components, least=2)
     if len(values) < 3:
         raise ValueError(f"rows must be at least 3, got {len(values)}")
+    if values.shape[1] < 2:
+        raise ValueError(f"rows must have at least 2 columns, got {values.shape[1]}")
     checks.check_number("perplexity", perplexity, least=0, open_least=True)
     if perplexity >= len(values):
         raise ValueError(f"perplexity must be below the {len(values)} rows, got {perplexity:g}")

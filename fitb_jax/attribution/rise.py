@@ -68,7 +68,8 @@ def rise(
         draws: masks; "covariance" needs two.
         cells: cells of the mask along each side of the image, see `rise_mask`.
         visible: probability that a cell is visible, in (0, 1]. An array argument.
-        background: what the blanks show: a number, one value per channel, or an image.
+        background: what the blanks show: a number, one value per channel, or an image. The paper's
+            is the mean colour, 0 of the images as its networks get them.
         normalise: which of the three.
         objective: what is averaged; the paper's is the probability.
         chunk: masks evaluated at once. One chunk and one running sum are in memory.

@@ -48,7 +48,8 @@ class Mapped(NamedTuple):
     Attributes:
         images: (n, h, w, c) in [0, 1].
         labels: (n,), class indices.
-        saliency: (n, h, w), of the label.
+        saliency: (n, h, w), of the class that the network predicts. Maps of the label would tell a
+            retrained network, by what they remove, the labels of the images that it is tested on.
     """
 
     images: Float[Array, "n h w c"]

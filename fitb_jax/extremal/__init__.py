@@ -17,6 +17,7 @@ from fitb_jax.extremal.config import AreaForm as AreaForm
 from fitb_jax.extremal.config import InrConfig as InrConfig
 from fitb_jax.extremal.coordinates import CoordinateMLP as CoordinateMLP
 from fitb_jax.extremal.coordinates import NetworkConfig as NetworkConfig
+from fitb_jax.extremal.dense import TORCHRAY as TORCHRAY
 from fitb_jax.extremal.dense import Dense as Dense
 from fitb_jax.extremal.dense import DenseConfig as DenseConfig
 from fitb_jax.extremal.dense import dense_masks as dense_masks

@@ -1,7 +1,7 @@
 """Extremal perturbations: a free mask for every area (Fong et al. 2019, design 4.3).
 
 The comparison for `fitb_jax.extremal.inr`, with the numbers of the paper and of its reference
-implementation.
+implementation, TorchRay, but for what is the same in both kinds of masks here; see `TORCHRAY`.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from fitb_jax import checks
 from fitb_jax.extremal.area import area_penalty, check_area
 from fitb_jax.extremal.background import BLUR, BackgroundName, check_background, make_blend
 from fitb_jax.extremal.reward import Variant, rewards
-from fitb_jax.objectives import log_prob
+from fitb_jax.objectives import log_prob, logit
 from fitb_jax.types import (
     Array,
     Background,
@@ -65,6 +65,13 @@ class DenseConfig:
     penalty_weight: Any = 300.0
     penalty_growth: Any = 1.0035
     blur: Any = BLUR
+
+
+TORCHRAY = DenseConfig(objective=logit, padded_area=True, flip=True)
+"""The defaults of TorchRay's `extremal_perturbation`, with `background="pyramid"`: its reward is
+the logit, its blur a pyramid of eight, the areas are those of padded masks, and every other step
+sees the image mirrored. Masks that are compared with `fit_inr`'s have `log_prob`, one blur, the
+areas of the image and no mirror, as those have."""
 
 
 class Dense(NamedTuple):
@@ -127,7 +134,8 @@ def fit_dense(
         image: (h, w, c) in [0, 1].
         target: class to explain, in [0, k).
         areas: (a,) in (0, 1).
-        config: how; `DenseConfig()`, the paper's numbers for 224 pixels, by default.
+        config: how; `DenseConfig()`, the paper's numbers for 224 pixels, by default; `TORCHRAY` for
+            all the defaults of its reference implementation.
         background: what blanks show: "blur", "pyramid", "mean", a number, one value per channel, or
             an image.
 
@@ -138,7 +146,7 @@ def fit_dense(
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
 
     Source: Fong et al. 2019, "Understanding deep networks via extremal perturbations and smooth
-    masks", section 3; the constants are those of TorchRay.
+    masks", section 3; grid, smooth maximum, steps, rates and weights are those of TorchRay.
     """
     config = DenseConfig() if config is None else config
     _check_arguments(logits_fn, image, target, areas, config, background)

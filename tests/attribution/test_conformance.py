@@ -184,6 +184,7 @@ def test_bad_arguments_are_refused_by_name(
         ("occlusion", {"stride": 2}, ValueError, "stride must be at most window = 1, got 2"),
         ("occlusion", {"stride": 0}, ValueError, "stride must be at least 1"),
         ("occlusion", {"background": np.nan}, ValueError, "background must be finite"),
+        ("occlusion", {"background": "blur"}, TypeError, "got 'blur'; for a blur give"),
         ("rise", {"cells": 7}, ValueError, "cells must be at most the shorter side 6, got 7"),
         ("rise", {"visible": 0.0}, ValueError, r"visible must lie in \(0, 1\]"),
         ("rise", {"normalise": "sum"}, ValueError, "normalise must be one of"),

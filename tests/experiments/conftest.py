@@ -32,6 +32,7 @@ HEAVY = (
     "stability",
     "local_approximation",
     "photo_regions",
+    "photo_maps",
     "reconstructions",
 )
 """Experiments that compile many large programs; their tests are slow ones."""

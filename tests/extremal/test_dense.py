@@ -10,11 +10,13 @@ import pytest
 
 from fitb_jax import masks
 from fitb_jax.extremal import (
+    TORCHRAY,
     DenseConfig,
     area_penalty,
     binarise,
     dense_masks,
     fit_dense,
+    make_blend,
     smooth_maximum,
 )
 from fitb_jax.objectives import log_prob
@@ -135,6 +137,18 @@ def test_masks_find_the_patch_at_about_their_areas() -> None:
     shown = binarise(found.masks[0], SHARE)
     assert (shown * PATCH).sum() / jnp.maximum(shown, PATCH).sum() > 0.6
     assert (found.penalty[-1] < found.penalty[0] / 5).all()
+
+
+@pytest.mark.usefixtures("x64")
+def test_torchray_rewards_logits_of_a_mirrored_pyramid() -> None:
+    image = jnp.asarray(IMAGE, jnp.float64)
+    config = dataclasses.replace(TORCHRAY, steps=2, spacing=3, radius=4)
+    found = fit_dense(LOGITS_FN, image, 1, AREAS, config, background="pyramid")
+    blend = make_blend(image, "pyramid")
+    start = jnp.ones((6, 6))
+    whole = smooth_maximum(start, (SIDE, SIDE), spacing=3, radius=4, padded=True)
+    mirrored = blend(whole[4 : 4 + SIDE, 4 : 4 + SIDE])[:, ::-1]
+    np.testing.assert_allclose(found.reward[0], LOGITS_FN(mirrored)[1], rtol=1e-9)
 
 
 def test_padded_areas_come_out_larger() -> None:
