@@ -1,6 +1,7 @@
 """The photographs and the pretrained network that the experiments on natural images share."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -123,7 +124,36 @@ def explained(options: PhotographOptions) -> Explained:
     """
     net = pretrained(options)
     found = photographs(options, net.size)
-    read = list(found)
+    return _explain_all(options, net, found, list(found))
+
+
+def explained_in_parts(options: PhotographOptions, part: int) -> Iterator[Explained]:
+    """`explained`, with no more than some of the photographs in memory.
+
+    Args:
+        options: which.
+        part: photographs at once.
+
+    Yields:
+        The photographs in their order, part by part.
+
+    Raises:
+        ValueError, FileNotFoundError: the photographs or the weights are not there.
+    """
+    net = pretrained(options)
+    found = photographs(options, net.size)
+    for start in range(0, len(found), part):
+        read = list(found[start : start + part])
+        if read:  # corrupt files are left out
+            yield _explain_all(options, net, found, read)
+
+
+def _explain_all(
+    options: PhotographOptions,
+    net: models.Pretrained,
+    found: data.Photographs,
+    read: list[data.Photograph],
+) -> Explained:
     images = np.stack([one.image for one in read])
     predicted = _predicted(options, net, images)
     indices = imagenet_indices(found.class_names)

@@ -19,6 +19,7 @@ HEAVY = (
     "extremal_quality",
     "extremal_initialisations",
     "extremal_disjoint",
+    "extremal_folder",
     "extremal_areas",
     "extremal_scheme",
     "extremal_warm_starts",

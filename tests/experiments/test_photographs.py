@@ -83,3 +83,15 @@ def test_one_class_that_the_network_knows_is_explained_whatever_it_predicts() ->
     assert imagenet.classes().names[case.label] == "sorrel"
     assert case.truth.sum() == 4
     assert data.truth_mask(_photograph((1, 1, 3, 3, "horse", True)), VOC.index("horse")).sum() == 0
+
+
+@pytest.mark.slow
+def test_parts_are_the_whole() -> None:
+    options = photographs.PhotographOptions()
+    whole = photographs.explained(options)
+    parts = [*photographs.explained_in_parts(options, 2)]
+    assert [len(part.names) for part in parts] == [2, 2, 1]
+    for name in ("images", "targets", "labels", "predicted", "truths"):
+        found = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(found, getattr(whole, name))
+    assert [name for part in parts for name in part.names] == whole.names
