@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, plan_grid, run_grid
-from experiments.mask_methods import DENSE, INR, MaskMethod, mask_methods
+from experiments.mask_methods import DENSE, INR, MaskMethod, control_masks, mask_methods
 from experiments.mask_scores import FIELDS, MaskScores, score_masks
 from experiments.photographs import Explained, PhotographOptions, recognised
 from experiments.statistics import mean_interval
@@ -74,7 +74,7 @@ def grid(config: Config, net: Explained) -> GridRun:
     Returns:
         The grid.
     """
-    methods = mask_methods(config.steps, config.dense_steps)
+    methods = _methods(config)
     axes = {
         "method": ablation.structural([*methods.values()], labels=[*methods]),
         "image": ablation.batched({"pixels": net.images, "target": net.targets}, labels=net.names),
@@ -95,6 +95,11 @@ def grid(config: Config, net: Explained) -> GridRun:
     return GridRun("extremal_quality", point, axes, arguments)
 
 
+def _methods(config: Config) -> dict[str, MaskMethod]:
+    """The controls first: a run that is stopped has what is cheap."""
+    return {**control_masks(), **mask_methods(config.steps, config.dense_steps)}
+
+
 def plan(config: Config) -> list[str]:
     """What the grid will do.
 
@@ -112,7 +117,7 @@ def compute(config: Config) -> Outcome:
     net = recognised(config)
     found = run_grid(config, grid(config, net)).transpose("method", "image", ...).load()
     arrays = {name: found[name].values for name in MaskScores._fields}
-    methods = mask_methods(config.steps, config.dense_steps)
+    methods = _methods(config)
     arrays |= {
         "areas": np.asarray(config.areas),
         "methods": np.array([*methods]),

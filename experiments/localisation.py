@@ -107,6 +107,7 @@ def compute(config: Config) -> Outcome:
         "methods": np.array(found["method"].values.tolist()),
         "object_area": net.truths.mean((1, 2)),
         "classes": net.classes,
+        "difficult": net.difficult,
         "seconds": np.array([_seconds(net, row) for row in run.grid["method"].values]),
     }
     notes = [f"{len(net.names)} photographs that {config.model} recognises: {net.source}"]
@@ -131,7 +132,9 @@ def _seconds(net: Explained, row: Row) -> float:
 
 
 def _table(arrays: dict[str, np.ndarray]) -> Table:
-    columns = ["map", "pointing game", "the same, mean over classes", "mass", "rank", "IoU, area"]
+    has_difficult = bool(arrays["difficult"].any())
+    columns = ["map", "pointing game", "the same, mean over classes"]
+    columns += ["the same, difficult cases"] * has_difficult + ["mass", "rank", "IoU, area"]
     columns += [f"precision, area {area:g}" for area in arrays["areas"]]
     columns += [f"p(class), area {area:g}" for area in arrays["areas"]]
     table: list[list[object]] = []
@@ -140,6 +143,8 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
             arrays["pointing"][i], classes=arrays["classes"]
         ).class_mean.estimate
         row: list[object] = [name, str(mean_interval(arrays["pointing"][i])), f"{of_class:.3f}"]
+        if has_difficult:
+            row.append(str(mean_interval(arrays["pointing"][i][arrays["difficult"]])))
         row += [str(mean_interval(arrays[measure][i])) for measure in ("mass", "rank", "iou")]
         row += [str(mean_interval(p)) for p in arrays["precision"][i].T]
         row += [str(mean_interval(p)) for p in arrays["probability"][i].T]

@@ -5,7 +5,9 @@ import functools
 from collections.abc import Callable
 from typing import TypeAlias
 
-from fitb_jax import extremal
+import jax
+
+from fitb_jax import evaluation, extremal
 from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
 
 MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
@@ -64,6 +66,55 @@ def dense_masks(
     """
     del key
     return extremal.dense_masks(logits_fn, image, target, areas, config)
+
+
+def centred_discs(
+    logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
+) -> Float[Array, "a h w"]:
+    """A control that asks nothing: photographers put things in the middle.
+
+    Args:
+        logits_fn: not asked.
+        image: (h, w, c), for its shape.
+        target: not used.
+        areas: (a,).
+        key: not used.
+
+    Returns:
+        The discs.
+    """
+    del logits_fn, target, key
+    shape = image.shape[0], image.shape[1]
+    return jax.vmap(lambda area: evaluation.centred_disc(shape, area))(areas)
+
+
+def random_smooth_masks(
+    logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
+) -> Float[Array, "a h w"]:
+    """A control as smooth as masks are, and of their exact areas.
+
+    Args:
+        logits_fn: not asked.
+        image: (h, w, c), for its shape.
+        target: not used.
+        areas: (a,).
+        key: of the map whose largest values are shown.
+
+    Returns:
+        The masks.
+    """
+    del logits_fn, target
+    drawn = evaluation.random_smooth((image.shape[0], image.shape[1]), key=key)
+    return jax.vmap(lambda area: extremal.binarise(drawn, area))(areas)
+
+
+def control_masks() -> dict[str, MaskMethod]:
+    """Masks that ask no network, with the signature of methods.
+
+    Returns:
+        By the name in tables.
+    """
+    return {"centred disc": centred_discs, "random smooth masks": random_smooth_masks}
 
 
 def mask_methods(steps: int, dense_steps: int) -> dict[str, MaskMethod]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments.class_maps import imagenet_indices
 from experiments.experiment import Options
-from fitb_jax import batching, data, models
+from fitb_jax import batching, data, evaluation, models
 from fitb_jax.types import LogitsFn
 
 UNLABELLED = -1
@@ -55,6 +55,8 @@ class Explained(NamedTuple):
             `data.ignored_mask`.
         classes: (n,), the annotated class that the truth is of, in the data set's own numbers; the
             target where there is none.
+        difficult: (n,), whether its objects are small and something else is there, see
+            `evaluation.difficult_cases`.
         names: of the photographs.
         source: where they come from, as a sentence for people.
     """
@@ -68,6 +70,7 @@ class Explained(NamedTuple):
     truths: np.ndarray
     ignored: np.ndarray
     classes: np.ndarray
+    difficult: np.ndarray
     names: list[str]
     source: str
 
@@ -180,7 +183,7 @@ def recognised(options: PhotographOptions) -> Explained:
     kept = np.flatnonzero(is_right)[: options.count or None]
     if not kept.size:
         raise ValueError(f"photographs: {options.model} recognises none of {net.source}")
-    arrays = ("images", "targets", "labels", "predicted", "truths", "ignored", "classes")
+    arrays = (name for name, value in net._asdict().items() if isinstance(value, np.ndarray))
     return net._replace(
         names=[net.names[i] for i in kept], **{name: getattr(net, name)[kept] for name in arrays}
     )
@@ -203,7 +206,7 @@ def one_photograph(options: PhotographOptions, path: Path) -> Explained:
     net = pretrained(options)
     image = np.asarray(net.preprocess(path))[None]
     unknown = np.zeros(image.shape[1:3], bool)
-    case = _Case(UNLABELLED, UNLABELLED, unknown, unknown)
+    case = _Case(UNLABELLED, UNLABELLED, unknown, unknown, False)
     predicted = _predicted(options, net, image)
     return _explained(options, net, image, predicted, [case], [path.stem], str(path.name))
 
@@ -213,6 +216,7 @@ class _Case(NamedTuple):
     annotated: int
     truth: np.ndarray
     ignored: np.ndarray
+    is_difficult: bool
 
 
 def _case(photograph: data.Photograph, indices: list[tuple[int, ...]], predicted: int) -> _Case:
@@ -226,14 +230,17 @@ def _case(photograph: data.Photograph, indices: list[tuple[int, ...]], predicted
         label, seen = indices[annotated[0]][0], annotated
     else:
         nothing = _NOT_SEEN if annotated else UNLABELLED
-        return _Case(nothing, nothing, unknown, unknown)
+        return _Case(nothing, nothing, unknown, unknown, False)
     has_masks = photograph.segmentation is not None or photograph.instances is not None
     kind: Literal["boxes", "masks"] = "masks" if has_masks else "boxes"
+    truths = np.stack([data.truth_mask(photograph, each, kind=kind) for each in annotated])
+    explained = annotated.index(seen[0])
     return _Case(
         label,
         seen[0],
-        data.truth_mask(photograph, seen[0], kind=kind),
+        truths[explained],
         data.ignored_mask(photograph, seen[0], kind=kind),
+        bool(evaluation.difficult_cases(jnp.asarray(truths))[explained]),
     )
 
 
@@ -273,6 +280,7 @@ def _explained(
         truths=np.stack([case.truth for case in cases]),
         ignored=np.stack([case.ignored for case in cases]),
         classes=np.where(annotated < 0, targets, annotated),
+        difficult=np.array([case.is_difficult for case in cases]),
         names=names,
         source=source,
     )

@@ -66,6 +66,8 @@ def test_the_class_that_is_predicted_is_explained_where_it_is(seen: str) -> None
     assert case.truth.sum() == (9 if seen == "dog" else 16)
     assert case.ignored[6:8, 0:2].all()
     assert case.ignored.sum() == 4
+    # 9 of 64 pixels with a person beside them; the person takes a quarter.
+    assert case.is_difficult == (seen == "dog")
 
 
 def test_a_prediction_that_is_not_annotated_has_no_truth_and_is_not_recognised() -> None:
