@@ -78,6 +78,7 @@ def settings(config: Config) -> dict[str, InrConfig]:
     found |= {
         "50 steps, rate 0.01": InrConfig(steps=50, learning_rate=0.01),
         "200 steps, rate 0.003": InrConfig(steps=200, learning_rate=0.003),
+        "2 areas a step": InrConfig(areas_per_step=2),
         "grid 14": InrConfig(grid=14),
         "grid 56": InrConfig(grid=56),
         "penalty": InrConfig(area_form="penalty"),
