@@ -119,12 +119,6 @@ def grids(config: Config, net: Explained) -> list[GridRun]:
     programs: dict[Any, dict[str, InrConfig]] = {}
     for name, each in settings(config).items():
         programs.setdefault(jax.tree.structure(each), {})[name] = each
-    images = {
-        "pixels": net.images,
-        "target": net.targets,
-        "truth": net.truths,
-        "ignored": net.ignored,
-    }
     arguments: dict[str, Any] = {
         "key": jax.random.key(config.seed),
         "key_axes": ("image",),
@@ -144,7 +138,7 @@ def grids(config: Config, net: Explained) -> list[GridRun]:
         numbers = jax.tree.map(lambda *each: np.array(each, np.float32), *chosen.values())
         axes = {
             "setting": ablation.looped(numbers, labels=[*chosen]),
-            "image": ablation.batched(images, labels=net.names),
+            "image": ablation.batched(net.located, labels=net.names),
         }
         runs.append(GridRun(f"extremal_settings_{i}", point, axes, arguments))
     return runs
@@ -231,8 +225,7 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     names, mean, base = arrays["settings"].tolist(), arrays["binary"].mean(2), _base(arrays)
     panels = 1 + bool(np.isfinite(arrays["milliseconds"]).all())
     figure = Figure(figsize=(5 * panels + 1, 0.28 * len(names) + 1.4), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    left = axes[0]
+    left, *timed = figure.subplots(1, panels, squeeze=False)[0]
     order = np.argsort(mean.mean(1))
     for place, i in enumerate(order):
         difference = mean[i] - mean[base]
@@ -243,23 +236,19 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     left.axvline(0, color="black", linewidth=0.6)
     left.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8)
     widest = float(np.abs(mean - mean[base][None]).max())
-    left.set_xlim(-1.1 * max(widest, 0.01), 1.1 * max(widest, 0.01))
+    left.set_xlim(1.1 * max(widest, 0.01) * np.array([-1, 1]))
     left.set_title(f"p(class), mean over areas, less {names[base]}", fontsize=9)
     left.locator_params(axis="x", nbins=5)
     left.grid(axis="x", alpha=0.3)
-    if panels == 1:
-        return {"extremal_settings": figure}
-    right = axes[1]
     seconds = arrays["milliseconds"] / 1000
-    right.plot(seconds, mean.mean(1), "o", markersize=4)
-    for i, name in enumerate(names):
-        right.annotate(
-            name, (seconds[i], mean[i].mean()), (3, 3), textcoords="offset points", fontsize=6
-        )
-    right.set_xscale("log")
-    right.margins(x=0.2)
-    right.set_title("p(class), mean over areas and photographs, by seconds a fit", fontsize=9)
-    right.grid(alpha=0.3)
+    for right in timed:
+        right.plot(seconds, mean.mean(1), "o", markersize=4)
+        for name, *place in zip(names, seconds, mean.mean(1), strict=True):
+            right.annotate(name, place, (3, 3), textcoords="offset points", fontsize=6)
+        right.set_xscale("log")
+        right.margins(x=0.2)
+        right.set_title("p(class), mean over areas and photographs, by seconds a fit", fontsize=9)
+        right.grid(alpha=0.3)
     return {"extremal_settings": figure}
 
 

@@ -56,15 +56,9 @@ def grid(config: Config, net: Explained) -> GridRun:
     for name in config.methods:
         checks.check_choice("methods", name, named)
     named = {name: row for name, row in named.items() if name in (config.methods or named)}
-    images = {
-        "pixels": net.images,
-        "target": net.targets,
-        "truth": net.truths,
-        "ignored": net.ignored,
-    }
     axes = {
         "method": ablation.structural([*named.values()], labels=[*named]),
-        "image": ablation.batched(images, labels=net.names),
+        "image": ablation.batched(net.located, labels=net.names),
     }
     arguments = {
         "key": jax.random.key(config.seed),

@@ -74,6 +74,16 @@ class Explained(NamedTuple):
     names: list[str]
     source: str
 
+    @property
+    def located(self) -> dict[str, np.ndarray]:
+        """What a point is given that asks where the objects are."""
+        return {
+            "pixels": self.images,
+            "target": self.targets,
+            "truth": self.truths,
+            "ignored": self.ignored,
+        }
+
     def class_name(self, target: int) -> str:
         """The first of the names of a class."""
         return self.pretrained.class_names[int(target)].split(",")[0]
