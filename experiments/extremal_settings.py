@@ -243,8 +243,8 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     seconds = arrays["milliseconds"] / 1000
     for right in timed:
         right.plot(seconds, mean.mean(1), "o", markersize=4)
-        for name, *place in zip(names, seconds, mean.mean(1), strict=True):
-            right.annotate(name, place, (3, 3), textcoords="offset points", fontsize=6)
+        for name, time, p in zip(names, seconds, mean.mean(1), strict=True):
+            right.annotate(name, (time, p), (3, 3), textcoords="offset points", fontsize=6)
         right.set_xscale("log")
         right.margins(x=0.2)
         right.set_title("p(class), mean over areas and photographs, by seconds a fit", fontsize=9)
