@@ -127,9 +127,17 @@ def last_places(pretrained: models.Pretrained) -> str | None:
     Returns:
         Its name, None where there is none.
     """
-    shape = jax.ShapeDtypeStruct((pretrained.size, pretrained.size, 3), "float32")
-    layers = jax.eval_shape(pretrained.features_fn, shape)
-    return next((name for name in reversed(layers) if len(layers[name].shape) == 3), None)
+    places: list[str] = []
+
+    def note_order(image: Image) -> None:
+        # Inside, as what JAX returns has its names sorted.
+        layers = pretrained.features_fn(image)
+        places.extend(name for name, values in layers.items() if values.ndim == 3)
+
+    jax.eval_shape(
+        note_order, jax.ShapeDtypeStruct((pretrained.size, pretrained.size, 3), "float32")
+    )
+    return places[-1] if places else None
 
 
 def _of_layers(layer: str | None) -> dict[str, SaliencyFn]:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments import methods
-from fitb_jax import attribution
+from fitb_jax import attribution, models
 from fitb_jax.saliency import as_saliency
 
 WEIGHTS = jax.random.normal(jax.random.key(0), (5, 6, 6))
@@ -25,3 +25,9 @@ def test_a_map_of_a_random_class_does_not_know_the_target() -> None:
         assert (maps[0] == maps[1]).all()
         seen.add([bool((maps[0] == each).all()) for each in of_class].index(True))
     assert seen == set(range(5))
+
+
+def test_class_activation_maps_look_at_the_last_layer_with_places() -> None:
+    """JAX sorts the names of what it returns: the last of them was once the stem."""
+    pretrained = models.untrained("efficientnet_lite0", key=jax.random.key(0))
+    assert methods.last_places(pretrained) == "head"
