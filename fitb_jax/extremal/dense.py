@@ -39,8 +39,10 @@ class DenseConfig:
         steps: of gradient ascent.
         spacing: of the grid of the free values, in pixels.
         radius: of the smooth maximum, in pixels.
-        padded_area: measure the area on the mask with a margin of `radius` around the image, as the
-            reference implementation does; the areas of the image then come out too large.
+        padded_area: take the area to be a share of the mask with its margin of `radius` around the
+            image, as the reference implementation does; the areas of the image then come out too
+            large. By default it is a share of the image. Either way the margin counts as shown
+            where it is: were it free, masks would keep to the border of the image.
         flip: show every other step the image mirrored, as the reference implementation does.
         coldness: of the smooth maximum.
         learning_rate: of gradient ascent with momentum.
@@ -164,12 +166,11 @@ def fit_dense(
             spacing=config.spacing,
             radius=config.radius,
             coldness=config.coldness,
-            padded=config.padded_area,
+            padded=True,
         )
-        mask = padded
-        if config.padded_area:
-            mask = padded[margin : margin + shape[0], margin : margin + shape[1]]
-        penalty = area_penalty(padded, area)
+        mask = padded[margin : margin + shape[0], margin : margin + shape[1]]
+        share = area if config.padded_area else area * (mask.size / padded.size)
+        penalty = area_penalty(padded, share)
         reward = reward_of[False](mask)
         if config.flip:
             reward = jax.lax.cond(t % 2 == 0, reward_of[True], reward_of[False], mask)

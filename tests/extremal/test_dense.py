@@ -107,13 +107,14 @@ def test_steps_are_those_of_the_definition(variant: Any, padded: bool) -> None:
     blurred = gaussian_blur(image, sigma=0.25 * SIDE)
 
     def energy(values: Array, area: float, step: int) -> Array:
-        whole = smooth_maximum(values, (SIDE, SIDE), spacing=3, radius=4, padded=padded)
-        mask = whole[4 : 4 + SIDE, 4 : 4 + SIDE] if padded else whole
+        whole = smooth_maximum(values, (SIDE, SIDE), spacing=3, radius=4, padded=True)
+        mask = whole[4 : 4 + SIDE, 4 : 4 + SIDE]
         kept, deleted = (
             log_prob(LOGITS_FN(masks.apply(image, shown, blurred)), 1) for shown in (mask, 1 - mask)
         )
         reward = {"preserve": kept, "delete": -deleted, "dual": kept - deleted}[variant]
-        return reward - 300 * 1.0035**step * area_penalty(whole, area)
+        share = area if padded else area * SIDE**2 / whole.size
+        return reward - 300 * 1.0035**step * area_penalty(whole, share)
 
     gradient = jax.jit(jax.grad(energy), static_argnums=(1, 2))
     for area, given in zip(
@@ -149,6 +150,20 @@ def test_torchray_rewards_logits_of_a_mirrored_pyramid() -> None:
     whole = smooth_maximum(start, (SIDE, SIDE), spacing=3, radius=4, padded=True)
     mirrored = blend(whole[4 : 4 + SIDE, 4 : 4 + SIDE])[:, ::-1]
     np.testing.assert_allclose(found.reward[0], LOGITS_FN(mirrored)[1], rtol=1e-9)
+
+
+def test_free_masks_do_not_keep_to_the_border() -> None:
+    """Half of a value's blob lies outside at the border, and must not be free there."""
+
+    def blind(image: Array) -> Array:
+        return 0 * image.sum() + jnp.zeros(2)
+
+    config = dataclasses.replace(
+        CONFIG, steps=200, spacing=2, radius=4, penalty_weight=30.0, penalty_growth=1.01
+    )
+    for mask in dense_masks(blind, IMAGE, 1, AREAS, config, background=0.0):
+        border = jnp.concatenate([mask[:3].ravel(), mask[-3:].ravel(), mask[:, :3].ravel()])
+        assert border.mean() < mask[5:-5, 5:-5].mean()
 
 
 def test_padded_areas_come_out_larger() -> None:
