@@ -90,9 +90,10 @@ def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
     assert all(each != default for each in found.values())
     assert len(set(found.values())) == len(found)
     assert found["grid 56"].grid == 56
+    assert found["2 areas a step"].areas_per_step == 2
     assert found["FiLM"].network.conditioning == "film"
     crossed = extremal_settings.settings(extremal_settings.Config(crossed=True))
-    assert len(crossed) == 16 + 27
+    assert len(crossed) == 17 + 27
     short = extremal_settings.settings(extremal_settings.Config(most_steps=60))
     assert [short[name].steps for name in ("default", "50 steps, rate 0.01")] == [60, 50]
     with pytest.raises(ValueError, match="settings"):
