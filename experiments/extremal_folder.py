@@ -9,7 +9,6 @@ reached.
 
 import dataclasses
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +22,7 @@ from experiments.mask_scores import MaskScores, score_masks
 from experiments.photographs import Explained, PhotographOptions, explained_in_parts
 from experiments.statistics import mean_interval
 from fitb_jax import ablation, checks, extremal
-from fitb_jax.types import Array, Bool, Float, LogitsFn, Saliency, Scalar
+from fitb_jax.types import Array, LogitsFn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,36 +42,6 @@ class Config(PhotographOptions):
     chunk: int = 1
 
 
-class Masks(NamedTuple):
-    """What is kept of one photograph.
-
-    Attributes:
-        masks: of each area, (a, h, w).
-        saliency: the mean over all areas, (h, w).
-        whole: p(target) of the whole photograph.
-        converged: whether the fit had stopped growing.
-        soft: of `MaskScores`, as the others.
-        binary: as there.
-        calibration: as there.
-        nestedness: as there.
-        continuity: as there.
-        crispness: as there.
-        components: as there.
-    """
-
-    masks: Float[Array, "a h w"]
-    saliency: Saliency
-    whole: Scalar
-    converged: Bool[Array, ""]
-    soft: Float[Array, "a"]
-    binary: Float[Array, "a"]
-    calibration: Float[Array, "a"]
-    nestedness: Scalar
-    continuity: Scalar
-    crispness: Scalar
-    components: Float[Array, "a"]
-
-
 FIELDS = {
     "masks": ablation.Field(dims=("area", "row", "column"), meaning="mask of each area"),
     "saliency": ablation.Field(dims=("row", "column"), meaning="mean of the masks of all areas"),
@@ -89,7 +58,7 @@ def point(
     config: extremal.InrConfig,
     image: dict[str, Array],
     key: Array,
-) -> Masks:
+) -> dict[str, Array]:
     """Fit one photograph.
 
     Args:
@@ -100,19 +69,19 @@ def point(
         key: of the fit.
 
     Returns:
-        Its masks and what they are worth.
+        What `FIELDS` names: its masks and what they are worth.
     """
     pixels, target = image["pixels"], image["target"]
     shape = pixels.shape[0], pixels.shape[1]
     inr = extremal.fit_inr(logits_fn, pixels, target, config, key=key)
     masks = extremal.inr_masks(inr, areas, shape)
-    return Masks(
-        masks=masks,
-        saliency=extremal.inr_saliency(inr, shape),
-        whole=jax.nn.softmax(logits_fn(pixels))[target],
-        converged=inr.converged,
+    return {
+        "masks": masks,
+        "saliency": extremal.inr_saliency(inr, shape),
+        "whole": jax.nn.softmax(logits_fn(pixels))[target],
+        "converged": inr.converged,
         **score_masks(logits_fn, pixels, target, masks, areas)._asdict(),
-    )
+    }
 
 
 def grids(config: Config) -> Iterator[tuple[GridRun, Explained]]:
