@@ -142,7 +142,14 @@ def test_every_metric_of_a_map_is_here() -> None:
     no_metrics = {
         # Of families of masks, of annotations, of functions, and helpers: tested by themselves.
         *("area_consistency", "calibration", "continuity", "crispness", "nestedness"),
-        *("difficult_cases", "fill_boxes", "summarise", "squared_distance", "max_sensitivity"),
+        *(
+            "difficult_cases",
+            "fill_boxes",
+            "leave_out",
+            "summarise",
+            "squared_distance",
+            "max_sensitivity",
+        ),
         *("connected_components", "hog", "impute", "ranks", "rise_blur", "top_count_weights"),
         *("top_weights", "unit_range", "gaussian_noise", "remove_square"),
         *("blurred_map", "centre_point", "centred_disc", "controls", "random_map"),
