@@ -96,10 +96,9 @@ def grids(config: Config) -> Iterator[tuple[GridRun, Explained]]:
     checks.check_count("part", config.part)
     fit = extremal.InrConfig(steps=config.steps)
     for number, net in enumerate(explained_in_parts(config, config.part)):
-        images = {"pixels": net.images, "target": net.targets}
         axes = {
             "config": ablation.structural([fit], labels=[f"{config.steps} steps"]),
-            "image": ablation.batched(images, labels=net.names),
+            "image": ablation.batched(net.cases, labels=net.names),
         }
         arguments = {
             "key": jax.random.key(config.seed),

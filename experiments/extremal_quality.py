@@ -14,12 +14,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
-from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.mask_methods import DENSE, INR, MaskMethod, control_masks, mask_methods
 from experiments.mask_scores import FIELDS, MaskScores, score_masks
 from experiments.photographs import Explained, PhotographOptions, recognised
 from experiments.statistics import mean_interval
-from fitb_jax import ablation, plotting
+from fitb_jax import plotting
 from fitb_jax.extremal import DenseConfig, InrConfig
 from fitb_jax.types import LogitsFn
 
@@ -74,25 +74,20 @@ def grid(config: Config, net: Explained) -> GridRun:
     Returns:
         The grid.
     """
-    methods = _methods(config)
-    axes = {
-        "method": ablation.structural([*methods.values()], labels=[*methods]),
-        "image": ablation.batched({"pixels": net.images, "target": net.targets}, labels=net.names),
-    }
-    arguments = {
-        "key": jax.random.key(config.seed),
-        "key_axes": ("image",),
-        "shared": {
+    return method_grid(
+        "extremal_quality",
+        point,
+        _methods(config),
+        net.cases,
+        net.names,
+        seed=config.seed,
+        shared={
             "logits_fn": net.pretrained.logits_fn,
             "areas": jnp.asarray(config.areas, jnp.float32),
         },
-        "fields": FIELDS,
-        "chunk": config.chunk,
-        # Work of seconds: keep every chunk as soon as it is done.
-        "block": config.chunk,
-        "lanes": 1,
-    }
-    return GridRun("extremal_quality", point, axes, arguments)
+        fields=FIELDS,
+        chunk=config.chunk,
+    )
 
 
 def _methods(config: Config) -> dict[str, MaskMethod]:

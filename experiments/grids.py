@@ -3,9 +3,10 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import xarray as xr
 
 from experiments.experiment import Options
@@ -29,6 +30,56 @@ class GridRun(NamedTuple):
     point_fn: Callable[..., Any]
     grid: dict[str, Any]
     arguments: dict[str, Any]
+
+
+def method_grid(
+    name: str,
+    point_fn: Callable[..., Any],
+    methods: Mapping[str, Any],
+    images: Mapping[str, Any],
+    image_names: Sequence[str],
+    *,
+    seed: int,
+    shared: Mapping[str, Any],
+    fields: Mapping[str, ablation.Field],
+    chunk: int = 1,
+    chunks_a_block: int = 1,
+    more: Mapping[str, ablation.Axis] | None = None,
+) -> GridRun:
+    """Every method on every image; all methods have the same random keys.
+
+    Args:
+        name: of the grid.
+        point_fn: of `method`, `image`, `key`, what is shared and the axes of `more`.
+        methods: Python values by name, a compile each.
+        images: arrays with one entry for each image.
+        image_names: labels of the images.
+        seed: of the keys.
+        shared: what no axis varies.
+        fields: of a point.
+        chunk: images at once.
+        chunks_a_block: what is lost when it is stopped; few where a point takes seconds.
+        more: other axes.
+
+    Returns:
+        The grid.
+    """
+    axes = {
+        "method": ablation.structural([*methods.values()], labels=[*methods]),
+        **(more or {}),
+        "image": ablation.batched(dict(images), labels=image_names),
+    }
+    arguments = {
+        "key": jax.random.key(seed),
+        "key_axes": ("image",),
+        "shared": shared,
+        "fields": fields,
+        "chunk": chunk,
+        "block": chunks_a_block * chunk,
+        # The masks and pixels of one image fill the cores.
+        "lanes": 1,
+    }
+    return GridRun(name, point_fn, axes, arguments)
 
 
 def run_grid(options: Options, run: GridRun) -> xr.Dataset:

@@ -16,11 +16,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
-from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.localised import FIELDS, Localised, Row, point, rows
 from experiments.photographs import Explained, PhotographOptions, recognised
 from experiments.statistics import mean_interval
-from fitb_jax import ablation, checks, evaluation
+from fitb_jax import checks, evaluation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,26 +56,23 @@ def grid(config: Config, net: Explained) -> GridRun:
     for name in config.methods:
         checks.check_choice("methods", name, named)
     named = {name: row for name, row in named.items() if name in (config.methods or named)}
-    axes = {
-        "method": ablation.structural([*named.values()], labels=[*named]),
-        "image": ablation.batched(net.located, labels=net.names),
-    }
-    arguments = {
-        "key": jax.random.key(config.seed),
-        "key_axes": ("image",),
-        "shared": {
+    return method_grid(
+        "localisation",
+        point,
+        named,
+        net.located,
+        net.names,
+        seed=config.seed,
+        shared={
             "trained": net.pretrained.logits_fn,
             "untrained": net.untrained,
             "areas": jnp.asarray(config.areas, jnp.float32),
             "tolerance": jnp.float32(config.tolerance),
         },
-        "fields": FIELDS,
-        "chunk": config.chunk,
-        # Work of up to seconds a point: little is lost when it is stopped.
-        "block": 8 * config.chunk,
-        "lanes": 1,
-    }
-    return GridRun("localisation", point, axes, arguments)
+        fields=FIELDS,
+        chunk=config.chunk,
+        chunks_a_block=8,
+    )
 
 
 def plan(config: Config) -> list[str]:

@@ -64,7 +64,7 @@ def grid(config: Config, net: Explained) -> GridRun:
         "network": ablation.looped(
             models.stack([net.pretrained.logits_fn, net.untrained]), labels=list(NETWORKS)
         ),
-        "image": ablation.batched({"pixels": net.images, "target": net.targets}, labels=net.names),
+        "image": ablation.batched(net.cases, labels=net.names),
     }
     arguments = {
         "key": jax.random.key(config.seed),

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.mask_scores import probabilities
 from experiments.methods import OURS, controls, photo_methods
 from experiments.photographs import Explained, PhotographOptions, explained
@@ -129,24 +129,19 @@ def grid(config: Config, net: Explained) -> GridRun:
     Returns:
         The grid.
     """
-    methods = columns(config, net.pretrained)
-    axes = {
-        "method": ablation.structural([*methods.values()], labels=[*methods]),
-        "image": ablation.batched({"pixels": net.images, "target": net.targets}, labels=net.names),
-    }
-    arguments = {
-        "key": jax.random.key(config.seed),
-        "key_axes": ("image",),
-        "shared": {
+    return method_grid(
+        "photo_maps",
+        point,
+        columns(config, net.pretrained),
+        net.cases,
+        net.names,
+        seed=config.seed,
+        shared={
             "logits_fn": net.pretrained.logits_fn,
             "areas": jnp.asarray(config.areas, jnp.float32),
         },
-        "fields": FIELDS,
-        # A photograph's own masks fill the cores.
-        "chunk": 1,
-        "block": 1,
-    }
-    return GridRun("photo_maps", point, axes, arguments)
+        fields=FIELDS,
+    )
 
 
 def plan(config: Config) -> list[str]:

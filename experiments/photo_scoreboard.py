@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from experiments import methods as listed
 from experiments import scores, verdicts
 from experiments.experiment import Experiment, Outcome, unless_asked
-from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.photographs import Explained, PhotographOptions, explained
 from experiments.sanity_cases import chosen
 from fitb_jax import ablation, models
@@ -126,28 +126,22 @@ def grid(config: Config, net: Explained) -> GridRun:
     Returns:
         The grid.
     """
-    methods = rows(config, net.pretrained)
-    axes = {
-        "method": ablation.structural([*methods.values()], labels=[*methods]),
-        "chunk": ablation.structural([config.chunk]),
-        "image": ablation.batched({"pixels": net.images, "target": net.targets}, labels=net.names),
-    }
-    arguments = {
-        "key": jax.random.key(config.seed),
-        "key_axes": ("image",),
-        "shared": {
+    return method_grid(
+        "photo_scoreboard",
+        point,
+        rows(config, net.pretrained),
+        net.cases,
+        net.names,
+        seed=config.seed,
+        shared={
             "reference": net.pretrained.logits_fn,
             "colour": jnp.asarray(net.pretrained.mean_colour, jnp.float32),
             "others": models.stack([net.untrained]),
             "shift": jnp.float32(config.shift),
         },
-        "fields": scores.fields(COLUMNS),
-        # A photograph's own masks and pixels fill the cores.
-        "chunk": 1,
-        "lanes": 1,
-        "block": 1,
-    }
-    return GridRun("photo_scoreboard", point, axes, arguments)
+        fields=scores.fields(COLUMNS),
+        more={"chunk": ablation.structural([config.chunk])},
+    )
 
 
 def plan(config: Config) -> list[str]:

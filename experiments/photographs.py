@@ -75,14 +75,14 @@ class Explained(NamedTuple):
     source: str
 
     @property
+    def cases(self) -> dict[str, np.ndarray]:
+        """What a point is given that explains a photograph."""
+        return {"pixels": self.images, "target": self.targets}
+
+    @property
     def located(self) -> dict[str, np.ndarray]:
         """What a point is given that asks where the objects are."""
-        return {
-            "pixels": self.images,
-            "target": self.targets,
-            "truth": self.truths,
-            "ignored": self.ignored,
-        }
+        return {**self.cases, "truth": self.truths, "ignored": self.ignored}
 
     def class_name(self, target: int) -> str:
         """The first of the names of a class."""
