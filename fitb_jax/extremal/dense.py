@@ -245,10 +245,11 @@ def smooth_maximum(
 
     @jax.checkpoint
     def terms(surrounded: Array, row: Array, column: Array) -> tuple[Array, Array]:
-        near = jax.lax.dynamic_slice(surrounded, (row, column), cells)
+        # In rows of all cells: a processor's vectors are as long as the grid is wide.
+        near = jax.lax.dynamic_slice(surrounded, (row, column), cells).reshape(1, -1)
         z = jnp.hypot(distance[row][:, None], distance[column][None, :]) / radius
-        kernel = jnp.exp(-2 * jnp.maximum(z - 0.5, 0) ** 2)
-        weighted = kernel[:, :, None, None] * near[None, None]
+        kernel = jnp.exp(-2 * jnp.maximum(z - 0.5, 0) ** 2).reshape(-1, 1)
+        weighted = kernel * near
         share = jnp.exp(coldness * weighted)
         return share * weighted, share
 
@@ -257,10 +258,10 @@ def smooth_maximum(
         numerator, denominator = terms(surrounded, at // window, at % window)
         return (sums[0] + numerator, sums[1] + denominator), None
 
-    nothing = jnp.zeros((spacing, spacing, *cells), values.dtype)
+    nothing = jnp.zeros((spacing**2, cells[0] * cells[1]), values.dtype)
     (numerator, denominator), _ = jax.lax.scan(add, (nothing, nothing), jnp.arange(window**2))
-    pixels = jnp.clip(numerator / denominator, 0, 1).transpose(2, 0, 3, 1)
-    pixels = pixels.reshape(cells[0] * spacing, cells[1] * spacing)
+    pixels = jnp.clip(numerator / denominator, 0, 1).reshape(spacing, spacing, *cells)
+    pixels = pixels.transpose(2, 0, 3, 1).reshape(cells[0] * spacing, cells[1] * spacing)
     if padded:
         return pixels[: 1 - spacing or None, : 1 - spacing or None]
     return pixels[radius : radius + shape[0], radius : radius + shape[1]]

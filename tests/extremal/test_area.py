@@ -176,6 +176,25 @@ def test_penalty_is_that_of_the_sorted_mask(area: float) -> None:
     np.testing.assert_allclose(area_penalty(mask, area), squares.mean(), rtol=1e-5)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    values=st.lists(
+        st.one_of(st.sampled_from([-0.0, 0.0, 1e-40, 0.25, 0.5, 1.0]), st.floats(0, 1, width=32)),
+        min_size=12,
+        max_size=12,
+    ),
+    area=st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
+)
+def test_penalty_sorts_any_values(values: list[float], area: float) -> None:
+    for dtype in (np.float32, np.float64):
+        mask = np.asarray(values, dtype)
+        wanted = np.arange(mask.size) >= mask.size * (1 - area)
+        squares = (np.sort(mask) - wanted) ** 2
+        with jax.enable_x64(dtype is np.float64):
+            found = area_penalty(jnp.asarray(mask.reshape(3, 4)), area)
+        np.testing.assert_allclose(found, squares.mean(), rtol=1e-5, atol=1e-7)
+
+
 def test_penalty_of_a_binary_mask_is_how_far_its_area_is_off() -> None:
     mask = jnp.zeros(100).at[:30].set(1).reshape(10, 10)
     np.testing.assert_allclose(area_penalty(mask, 0.3), 0, atol=1e-7)
