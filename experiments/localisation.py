@@ -13,14 +13,19 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.localised import FIELDS, Localised, Row, point, rows
+from experiments.methods import OURS
 from experiments.photographs import Explained, PhotographOptions, recognised
 from experiments.statistics import mean_interval
 from fitb_jax import checks, evaluation
+
+SMALL = (0.5, 0.25)
+"""Objects that take less of the image: where they take all of it, every map points at them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +111,22 @@ def compute(config: Config) -> Outcome:
         notes.append(
             "the objects' places are not known: only p(class) of the regions says anything"
         )
-    return Outcome(arrays, {}, {"localisation": _table(arrays)}, notes)
+    return Outcome(arrays, {}, tables(arrays), notes)
+
+
+def tables(arrays: dict[str, np.ndarray]) -> dict[str, Table]:
+    """What is said of each map, and the pointing game where objects are small.
+
+    Args:
+        arrays: of `compute`.
+
+    Returns:
+        By name.
+    """
+    found = {"localisation": _table(arrays)}
+    if arrays["object_area"].any():
+        found["pointing game by the size of the objects"] = _by_size(arrays)
+    return found
 
 
 def _seconds(net: Explained, row: Row) -> float:
@@ -143,32 +163,56 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
     return Table([*columns, "seconds a map"], table)
 
 
+def _by_size(arrays: dict[str, np.ndarray]) -> Table:
+    """Of all photographs, and of those whose objects leave room to miss them."""
+    names = arrays["methods"].tolist()
+    reference = names.index(OURS[2]) if OURS[2] in names else None
+    columns, lines = ["map"], [[name] for name in names]
+    for limit in (np.inf, *SMALL):
+        of_size = arrays["object_area"] < limit
+        which = f"objects below {limit:g}" if np.isfinite(limit) else "all"
+        columns.append(f"{which} ({of_size.sum()} photographs)")
+        pointing = arrays["pointing"][:, of_size]
+        for line, hits in zip(lines, pointing, strict=True):
+            line.append(str(mean_interval(hits)))
+        if reference is not None:
+            columns.append(f"{OURS[2]} less it, {which}")
+            for i, line in enumerate(lines):
+                difference = pointing[reference] - pointing[i]
+                line.append("" if i == reference else str(mean_interval(difference)))
+    return Table(columns, lines)
+
+
 def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     """Pointing game and p(target) of the region, line by line, with their intervals."""
     arrays = outcome.arrays
     names = arrays["methods"].tolist()
     middle = len(arrays["areas"]) // 2
-    figure = Figure(figsize=(10, 0.28 * len(names) + 1.2), layout="constrained")
+    figure = Figure(figsize=(10, 0.32 * len(names) + 1.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    panels = (
-        (left, arrays["pointing"], f"pointing game, {config.tolerance} pixels"),
-        (
-            right,
-            arrays["probability"][:, :, middle],
-            f"p(class), the top {arrays['areas'][middle]:.0%} on a blur",
-        ),
-    )
-    order = np.argsort([mean_interval(p).estimate for p in arrays["probability"][:, :, middle]])
-    for axis, values, title in panels:
-        intervals = np.array([mean_interval(values[i]) for i in order])
-        reach = np.abs(intervals[:, 1:] - intervals[:, :1]).T
-        axis.errorbar(
-            intervals[:, 0], range(len(names)), xerr=reach, fmt="o", markersize=4, capsize=2
-        )
-        axis.set_title(title, fontsize=9)
-        axis.grid(alpha=0.3)
+    probability = arrays["probability"][:, :, middle]
+    order = np.argsort([mean_interval(p).estimate for p in probability])
+    small = arrays["object_area"] < SMALL[0]
+    _line_by_line(left, arrays["pointing"][order], "all photographs", 0.1)
+    if small.any() and arrays["object_area"].any():
+        label = f"objects below {SMALL[0]:g} of the image"
+        _line_by_line(left, arrays["pointing"][order][:, small], label, -0.1)
+        left.legend(fontsize=8)
+    _line_by_line(right, probability[order], "all photographs", 0.0)
+    left.set_title(f"pointing game, {config.tolerance} pixels", fontsize=9)
+    right.set_title(f"p(class), the top {arrays['areas'][middle]:.0%} on a blur", fontsize=9)
     left.set_yticks(range(len(names)), [names[i] for i in order], fontsize=8)
     return {"localisation": figure}
+
+
+def _line_by_line(axis: Axes, values: np.ndarray, label: str, above: float) -> None:
+    intervals = np.array([mean_interval(line) for line in values])
+    reach = np.abs(intervals[:, 1:] - intervals[:, :1]).T
+    places = np.arange(len(values)) + above
+    axis.errorbar(
+        intervals[:, 0], places, xerr=reach, fmt="o", markersize=4, capsize=2, label=label
+    )
+    axis.grid(alpha=0.3)
 
 
 def caption(config: Config, outcome: Outcome) -> str:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import extremal_areas, extremal_settings
+from experiments import extremal_areas, extremal_settings, localisation
 from experiments.extremal_disjoint import binarise_apart
 from experiments.extremal_initialisations import agreement, groups
 from experiments.extremal_warm_starts import fresh, smoothed, steps_to
@@ -98,3 +98,30 @@ def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
     assert [short[name].steps for name in ("default", "50 steps, rate 0.01")] == [60, 50]
     with pytest.raises(ValueError, match="settings"):
         extremal_settings.settings(extremal_settings.Config(settings=("bandwith 1",)))
+
+
+def test_the_pointing_game_of_small_objects_is_theirs_alone() -> None:
+    arrays = {
+        "methods": np.array(["centre", "extremal INR"]),
+        "object_area": np.array([0.9, 0.4, 0.2, 0.1, 0.6]),
+        "pointing": np.array([[1, 1, 0, 0, 1], [1, 1, 1, np.nan, 1]]),
+        "areas": np.array([0.1]),
+        "seconds": np.ones(2),
+        "classes": np.arange(5),
+        "difficult": np.zeros(5, bool),
+        **{name: np.ones((2, 5)) for name in ("mass", "rank", "iou")},
+        **{name: np.ones((2, 5, 1)) for name in ("precision", "probability")},
+    }
+    found = localisation.tables(arrays)["pointing game by the size of the objects"]
+    cells = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+    centre, ours = ([cell.split(" [")[0] for cell in line.values()] for line in cells)
+    assert [name for name in found.columns if "photographs" in name] == [
+        "all (5 photographs)",
+        "objects below 0.5 (3 photographs)",
+        "objects below 0.25 (2 photographs)",
+    ]
+    # A case that is nobody's hit or miss leaves the pair, not the line.
+    assert centre == ["centre", "0.600", "0.250", "0.333", "0.500", "0.000", "1.000"]
+    assert ours == ["extremal INR", "1.000", "", "1.000", "", "1.000", ""]
+    nowhere = arrays | {"object_area": np.zeros(5)}
+    assert list(localisation.tables(nowhere)) == ["localisation"]
