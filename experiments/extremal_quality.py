@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, method_grid, plan_grid, run_grid
-from experiments.mask_methods import DENSE, INR, MaskMethod, control_masks, mask_methods
+from experiments.mask_methods import DENSE, INR, MaskRow, controls, mask_methods
 from experiments.mask_scores import FIELDS, MaskScores, score_masks
 from experiments.photographs import Explained, PhotographOptions, recognised
 from experiments.statistics import mean_interval
@@ -42,16 +42,18 @@ class Config(PhotographOptions):
 
 def point(
     *,
-    logits_fn: LogitsFn,
+    trained: LogitsFn,
+    untrained: LogitsFn,
     areas: jax.Array,
-    method: MaskMethod,
+    method: MaskRow,
     image: dict[str, jax.Array],
     key: jax.Array,
 ) -> MaskScores:
     """Find the masks of one photograph, and score them.
 
     Args:
-        logits_fn: the classifier.
+        trained: the classifier, which judges all masks.
+        untrained: the control.
         areas: of the masks.
         method: how they are found.
         image: `pixels` and `target`.
@@ -60,8 +62,8 @@ def point(
     Returns:
         The scores.
     """
-    masks = method(logits_fn, image["pixels"], image["target"], areas, key=key)
-    return score_masks(logits_fn, image["pixels"], image["target"], masks, areas)
+    masks = method.masks(trained, untrained, image, areas, key=key)
+    return score_masks(trained, image["pixels"], image["target"], masks, areas)
 
 
 def grid(config: Config, net: Explained) -> GridRun:
@@ -82,7 +84,8 @@ def grid(config: Config, net: Explained) -> GridRun:
         net.names,
         seed=config.seed,
         shared={
-            "logits_fn": net.pretrained.logits_fn,
+            "trained": net.pretrained.logits_fn,
+            "untrained": net.untrained,
             "areas": jnp.asarray(config.areas, jnp.float32),
         },
         fields=FIELDS,
@@ -90,9 +93,10 @@ def grid(config: Config, net: Explained) -> GridRun:
     )
 
 
-def _methods(config: Config) -> dict[str, MaskMethod]:
+def _methods(config: Config) -> dict[str, MaskRow]:
     """The controls first: a run that is stopped has what is cheap."""
-    return {**control_masks(), **mask_methods(config.steps, config.dense_steps)}
+    methods = mask_methods(config.steps, config.dense_steps)
+    return {**controls(config.steps), **{name: MaskRow(each) for name, each in methods.items()}}
 
 
 def plan(config: Config) -> list[str]:
@@ -127,14 +131,14 @@ def compute(config: Config) -> Outcome:
     return Outcome(arrays, {}, tables, notes)
 
 
-def _seconds(config: Config, net: Explained, method: MaskMethod) -> float:
+def _seconds(config: Config, net: Explained, method: MaskRow) -> float:
     """Of one photograph, compiled before."""
-    key = jax.random.key(config.seed)
-    image, target = jnp.asarray(net.images[0]), jnp.asarray(net.targets[0])
-    areas = jnp.asarray(config.areas, jnp.float32)
-    run = jax.jit(method).lower(net.pretrained.logits_fn, image, target, areas, key=key).compile()
+    image = {name: jnp.asarray(values[0]) for name, values in net.cases.items()}
+    inputs = (net.pretrained.logits_fn, net.untrained, image)
+    areas, key = jnp.asarray(config.areas, jnp.float32), jax.random.key(config.seed)
+    run = jax.jit(method.masks).lower(*inputs, areas, key=key).compile()
     start = time.perf_counter()
-    jax.block_until_ready(run(net.pretrained.logits_fn, image, target, areas, key=key))
+    jax.block_until_ready(run(*inputs, areas, key=key))
     return time.perf_counter() - start
 
 

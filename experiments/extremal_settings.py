@@ -16,14 +16,20 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
-from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.grids import GridRun, method_grid, plan_grid, run_grid
+from experiments.inr_settings import DEFAULT, inr_settings
+from experiments.mask_methods import controls
 from experiments.photographs import Explained, PhotographOptions, recognised
-from experiments.setting_scores import FIELDS, SettingScores, point, step_milliseconds
+from experiments.setting_scores import (
+    FIELDS,
+    SettingScores,
+    control_point,
+    point,
+    step_milliseconds,
+)
 from experiments.statistics import mean_interval
-from fitb_jax import ablation, checks
-from fitb_jax.extremal import InrConfig, NetworkConfig
-
-DEFAULT = "default"
+from fitb_jax import ablation
+from fitb_jax.extremal import InrConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Config(PhotographOptions):
     Attributes:
         areas: of the binary masks, ascending.
         tolerance: of the pointing game, in pixels.
-        settings: names, see `settings`; none means all.
+        settings: names, see `inr_settings`; none means all.
         crossed: also every combination of bandwidth, grid and steps.
         most_steps: of any setting; 0 means as the setting says.
         timed: also time a fit of each setting, at the price of a compile for most of them.
@@ -50,60 +56,43 @@ class Config(PhotographOptions):
 
 
 def settings(config: Config) -> dict[str, InrConfig]:
-    """Every setting of the table.
+    """Those that the options ask for.
 
     Args:
         config: options.
 
     Returns:
-        By name, the default first.
-
-    Raises:
-        ValueError: an unknown name is asked for.
+        By name.
     """
-    found = {DEFAULT: InrConfig()}
-    networks: dict[str, dict[str, Any]] = {
-        "positional, 2 octaves": {"features": "positional", "bandwidth": 2.0},
-        "positional, 6 octaves": {"features": "positional", "bandwidth": 6.0},
-        "SIREN, bandwidth 0.5": {"features": "siren", "bandwidth": 0.5},
-        "SIREN, bandwidth 2": {"features": "siren", "bandwidth": 2.0},
-        "bandwidth 0.25": {"bandwidth": 0.25},
-        "bandwidth 1": {"bandwidth": 1.0},
-        "bandwidth 2": {"bandwidth": 2.0},
-        "width 32": {"width": 32},
-        "width 128": {"width": 128},
-        "FiLM": {"conditioning": "film"},
-    }
-    found |= {name: InrConfig(network=NetworkConfig(**each)) for name, each in networks.items()}
-    found |= {
-        "50 steps, rate 0.01": InrConfig(steps=50, learning_rate=0.01),
-        "200 steps, rate 0.003": InrConfig(steps=200, learning_rate=0.003),
-        "2 areas a step": InrConfig(areas_per_step=2),
-        "grid 14": InrConfig(grid=14),
-        "grid 56": InrConfig(grid=56),
-        "penalty": InrConfig(area_form="penalty"),
-    }
-    if config.crossed:
-        found |= {
-            f"bandwidth {bandwidth:g}, grid {grid}, {steps} steps, rate {rate:g}": InrConfig(
-                network=NetworkConfig(bandwidth=bandwidth),
-                grid=grid,
-                steps=steps,
-                learning_rate=rate,
-            )
-            for bandwidth in (0.25, 0.5, 1.0)
-            for grid in (14, 28, 56)
-            for steps, rate in ((50, 0.01), (100, 0.006), (200, 0.003))
-        }
-    for name in config.settings:
-        checks.check_choice("settings", name, found)
-    chosen = {name: each for name, each in found.items() if name in (config.settings or found)}
-    if not config.most_steps:
-        return chosen
-    return {
-        name: dataclasses.replace(each, steps=min(each.steps, config.most_steps))
-        for name, each in chosen.items()
-    }
+    return inr_settings(config.settings, crossed=config.crossed, most_steps=config.most_steps)
+
+
+def control_grid(config: Config, net: Explained) -> GridRun:
+    """Masks that do not ask the classifier, scored as those of the settings are.
+
+    Args:
+        config: options.
+        net: the networks and the photographs.
+
+    Returns:
+        The grid.
+    """
+    return method_grid(
+        "extremal_settings_controls",
+        control_point,
+        controls(config.most_steps or InrConfig().steps),
+        net.located,
+        net.names,
+        seed=config.seed,
+        shared={
+            "trained": net.pretrained.logits_fn,
+            "untrained": net.untrained,
+            "areas": jnp.asarray(config.areas, jnp.float32),
+            "tolerance": jnp.float32(config.tolerance),
+        },
+        fields=FIELDS,
+        chunk=config.chunk,
+    )
 
 
 def grids(config: Config, net: Explained) -> list[GridRun]:
@@ -167,6 +156,9 @@ def compute(config: Config) -> Outcome:
     names = [*settings(config)]
     found = xr.concat(parts, "setting").sel(setting=names).transpose("setting", "image", ...)
     arrays = {name: found[name].values for name in SettingScores._fields}
+    blind = run_grid(config, control_grid(config, net)).transpose("method", "image", ...).load()
+    arrays |= {f"controls/{name}": blind[name].values for name in SettingScores._fields}
+    arrays["controls"] = np.array(blind["method"].values.tolist())
     step = np.full(len(names), np.nan)
     if config.timed:
         inputs = (net.pretrained.logits_fn, net.images[0], net.targets[0])
@@ -195,21 +187,28 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
     columns = ["setting", *(f"p(class), area {area:g}" for area in arrays["areas"])]
     columns += ["mean over areas", "less the default", "continuity", "pointing game"]
     columns += ["milliseconds a fit", "steps", "converged"]
-    mean, base = arrays["binary"].mean(2), _base(arrays)
+    scores = {
+        name: np.concatenate([arrays[name], arrays[f"controls/{name}"]])
+        for name in SettingScores._fields
+    }
+    names = [*arrays["settings"].tolist(), *arrays["controls"].tolist()]
+    milliseconds = np.append(arrays["milliseconds"], np.full(len(arrays["controls"]), np.nan))
+    mean, base = scores["binary"].mean(2), _base(arrays)
     rows: list[list[Any]] = []
-    for i, name in enumerate(arrays["settings"].tolist()):
-        pointing = arrays["pointing"][i]
+    for i, name in enumerate(names):
+        pointing = scores["pointing"][i]
+        is_fit = np.isfinite(scores["steps"][i]).any()
         rows.append(
             [
                 name,
-                *(f"{p:.3f}" for p in arrays["binary"][i].mean(0)),
+                *(f"{p:.3f}" for p in scores["binary"][i].mean(0)),
                 str(mean_interval(mean[i])),
                 "" if i == base else str(mean_interval(mean[i] - mean[base])),
-                f"{arrays['continuity'][i].mean():.2f}",
+                f"{scores['continuity'][i].mean():.2f}",
                 str(mean_interval(pointing)) if np.isfinite(pointing).any() else "not known",
-                _whole(arrays["milliseconds"][i]),
-                f"{arrays['steps'][i].mean():.0f}",
-                f"{arrays['converged'][i].mean():.2f}",
+                _whole(milliseconds[i]) if is_fit else "",
+                f"{scores['steps'][i].mean():.0f}" if is_fit else "",
+                f"{scores['converged'][i].mean():.2f}" if is_fit else "",
             ]
         )
     return Table(columns, rows)

@@ -6,12 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.methods import BLURRED, blurred, controls, photo_methods
+from experiments.methods import BLURRED, UNTRAINED, blurred, controls, photo_methods
 from fitb_jax import ablation, evaluation, extremal, models
 from fitb_jax.saliency import as_saliency
 from fitb_jax.types import Array, Float, LogitsFn, SaliencyFn, Scalar, Target
-
-UNTRAINED = ", untrained network"
 
 
 class Row(NamedTuple):

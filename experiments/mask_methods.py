@@ -3,10 +3,11 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 
+from experiments.methods import UNTRAINED
 from fitb_jax import evaluation, extremal
 from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
 
@@ -14,6 +15,42 @@ MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
 """`(logits_fn, image, target, areas, *, key) -> masks`."""
 
 INR, PENALTY, DENSE = "INR, exact area", "INR, penalty", "dense"
+
+
+class MaskRow(NamedTuple):
+    """A line of a table of masks.
+
+    Attributes:
+        method: finds the masks.
+        is_untrained: in an untrained network, as a control.
+    """
+
+    method: MaskMethod
+    is_untrained: bool = False
+
+    def masks(
+        self,
+        trained: LogitsFn,
+        untrained: LogitsFn,
+        image: dict[str, jax.Array],
+        areas: Float[Array, "a"],
+        *,
+        key: Key,
+    ) -> Float[Array, "a h w"]:
+        """Those of one photograph.
+
+        Args:
+            trained: the classifier.
+            untrained: the control.
+            image: `pixels` and `target`.
+            areas: (a,), ascending.
+            key: of the method.
+
+        Returns:
+            The masks.
+        """
+        explained = untrained if self.is_untrained else trained
+        return self.method(explained, image["pixels"], image["target"], areas, key=key)
 
 
 def inr_masks(
@@ -108,13 +145,21 @@ def random_smooth_masks(
     return jax.vmap(lambda area: extremal.binarise(drawn, area))(areas)
 
 
-def control_masks() -> dict[str, MaskMethod]:
-    """Masks that ask no network, with the signature of methods.
+def controls(steps: int) -> dict[str, MaskRow]:
+    """Masks that do not ask the classifier.
+
+    Args:
+        steps: of the coordinate network that is fitted to an untrained classifier.
 
     Returns:
         By the name in tables.
     """
-    return {"centred disc": centred_discs, "random smooth masks": random_smooth_masks}
+    blind = functools.partial(inr_masks, extremal.InrConfig(steps=steps))
+    return {
+        "centred disc": MaskRow(centred_discs),
+        "random smooth masks": MaskRow(random_smooth_masks),
+        f"{INR}{UNTRAINED}": MaskRow(blind, is_untrained=True),
+    }
 
 
 def mask_methods(steps: int, dense_steps: int) -> dict[str, MaskMethod]:

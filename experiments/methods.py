@@ -24,6 +24,9 @@ BLURRED = "gradient, blurred"
 OF_RANDOM_CLASS = "gradient, random class"
 """Name of a control of its method: a map whose class says nothing of the image's."""
 
+UNTRAINED = ", untrained network"
+"""Follows the name of a method whose map or mask is of a network with freshly drawn weights."""
+
 BLUR = 1.5 / 28
 """Standard deviation of a blurred map, as a share of the image's longer side."""
 

@@ -1,4 +1,4 @@
-"""What is said of one fit of a coordinate network: the point of the grid of `extremal_settings`."""
+"""What is said of the masks of one setting, or of a control: points of `extremal_settings`."""
 
 import dataclasses
 import time
@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
+from experiments.mask_methods import MaskRow
 from experiments.mask_scores import probabilities
 from fitb_jax import ablation, evaluation, extremal
 from fitb_jax.types import Array, Float, Image, LogitsFn, Scalar
@@ -28,8 +29,8 @@ class SettingScores(NamedTuple):
         binary: p(target) of the binary mask of each area on a blur.
         continuity: change of the mask over change of the area, mean over the sweep.
         pointing: whether the maximum of the mean mask hits the object; nan where it is not known.
-        steps: made.
-        converged: whether it stopped growing.
+        steps: made; nan for what is not a setting.
+        converged: whether it stopped growing; the same.
     """
 
     binary: Float[Array, "a"]
@@ -43,8 +44,8 @@ FIELDS = {
     "binary": ablation.Field(dims=("area",), meaning="p(target) through the binary mask"),
     "continuity": ablation.Field(meaning="change of the mask over change of the area"),
     "pointing": ablation.Field(meaning="the maximum hits the object", nan_is_answer=True),
-    "steps": ablation.Field(meaning="steps made"),
-    "converged": ablation.Field(meaning="whether it stopped growing"),
+    "steps": ablation.Field(meaning="steps made", nan_is_answer=True),
+    "converged": ablation.Field(meaning="whether it stopped growing", nan_is_answer=True),
 }
 
 
@@ -70,25 +71,86 @@ def point(
     Returns:
         The scores.
     """
-    pixels, target = image["pixels"], image["target"]
-    inr = extremal.fit_inr(logits_fn, pixels, target, setting, key=key)
+    pixels = image["pixels"]
+    inr = extremal.fit_inr(logits_fn, pixels, image["target"], setting, key=key)
+    sweep = _sweep(setting)
     shape = pixels.shape[0], pixels.shape[1]
-    masks = extremal.inr_masks(inr, areas, shape)
-    binary = jax.vmap(extremal.binarise)(masks, areas)
-    places = (jnp.arange(SWEEP) + 0.5) / SWEEP
-    low, high = setting.smallest_area, setting.largest_area
-    sweep = low + (high - low) * places
-    swept = extremal.inr_masks(inr, sweep, shape)
-    return SettingScores(
-        binary=probabilities(logits_fn, pixels, target, binary),
-        continuity=evaluation.continuity(swept, sweep).mean(),
-        pointing=evaluation.pointing_game(
-            evaluation.leave_out(swept.mean(0), image["ignored"]),
-            image["truth"],
-            tolerance=tolerance,
-        ),
+    masks, swept = (extremal.inr_masks(inr, each, shape) for each in (areas, sweep))
+    return _scores(
+        logits_fn,
+        image,
+        (masks, areas),
+        (swept, sweep),
+        tolerance,
         steps=inr.steps.astype(jnp.float32),
         converged=inr.converged.astype(jnp.float32),
+    )
+
+
+def control_point(
+    *,
+    trained: LogitsFn,
+    untrained: LogitsFn,
+    areas: jax.Array,
+    tolerance: jax.Array,
+    method: MaskRow,
+    image: dict[str, jax.Array],
+    key: jax.Array,
+) -> SettingScores:
+    """Score masks that are no setting's in the same way.
+
+    Args:
+        trained: the classifier, which judges all masks.
+        untrained: the control.
+        areas: of the binary masks.
+        tolerance: of the pointing game.
+        method: whose masks.
+        image: as in `point`.
+        key: of the method.
+
+    Returns:
+        The scores.
+    """
+    sweep = _sweep(extremal.InrConfig())
+    both = method.masks(trained, untrained, image, jnp.concatenate([areas, sweep]), key=key)
+    masks, swept = both[: areas.shape[0]], both[areas.shape[0] :]
+    nothing = jnp.float32(jnp.nan)
+    return _scores(
+        trained,
+        image,
+        (masks, areas),
+        (swept, sweep),
+        tolerance,
+        steps=nothing,
+        converged=nothing,
+    )
+
+
+def _sweep(setting: extremal.InrConfig) -> Array:
+    places = (jnp.arange(SWEEP) + 0.5) / SWEEP
+    low, high = setting.smallest_area, setting.largest_area
+    return low + (high - low) * places
+
+
+def _scores(
+    logits_fn: LogitsFn,
+    image: dict[str, jax.Array],
+    masks_of_areas: tuple[Array, Array],
+    masks_of_sweep: tuple[Array, Array],
+    tolerance: jax.Array,
+    *,
+    steps: Array,
+    converged: Array,
+) -> SettingScores:
+    binary = jax.vmap(extremal.binarise)(*masks_of_areas)
+    swept, _ = masks_of_sweep
+    saliency = evaluation.leave_out(swept.mean(0), image["ignored"])
+    return SettingScores(
+        binary=probabilities(logits_fn, image["pixels"], image["target"], binary),
+        continuity=evaluation.continuity(*masks_of_sweep).mean(),
+        pointing=evaluation.pointing_game(saliency, image["truth"], tolerance=tolerance),
+        steps=steps,
+        converged=converged,
     )
 
 

@@ -1,0 +1,70 @@
+"""The settings of a coordinate network that Table 6 compares."""
+
+import dataclasses
+from typing import Any
+
+from fitb_jax import checks
+from fitb_jax.extremal import InrConfig, NetworkConfig
+
+DEFAULT = "default"
+
+
+def inr_settings(
+    names: tuple[str, ...] = (), *, crossed: bool = False, most_steps: int = 0
+) -> dict[str, InrConfig]:
+    """Every setting of the table.
+
+    Args:
+        names: of the settings; none means all.
+        crossed: also every combination of bandwidth, grid and steps.
+        most_steps: of any setting; 0 means as the setting says.
+
+    Returns:
+        By name, the default first.
+
+    Raises:
+        ValueError: an unknown name is asked for.
+    """
+    found = {DEFAULT: InrConfig()}
+    networks: dict[str, dict[str, Any]] = {
+        "positional, 2 octaves": {"features": "positional", "bandwidth": 2.0},
+        "positional, 6 octaves": {"features": "positional", "bandwidth": 6.0},
+        "SIREN, bandwidth 0.5": {"features": "siren", "bandwidth": 0.5},
+        "SIREN, bandwidth 2": {"features": "siren", "bandwidth": 2.0},
+        "bandwidth 0.25": {"bandwidth": 0.25},
+        "bandwidth 1": {"bandwidth": 1.0},
+        "bandwidth 2": {"bandwidth": 2.0},
+        "width 32": {"width": 32},
+        "width 128": {"width": 128},
+        "FiLM": {"conditioning": "film"},
+    }
+    found |= {name: InrConfig(network=NetworkConfig(**each)) for name, each in networks.items()}
+    found |= {
+        "50 steps, rate 0.01": InrConfig(steps=50, learning_rate=0.01),
+        "200 steps, rate 0.003": InrConfig(steps=200, learning_rate=0.003),
+        "2 areas a step": InrConfig(areas_per_step=2),
+        "grid 14": InrConfig(grid=14),
+        "grid 56": InrConfig(grid=56),
+        "penalty": InrConfig(area_form="penalty"),
+    }
+    if crossed:
+        found |= {
+            f"bandwidth {bandwidth:g}, grid {grid}, {steps} steps, rate {rate:g}": InrConfig(
+                network=NetworkConfig(bandwidth=bandwidth),
+                grid=grid,
+                steps=steps,
+                learning_rate=rate,
+            )
+            for bandwidth in (0.25, 0.5, 1.0)
+            for grid in (14, 28, 56)
+            for steps, rate in ((50, 0.01), (100, 0.006), (200, 0.003))
+        }
+    for name in names:
+        checks.check_choice("settings", name, found)
+    chosen = {name: each for name, each in found.items() if name in (names or found)}
+    if not most_steps:
+        return chosen
+    return {
+        name: dataclasses.replace(each, steps=min(each.steps, most_steps))
+        for name, each in chosen.items()
+    }
