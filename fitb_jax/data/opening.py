@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fitb_jax import checks, cropping
-from fitb_jax.data import coco, imagenet_s, imagenet_val, picture_folder, voc
+from fitb_jax.data import coco, coco_polygons, imagenet_s, imagenet_val, picture_folder, voc
 from fitb_jax.data.files import check_split
 from fitb_jax.data.streaming import Layout, OnCorrupt, Photographs
 from fitb_jax.data.tfds_folder import default_data_dir
@@ -45,6 +45,7 @@ _KNOWN = {
     "voc2007": _Known(functools.partial(voc.layout, year="2007"), "test"),
     "voc2012": _Known(functools.partial(voc.layout, year="2012"), "val"),
     "coco": _Known(coco.layout, "val2017"),
+    "coco_polygons": _of_one_split("coco_polygons", "all", coco_polygons.layout),
 }
 
 PHOTOGRAPH_NAMES = tuple(_KNOWN)

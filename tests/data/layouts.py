@@ -137,6 +137,16 @@ def coco(root: Path, annotations: list[dict[str, Any]], *, images: str = "val201
     return root
 
 
+def coco_polygons(root: Path, lines: list[str]) -> Path:
+    """Two photographs, of which one has objects, and categories with gaps between their ids."""
+    for seed, name in enumerate(("000000000139.jpg", "000000000285.jpg")):
+        save(picture(seed), root / "images" / name)
+    write(root / "polygons" / "000000000139.txt", "\n".join(lines))
+    named = {"0": "unlabeled", "1": "person", "17": "cat", "18": "dog", "92": "banner"}
+    write(root / "categories.json", json.dumps({"coco_category_names": named}))
+    return root
+
+
 _ENTITIES = "".join(
     f'<!ENTITY {new} "{f"&{old};" * 10}">' for old, new in zip("abcdefgh", "bcdefghi", strict=True)
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fitb_jax import data
-from tests.data import layouts, test_coco, test_imagenet_s
+from tests.data import layouts, test_coco, test_coco_polygons, test_imagenet_s
 from tests.data.test_tfds_photographs import SmallVoc, download_config
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
@@ -18,6 +18,7 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     layouts.imagenet(tmp_path / "imagenet", by_folder=True, annotation="csv")
     layouts.imagenet_s(tmp_path, test_imagenet_s.FIFTY)
     layouts.coco(tmp_path / "coco", test_coco.ANNOTATIONS)
+    layouts.coco_polygons(tmp_path / "outlined", test_coco_polygons.LINES)
     layouts.save(layouts.picture(0), tmp_path / "animals" / "cat" / "a.jpg")
     layouts.save(layouts.picture(0), tmp_path / "listed" / "a.jpg")
     layouts.write(tmp_path / "listed/manifest.csv", "file,class_index,boxes_xyxy\na.jpg,1,[]")
@@ -36,7 +37,8 @@ def test_the_examples_run() -> None:
     assert names["overlay"].shape == (layouts.HEIGHT, layouts.WIDTH)
     assert names["tabbies"].names == ("ILSVRC2012_val_00000001",)
     assert names["batch"].shape == (1, 224, 224, 3)
-    for name in ("animals", "listed", "imagenet", "segmented", "voc", "coco", "prepared"):
+    opened = ("animals", "listed", "imagenet", "segmented", "voc", "coco", "outlined", "prepared")
+    for name in opened:
         assert len(list(names[name])) == len(names[name]) > 0, name
 
 
