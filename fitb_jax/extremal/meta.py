@@ -26,7 +26,9 @@ def meta_initial(
     rate: Number = 0.5,
     background: BackgroundName | Background = "blur",
 ) -> Any:
-    """Network parameters from which fits of new images need fewer steps.
+    """Network parameters from which fits of new images that are alike need fewer steps.
+
+    Not those of any photographs: docs/extremal.md has the steps with and without.
 
     Each round fits some images from the parameters so far and moves these towards the mean of what
     the fits found, by `rate` at first and by less and less until the last round (Reptile).
