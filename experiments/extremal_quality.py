@@ -84,8 +84,7 @@ def grid(config: Config, net: Explained) -> GridRun:
         net.names,
         seed=config.seed,
         shared={
-            "trained": net.pretrained.logits_fn,
-            "untrained": net.untrained,
+            **net.networks,
             "areas": jnp.asarray(config.areas, jnp.float32),
         },
         fields=FIELDS,

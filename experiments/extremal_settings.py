@@ -85,8 +85,7 @@ def control_grid(config: Config, net: Explained) -> GridRun:
         net.names,
         seed=config.seed,
         shared={
-            "trained": net.pretrained.logits_fn,
-            "untrained": net.untrained,
+            **net.networks,
             "areas": jnp.asarray(config.areas, jnp.float32),
             "tolerance": jnp.float32(config.tolerance),
         },

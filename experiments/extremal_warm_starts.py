@@ -128,10 +128,6 @@ def compute(config: Config) -> Outcome:
         "steps": steps_to(smooth, config.share),
         "gain": gain(smooth),
         "budgets": np.array(config.budgets),
-        **{
-            f"learned/{jax.tree_util.keystr(path, simple=True, separator='/')}": np.asarray(leaf)
-            for path, leaf in jax.tree.leaves_with_path(learned)
-        },
     }
     notes = [
         f"{config.held_out} photographs of {net.source}, each fitted {config.restarts} times from "

@@ -75,6 +75,11 @@ class Explained(NamedTuple):
     source: str
 
     @property
+    def networks(self) -> dict[str, LogitsFn]:
+        """What a point is given that compares the network with its control."""
+        return {"trained": self.pretrained.logits_fn, "untrained": self.untrained}
+
+    @property
     def cases(self) -> dict[str, np.ndarray]:
         """What a point is given that explains a photograph."""
         return {"pixels": self.images, "target": self.targets}
