@@ -1,11 +1,13 @@
 """What the experiments on extremal masks compute themselves, against answers worked out by hand."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import extremal_areas, extremal_settings, localisation
+from experiments import extremal_areas, extremal_settings, localisation, mask_methods
 from experiments.extremal_disjoint import binarise_apart
 from experiments.extremal_initialisations import agreement, groups
 from experiments.extremal_warm_starts import fresh, smoothed, steps_to
@@ -125,3 +127,17 @@ def test_the_pointing_game_of_small_objects_is_theirs_alone() -> None:
     assert ours == ["extremal INR", "1.000", "", "1.000", "", "1.000", ""]
     nowhere = arrays | {"object_area": np.zeros(5)}
     assert list(localisation.tables(nowhere)) == ["localisation"]
+
+
+def test_a_control_row_asks_the_untrained_network_and_no_other() -> None:
+    def logits_as_masks(logits_fn: Any, *inputs: Any, key: Any) -> Any:
+        return logits_fn(inputs[0])[:, None, None]
+
+    image = {"pixels": jnp.zeros((2, 2, 1)), "target": 0}
+    trained, untrained = (lambda image, p=p: jnp.full(3, p) for p in (0.25, 0.75))
+    for is_untrained, expected in ((False, 0.25), (True, 0.75)):
+        row = mask_methods.MaskRow(logits_as_masks, is_untrained)
+        masks = row.masks(trained, untrained, image, jnp.ones(3), key=jax.random.key(0))
+        np.testing.assert_array_equal(masks, np.full((3, 1, 1), expected))
+    controls = mask_methods.controls(steps=1)
+    assert [row.is_untrained for row in controls.values()] == [False, False, True]
