@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks import timing
 from benchmarks.timing import Row
-from fitb_jax import data, extremal, models, objectives
+from fitb_jax import batching, data, extremal, models, objectives
 from fitb_jax.types import LogitsFn
 
 _AREAS = (0.05, 0.1, 0.2, 0.4)
@@ -63,8 +63,10 @@ def _speed_rows(
         def total(mask: jax.Array) -> jax.Array:
             return objectives.log_prob(logits_fn(blend(mask)), target)
 
+        gradients = batching.chunked_vmap(jax.grad(total), chunk=config.chunk)
+
         def step(masks: jax.Array, _: None) -> tuple[jax.Array, None]:
-            return masks + 1e-6 * jax.vmap(jax.grad(total))(masks), None
+            return masks + 1e-6 * gradients(masks), None
 
         masks = jnp.full((count, *image.shape[:2]), 0.5)
         return jax.lax.scan(step, masks, length=config.steps)[0]

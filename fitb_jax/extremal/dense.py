@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from fitb_jax import checks
+from fitb_jax.batching import chunked_vmap
 from fitb_jax.extremal.area import area_penalty, check_area
 from fitb_jax.extremal.background import BLUR, BackgroundName, check_background, make_blend
 from fitb_jax.extremal.reward import Variant, rewards
@@ -36,6 +37,7 @@ class DenseConfig:
     Attributes:
         variant: "preserve" shows the mask, "delete" hides it, "dual" does both.
         objective: the reward, of logits and target.
+        chunk: masks that the classifier sees at once, as in `InrConfig`.
         steps: of gradient ascent.
         spacing: of the grid of the free values, in pixels.
         radius: of the smooth maximum, in pixels.
@@ -55,6 +57,7 @@ class DenseConfig:
 
     variant: Variant = field(default="preserve", metadata={"static": True})
     objective: Objective = field(default=log_prob, metadata={"static": True})
+    chunk: int = field(default=2, metadata={"static": True})
     steps: int = field(default=800, metadata={"static": True})
     spacing: int = field(default=7, metadata={"static": True})
     radius: int = field(default=21, metadata={"static": True})
@@ -177,11 +180,10 @@ def fit_dense(
         weight = config.penalty_weight * config.penalty_growth ** t.astype(values.dtype)
         return reward - weight * penalty, (reward, penalty)
 
-    gradients = jax.vmap(jax.grad(energy, has_aux=True), in_axes=(0, 0, None))
-
     def step(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], Any]:
         values, direction = carry
-        gradient, record = gradients(values, areas, t)
+        gradient_of = jax.grad(lambda values, area: energy(values, area, t), has_aux=True)
+        gradient, record = chunked_vmap(gradient_of, chunk=config.chunk)(values, areas)
         kept = config.momentum * direction + (1 - config.dampening) * gradient
         direction = jnp.where(t == 0, gradient, kept)
         values = jnp.clip(values + config.learning_rate * direction, 0, 1)
@@ -280,7 +282,7 @@ def _check_arguments(
     check_area(areas, name="areas")
     check_background(background, image.shape)
     checks.check_choice("variant", config.variant, get_args(Variant))
-    for name in ("steps", "spacing", "radius"):
+    for name in ("chunk", "steps", "spacing", "radius"):
         checks.check_count(name, getattr(config, name))
     for name in ("learning_rate", "penalty_growth", "coldness"):
         checks.check_number(name, getattr(config, name), least=0, open_least=True)

@@ -18,7 +18,7 @@ from fitb_jax.extremal.background import BackgroundName, check_background, make_
 from fitb_jax.extremal.config import InrConfig, check_config, penalty_weight
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
 from fitb_jax.extremal.inr import fit_inr, inr_masks
-from fitb_jax.extremal.reward import rewards
+from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.extremal.shares import exact_shares
 from fitb_jax.types import (
     Array,
@@ -178,7 +178,7 @@ def _find_jointly(
 
     def objective(parameters: Any, step: Array) -> tuple[Scalar, tuple[Scalar, None]]:
         masks = masks_of(parameters, coarse)
-        reward = jax.vmap(reward_of)(masks).mean()
+        reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk).mean()
         penalty = jax.vmap(crispness_penalty)(masks).mean()
         now, at_last = (penalty_weight(config, at) for at in (step, config.steps - 1))
         return reward - now * penalty, (reward - at_last * penalty, None)

@@ -12,7 +12,7 @@ from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
 from fitb_jax.extremal.config import InrConfig, check_config, penalty_weight
 from fitb_jax.extremal.coordinates import Frequencies, build, check_shape, grid
-from fitb_jax.extremal.reward import rewards
+from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.types import (
     Array,
     Background,
@@ -122,16 +122,17 @@ def fit_inr(
         areas = _stratified_areas(config, area_offset + step * _GOLDEN)
         network = nnx.merge(graph, parameters, fixed)
 
-        def evaluate(area: Scalar) -> tuple[Scalar, Scalar, Scalar]:
+        def mask_of(area: Scalar) -> Mask:
             scores = network(positions, area).reshape(coarse)
             fine = jax.image.resize(scores, (height, width), "linear")
-            mask = _mask(fine, area, config, available)
-            return reward_of(mask), _penalty(mask, area, config), mask.mean()
+            return _mask(fine, area, config, available)
 
-        reward, penalty, mask_area = jax.vmap(evaluate)(areas)
+        masks = jax.vmap(mask_of)(areas)
+        reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk)
+        penalty = jax.vmap(lambda mask, area: _penalty(mask, area, config))(masks, areas)
         now, at_last = (penalty_weight(config, at) for at in (step, config.steps - 1))
         merit = (reward - at_last * penalty).mean()
-        return (reward - now * penalty).mean(), (merit, (reward, areas, mask_area))
+        return (reward - now * penalty).mean(), (merit, (reward, areas, masks.mean((1, 2))))
 
     found = ascend(
         objective,

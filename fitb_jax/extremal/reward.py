@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
+import jax
+
 from fitb_jax import checks
+from fitb_jax.batching import chunked_vmap
 from fitb_jax.extremal.background import Blend
-from fitb_jax.types import LogitsFn, Mask, Objective, Scalar, Target
+from fitb_jax.types import Array, Float, LogitsFn, Mask, Objective, Scalar, Target
 
 Variant: TypeAlias = Literal["preserve", "delete", "dual"]
 """What a mask is rewarded for; see `rewards`."""
@@ -50,3 +53,25 @@ def rewards(
         "delete": lambda mask: -seen(1 - mask),
         "dual": lambda mask: seen(mask) - seen(1 - mask),
     }[variant]
+
+
+def rewards_in_chunks(
+    reward_fn: Callable[[Mask], Scalar], masks: Float[Array, "k h w"], *, chunk: int
+) -> Float[Array, "k"]:
+    """What each mask is worth, with what the classifier computes kept for a few masks at a time.
+
+    It can be differentiated once with respect to the masks and all that they are made of: the
+    gradient of a chunk is taken before the next chunk is begun.
+
+    Args:
+        reward_fn: from `rewards`.
+        masks: (k, h, w).
+        chunk: masks at once, at least 1. The result does not depend on it.
+
+    Returns:
+        The rewards, (k,).
+    """
+    fixed = jax.lax.stop_gradient(masks)
+    reward, gradient = chunked_vmap(jax.value_and_grad(reward_fn), chunk=chunk)(fixed)
+    # Nothing is added, but for the gradient, which is carried on to what made the masks.
+    return reward + (jax.lax.stop_gradient(gradient) * (masks - fixed)).sum((1, 2))
