@@ -218,12 +218,14 @@ def _whole(number: float) -> str:
 
 
 def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
-    """Each setting's p(class) less the default's, and p(class) over time."""
+    """Each setting's p(class) less the default's, and what a fit takes."""
     arrays = outcome.arrays
     names, mean, base = arrays["settings"].tolist(), arrays["binary"].mean(2), _base(arrays)
-    panels = 1 + bool(np.isfinite(arrays["milliseconds"]).all())
-    figure = Figure(figsize=(5 * panels + 1, 0.28 * len(names) + 1.4), layout="constrained")
-    left, *timed = figure.subplots(1, panels, squeeze=False)[0]
+    is_timed = bool(np.isfinite(arrays["milliseconds"]).all())
+    figure = Figure(figsize=(6 + 3 * is_timed, 0.28 * len(names) + 1.4), layout="constrained")
+    left, *right = figure.subplots(
+        1, 1 + is_timed, squeeze=False, sharey=True, width_ratios=[2, 1][: 1 + is_timed]
+    )[0]
     order = np.argsort(mean.mean(1))
     for place, i in enumerate(order):
         difference = mean[i] - mean[base]
@@ -238,15 +240,10 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     left.set_title(f"p(class), mean over areas, less {names[base]}", fontsize=9)
     left.locator_params(axis="x", nbins=5)
     left.grid(axis="x", alpha=0.3)
-    seconds = arrays["milliseconds"] / 1000
-    for right in timed:
-        right.plot(seconds, mean.mean(1), "o", markersize=4)
-        for name, time, p in zip(names, seconds, mean.mean(1), strict=True):
-            right.annotate(name, (time, p), (3, 3), textcoords="offset points", fontsize=6)
-        right.set_xscale("log")
-        right.margins(x=0.2)
-        right.set_title("p(class), mean over areas and photographs, by seconds a fit", fontsize=9)
-        right.grid(alpha=0.3)
+    for panel in right:
+        panel.barh(range(len(names)), arrays["milliseconds"][order] / 1000)
+        panel.set_title("seconds a fit", fontsize=9)
+        panel.grid(axis="x", alpha=0.3)
     return {"extremal_settings": figure}
 
 
