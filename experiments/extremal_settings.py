@@ -304,7 +304,7 @@ EXPERIMENT = Experiment(
     smoke={
         "count": 2,
         "areas": (0.1, 0.3),
-        "settings": (DEFAULT, "bandwidth 1", "penalty"),
+        "settings": (DEFAULT, "bandwidth 0.5", "penalty"),
         "most_steps": 2,
         "timed": True,
     },

@@ -32,7 +32,7 @@ def inr_settings(
         "SIREN, bandwidth 0.5": {"features": "siren", "bandwidth": 0.5},
         "SIREN, bandwidth 2": {"features": "siren", "bandwidth": 2.0},
         "bandwidth 0.25": {"bandwidth": 0.25},
-        "bandwidth 1": {"bandwidth": 1.0},
+        "bandwidth 0.5": {"bandwidth": 0.5},
         "bandwidth 2": {"bandwidth": 2.0},
         "width 32": {"width": 32},
         "width 128": {"width": 128},
@@ -55,7 +55,7 @@ def inr_settings(
                 steps=steps,
                 learning_rate=rate,
             )
-            for bandwidth in (0.25, 0.5, 1.0)
+            for bandwidth in (0.5, 1.0, 2.0)
             for grid in (14, 28, 56)
             for steps, rate in ((50, 0.01), (100, 0.006), (200, 0.003))
         }

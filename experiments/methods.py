@@ -30,7 +30,8 @@ UNTRAINED = ", untrained network"
 BLUR = 1.5 / 28
 """Standard deviation of a blurred map, as a share of the image's longer side."""
 
-SMALL_INR = extremal.InrConfig(grid=14, steps=60)
+SMALL_INR = extremal.InrConfig(network=extremal.NetworkConfig(bandwidth=0.5), grid=14, steps=60)
+"""Of digits, whose parts are larger than those of photographs."""
 
 
 def small_methods(architecture: models.Architecture = "cnn") -> dict[str, SaliencyFn]:

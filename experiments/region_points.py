@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from fitb_jax import ablation, extremal
 from fitb_jax.types import LogitsFn
 
-_SMALL = extremal.NetworkConfig(width=32, depth=2)
+_SMALL = extremal.NetworkConfig(bandwidth=0.5, width=32, depth=2)
 
 
 class Point(NamedTuple):

@@ -50,7 +50,7 @@ class NetworkConfig:
 
     features: Features = field(default="fourier", metadata={"static": True})
     frequencies: int = field(default=12, metadata={"static": True})
-    bandwidth: Any = 0.5
+    bandwidth: Any = 1.0
     conditioning: Conditioning = field(default="concatenate", metadata={"static": True})
     width: int = field(default=64, metadata={"static": True})
     depth: int = field(default=4, metadata={"static": True})
