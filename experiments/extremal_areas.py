@@ -43,7 +43,6 @@ class Config(PhotographOptions):
         strip: masks that are shown, evenly spaced over the dense ones.
         steps: of the networks.
         dense_steps: of the dense masks.
-        chunk: dense masks fitted at once.
     """
 
     count: int = 1
@@ -54,7 +53,6 @@ class Config(PhotographOptions):
     strip: int = 8
     steps: int = extremal.InrConfig().steps
     dense_steps: int = 400
-    chunk: int = 4
 
 
 def sweeps(config: Config) -> tuple[np.ndarray, np.ndarray]:
@@ -86,10 +84,7 @@ def compute(config: Config) -> Outcome:
     def find(
         logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, name: str
     ) -> dict[str, Array]:
-        def part(areas: Float[Array, "a"]) -> Float[Array, "a h w"]:
-            return methods[name](logits_fn, image, target, areas, key=jax.random.key(config.seed))
-
-        masks = part(areas)
+        masks = methods[name](logits_fn, image, target, areas, key=jax.random.key(config.seed))
         binary = jax.vmap(extremal.binarise)(masks, areas)
         return {"masks": masks, "binary": probabilities(logits_fn, image, target, binary)}
 
@@ -99,12 +94,8 @@ def compute(config: Config) -> Outcome:
     for name, i in tqdm(jobs, desc="fit", disable=not config.progress):
         wanted = areas[places] if name == DENSE else areas
         inputs = (net.pretrained.logits_fn, jnp.asarray(net.images[i]), jnp.asarray(net.targets[i]))
-        size = config.chunk if name == DENSE else len(wanted)
-        parts = [
-            jax.tree.map(np.asarray, run(*inputs, jnp.asarray(each), name=name))
-            for each in np.array_split(wanted, range(size, len(wanted), size))
-        ]
-        found[name].append(jax.tree.map(lambda *each: np.concatenate(each), *parts))
+        scored = run(*inputs, jnp.asarray(wanted), name=name)
+        found[name].append(jax.tree.map(np.asarray, scored))
     arrays = _measure(config, found)
     arrays |= {
         "images": net.images,
