@@ -9,6 +9,7 @@ from fitb_jax import ablation, extremal
 from fitb_jax.types import LogitsFn
 
 _SMALL = extremal.NetworkConfig(bandwidth=0.5, width=32, depth=2)
+"""Of digits, whose parts are larger than those of photographs."""
 
 
 class Point(NamedTuple):

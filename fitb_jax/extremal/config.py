@@ -33,8 +33,8 @@ class InrConfig:
         objective: the reward, of logits and target.
         grid: the masks are fitted on so many rows and columns, at most those of the image.
         areas_per_step: masks in each step, stratified over the range of areas.
-        chunk: masks that the classifier sees at once; it changes nothing but speed and memory. On a
-            CPU two are fastest, as more leave the cache; on an accelerator all.
+        chunk: masks that the classifier sees at once; it changes nothing but speed and memory. On
+            two CPU cores two were fastest; on accelerators it has not been measured.
         steps: at most so many.
         patience: steps; see `tolerance`. Much of what is gained comes late, as the rate falls: few
             of them stop too early.
