@@ -42,7 +42,9 @@ def inr_settings(
     found |= {
         "50 steps, rate 0.01": InrConfig(steps=50, learning_rate=0.01),
         "200 steps, rate 0.003": InrConfig(steps=200, learning_rate=0.003),
+        "areas in equal ratios": InrConfig(area_spacing="log"),
         "2 areas a step": InrConfig(areas_per_step=2),
+        "2 areas a step, in equal ratios": InrConfig(areas_per_step=2, area_spacing="log"),
         "grid 14": InrConfig(grid=14),
         "grid 56": InrConfig(grid=56),
         "penalty": InrConfig(area_form="penalty"),

@@ -277,6 +277,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(extremal.fit_inr, available=MASK[:4]), ValueError, "available must match"),
     (_call(extremal.fit_inr, initial={"wrong": MASK}), ValueError, "initial must be of the network of config"),
     (_inr(area_form="soft"), ValueError, r"area_form must be one of \['exact', 'penalty'\]"),
+    (_inr(area_spacing="sqrt"), ValueError, r"area_spacing must be one of \['linear', 'log'\]"),
     (_inr(variant="keep"), ValueError, "variant must be one of"),
     (_inr(grid=0), ValueError, "grid must be at least 1"),
     (_inr(steps=0), ValueError, "steps must be at least 1"),

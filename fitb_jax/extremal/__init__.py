@@ -14,6 +14,7 @@ from fitb_jax.extremal.certificate import Certificate as Certificate
 from fitb_jax.extremal.certificate import certify as certify
 from fitb_jax.extremal.certificate import clopper_pearson as clopper_pearson
 from fitb_jax.extremal.config import AreaForm as AreaForm
+from fitb_jax.extremal.config import AreaSpacing as AreaSpacing
 from fitb_jax.extremal.config import InrConfig as InrConfig
 from fitb_jax.extremal.coordinates import CoordinateMLP as CoordinateMLP
 from fitb_jax.extremal.coordinates import NetworkConfig as NetworkConfig

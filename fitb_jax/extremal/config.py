@@ -17,6 +17,9 @@ from fitb_jax.types import Array, Objective
 AreaForm: TypeAlias = Literal["exact", "penalty"]
 """Whether a mask's area is solved for, or pushed to by a penalty."""
 
+AreaSpacing: TypeAlias = Literal["linear", "log"]
+"""Whether the areas of a step are from parts of the range of equal lengths, or of equal ratios."""
+
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class InrConfig:
         objective: the reward, of logits and target.
         grid: the masks are fitted on so many rows and columns, at most those of the image.
         areas_per_step: masks in each step, stratified over the range of areas.
+        area_spacing: of the parts that the areas of a step are from: "linear" for equal lengths,
+            "log" for equal ratios, which fits small areas more often.
         chunk: masks that the classifier sees at once; it changes nothing but speed and memory. On
             two CPU cores two were fastest; on accelerators it has not been measured.
         steps: at most so many.
@@ -58,6 +63,7 @@ class InrConfig:
     objective: Objective = field(default=log_prob, metadata={"static": True})
     grid: int = field(default=28, metadata={"static": True})
     areas_per_step: int = field(default=4, metadata={"static": True})
+    area_spacing: AreaSpacing = field(default="linear", metadata={"static": True})
     chunk: int = field(default=2, metadata={"static": True})
     steps: int = field(default=100, metadata={"static": True})
     patience: int = field(default=30, metadata={"static": True})
@@ -98,6 +104,7 @@ def check_config(config: InrConfig) -> None:
     """
     check_network(config.network)
     checks.check_choice("area_form", config.area_form, get_args(AreaForm))
+    checks.check_choice("area_spacing", config.area_spacing, get_args(AreaSpacing))
     checks.check_choice("variant", config.variant, get_args(Variant))
     for name in ("grid", "areas_per_step", "chunk", "steps", "patience"):
         checks.check_count(name, getattr(config, name))

@@ -218,7 +218,10 @@ def _penalty(mask: Mask, area: Scalar, config: InrConfig) -> Scalar:
 def _stratified_areas(config: InrConfig, offset: Scalar) -> Float[Array, "k"]:
     """One area in each of k equal parts of the range, all at the same place of their part."""
     places = (jnp.arange(config.areas_per_step) + offset % 1) / config.areas_per_step
-    return config.smallest_area + (config.largest_area - config.smallest_area) * places
+    low, high = config.smallest_area, config.largest_area
+    if config.area_spacing == "log":
+        return low * (high / low) ** places
+    return low + (high - low) * places
 
 
 def _check_initial(given: Any, wanted: Any) -> None:

@@ -85,6 +85,15 @@ def test_the_history_says_what_was_asked_and_what_came(fitted: Inr) -> None:
     assert not fitted.converged
 
 
+def test_areas_in_equal_ratios_are_stratified_on_a_logarithmic_scale() -> None:
+    spaced = dataclasses.replace(CONFIG, steps=8, area_spacing="log")
+    found = _fit(spaced, KEY).history
+    low, high = spaced.smallest_area, spaced.largest_area
+    strata = np.floor(np.log(np.asarray(found.area) / low) / np.log(high / low) * 4)
+    np.testing.assert_array_equal(strata, np.tile(np.arange(4.0), (8, 1)))
+    np.testing.assert_allclose(found.mask_area, found.area, atol=1e-5)
+
+
 def test_a_fit_is_the_same_twice_and_another_with_another_key(fitted: Inr) -> None:
     again, other = _fit(CONFIG, KEY), _fit(CONFIG, jax.random.key(1))
     for one, two in zip(jax.tree.leaves(fitted.state), jax.tree.leaves(again.state), strict=True):
