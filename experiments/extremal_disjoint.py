@@ -138,13 +138,18 @@ def _largest_overlap(overlap: Float[Array, "k k"]) -> Array:
 def _table(arrays: dict[str, np.ndarray]) -> Table:
     count = arrays["p"].shape[2]
     columns = ["method", *(f"p(class), mask {i + 1}" for i in range(count))]
-    columns += ["all removed", "random regions removed", "whole", "blank"]
+    columns += ["all removed", "random regions removed", "all less random, paired"]
+    columns += ["whole", "blank"]
     columns += [*(f"on the object, mask {i + 1}" for i in range(count)), "object's area"]
+    columns += [f"mask {i + 1} less object's area, paired" for i in range(count)]
     rows: list[list[Any]] = []
     for i, method in enumerate(METHODS):
-        values = [*arrays["p"][i].T, arrays["p_left"][i], arrays["p_left_random"][i]]
-        values += [arrays["p_whole"][i], arrays["p_blank"][i], *arrays["inside"][i].T]
-        rows.append([method, *map(_cell, [*values, arrays["object_area"]])])
+        left, random = arrays["p_left"][i], arrays["p_left_random"][i]
+        on_object, object_area = arrays["inside"][i].T, arrays["object_area"]
+        values = [*arrays["p"][i].T, left, random, left - random]
+        values += [arrays["p_whole"][i], arrays["p_blank"][i]]
+        values += [*on_object, object_area, *(on_object - object_area)]
+        rows.append([method, *map(_cell, values)])
     return Table([*columns, "largest overlap, soft"], _with_overlap(rows, arrays))
 
 
