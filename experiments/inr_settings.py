@@ -48,6 +48,10 @@ def inr_settings(
         "grid 14": InrConfig(grid=14),
         "grid 56": InrConfig(grid=56),
         "penalty": InrConfig(area_form="penalty"),
+        "crispness 1": InrConfig(crispness=1.0),
+        "crispness 8": InrConfig(crispness=8.0),
+        "scale of scores 2": InrConfig(score_scale=2.0),
+        "scale of scores 10": InrConfig(score_scale=10.0),
     }
     if crossed:
         found |= {

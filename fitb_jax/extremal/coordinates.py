@@ -75,13 +75,17 @@ class CoordinateMLP(nnx.Module):
         self.features = config.features
         is_siren = config.features == "siren"
         self.activation = _ACTIVATIONS["sine" if is_siren else config.activation]
-        self.frequencies = Frequencies(_draw_frequencies(config, key=rngs.params()))
+        frequencies = _draw_frequencies(config, key=rngs.params())
+        self.frequencies = Frequencies(frequencies)
         inputs = {"fourier": 2, "positional": 4, "siren": 0}[config.features] * config.frequencies
         inputs = inputs or 2
+        # Octaves that are faded out feed nothing in: those that are left start as large without.
+        shown = 4 * jnp.maximum(1, (frequencies**2).sum())
+        active = shown if config.features == "positional" else inputs
         is_film = config.conditioning == "film"
         draw = _siren_weights if is_siren else nnx.initializers.he_normal()
         # Of features and area together, as they would be concatenated.
-        joint = nnx.initializers.normal((2 / (inputs + (not is_film) * AREA_FEATURES)) ** 0.5)
+        joint = nnx.initializers.normal((2 / (active + (not is_film) * AREA_FEATURES)) ** 0.5)
         self.first = nnx.Linear(
             inputs, config.width, kernel_init=_first_siren_weights if is_siren else joint, rngs=rngs
         )
@@ -259,7 +263,7 @@ def check_network(config: NetworkConfig) -> None:
 def _draw_frequencies(config: NetworkConfig, *, key: Key) -> Any:
     bandwidth = jnp.asarray(config.bandwidth, jnp.float32)
     if config.features == "fourier":
-        return bandwidth * jax.random.normal(key, (config.frequencies, 2))
+        return bandwidth * jax.random.normal(key, (config.frequencies, 2), bandwidth.dtype)
     if config.features == "positional":
         octaves = jnp.arange(config.frequencies)
         return 0.5 * (1 - jnp.cos(jnp.pi * jnp.clip(bandwidth - octaves, 0, 1)))

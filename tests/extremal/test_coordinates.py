@@ -120,6 +120,27 @@ def test_bandwidth_is_what_makes_scores_rough(features: str) -> None:
     assert roughness(2.0) > 1.5 * roughness(0.25)
 
 
+@pytest.mark.parametrize("conditioning", get_args(Conditioning))
+def test_octaves_that_are_faded_out_do_not_make_scores_smaller(conditioning: str) -> None:
+    keys = jax.random.split(KEY, 40)
+
+    def spread(octaves: int, key: Array) -> Array:
+        config = dataclasses.replace(
+            CONFIG,
+            features="positional",
+            frequencies=octaves,
+            bandwidth=2.0,
+            conditioning=conditioning,
+        )
+        return build(config, key=key)(grid((8, 8)), jnp.float32(0.2)).std()
+
+    none_out, ten_out = (
+        jax.jit(jax.vmap(lambda key, octaves=octaves: spread(octaves, key)))(keys).mean()
+        for octaves in (2, 12)
+    )
+    assert abs(none_out / ten_out - 1) < 0.2
+
+
 def test_bandwidths_are_a_vmap() -> None:
     def scores(bandwidth: Array) -> Array:
         network = build(dataclasses.replace(CONFIG, bandwidth=bandwidth), key=KEY)
