@@ -148,7 +148,7 @@ def compute(config: Config) -> Outcome:
     late = int((~arrays["converged"]).sum())
     notes = [f"{len(names)} photographs in {len(parts)} parts: {source}"]
     if late:
-        notes.append(f"{late} were still growing at the last step: more steps may help")
+        notes.append(f"{late} fits did not stop before their last step: more steps may help")
     table = Table(columns, [[str(cell) for cell in row]])
     return Outcome(arrays, {}, {"p of the class": table}, notes)
 

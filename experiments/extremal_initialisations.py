@@ -92,7 +92,7 @@ def compute(config: Config) -> Outcome:
     }
     notes = [f"{len(net.names)} photographs: {net.source}"]
     late = int((~arrays["converged"]).sum())
-    notes.append(f"{late} of {arrays['converged'].size} fits were still growing at the last step")
+    notes.append(f"{late} of {arrays['converged'].size} fits did not stop before their last step")
     tables = {
         "agreement": _agreement_table(net.names, arrays),
         "groups": _group_table(net.names, arrays),

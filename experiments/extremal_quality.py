@@ -6,7 +6,6 @@ Binary masks at their exact areas, and how the masks of neighbouring areas fit t
 """
 
 import dataclasses
-import time
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from experiments.mask_methods import DENSE, INR, MaskRow, controls, mask_methods
 from experiments.mask_scores import FIELDS, MaskScores, score_masks
 from experiments.photographs import Explained, PhotographOptions, recognised
 from experiments.statistics import mean_interval
+from experiments.timing import median_seconds
 from fitb_jax import plotting
 from fitb_jax.extremal import DenseConfig, InrConfig
 from fitb_jax.types import LogitsFn
@@ -131,14 +131,12 @@ def compute(config: Config) -> Outcome:
 
 
 def _seconds(config: Config, net: Explained, method: MaskRow) -> float:
-    """Of one photograph, compiled before."""
+    """Of one photograph."""
     image = {name: jnp.asarray(values[0]) for name, values in net.cases.items()}
     inputs = (net.pretrained.logits_fn, net.untrained, image)
     areas, key = jnp.asarray(config.areas, jnp.float32), jax.random.key(config.seed)
-    run = jax.jit(method.masks).lower(*inputs, areas, key=key).compile()
-    start = time.perf_counter()
-    jax.block_until_ready(run(*inputs, areas, key=key))
-    return time.perf_counter() - start
+    find = jax.jit(method.masks)
+    return median_seconds(lambda: find(*inputs, areas, key=key))
 
 
 def _probabilities(arrays: dict[str, np.ndarray], name: str) -> Table:

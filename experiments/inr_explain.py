@@ -111,9 +111,7 @@ def _notes(net: Explained, arrays: dict[str, np.ndarray]) -> list[str]:
     notes = [f"{len(net.names)} photographs: {net.source}"]
     late = [name for name, done in zip(net.names, arrays["converged"], strict=True) if not done]
     if late:
-        notes.append(
-            f"still growing at the last step, so that more steps may help: {', '.join(late)}"
-        )
+        notes.append(f"did not stop before the last step, so that more may help: {', '.join(late)}")
     return notes
 
 

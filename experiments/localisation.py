@@ -8,7 +8,6 @@ where it looks for a class that it does not see is no question of localisation.
 """
 
 import dataclasses
-import time
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +21,7 @@ from experiments.localised import FIELDS, Localised, Row, point, rows
 from experiments.methods import OURS
 from experiments.photographs import Explained, PhotographOptions, recognised
 from experiments.statistics import mean_interval
+from experiments.timing import median_seconds
 from fitb_jax import checks, evaluation
 
 SMALL = (0.5, 0.25)
@@ -129,16 +129,12 @@ def tables(arrays: dict[str, np.ndarray]) -> dict[str, Table]:
 
 
 def _seconds(net: Explained, row: Row) -> float:
-    """One map of the first photograph, compiled before."""
+    """One map of the first photograph."""
     explained = net.untrained if row.is_untrained else net.pretrained.logits_fn
     inputs = (explained, jnp.asarray(net.images[0]), jnp.asarray(net.targets[0]))
     make = jax.jit(lambda *inputs, key: row.saliency_fn(*inputs, key=key))
     key = jax.random.key(0)
-    compiled = make.lower(*inputs, key=key).compile()
-    jax.block_until_ready(compiled(*inputs, key=key))
-    start = time.perf_counter()
-    jax.block_until_ready(compiled(*inputs, key=key))
-    return time.perf_counter() - start
+    return median_seconds(lambda: make(*inputs, key=key))
 
 
 def _table(arrays: dict[str, np.ndarray]) -> Table:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.methods import BLURRED, UNTRAINED, blurred, controls, photo_methods
+from experiments.methods import BLURRED, OURS, UNTRAINED, blurred, controls, photo_methods
 from fitb_jax import ablation, evaluation, extremal, models
 from fitb_jax.saliency import as_saliency
 from fitb_jax.types import Array, Float, LogitsFn, SaliencyFn, Scalar, Target
@@ -61,7 +61,7 @@ def rows(pretrained: models.Pretrained) -> dict[str, Row]:
         By name; cheap lines first, so that a run that is stopped has most of them.
     """
     methods = photo_methods(pretrained)
-    blind = ("gradient", "Grad-CAM", "occlusion")
+    blind = ("gradient", "Grad-CAM", "occlusion", OURS[2])
     found = {name: Row(method) for name, method in {**controls(), **_masks()}.items()}
     found[BLURRED] = Row(blurred(methods["gradient"]))
     found |= {name: Row(method) for name, method in methods.items()}

@@ -41,6 +41,14 @@ def check_count(name: str, value: Any, *, least: int = 1) -> None:
         raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
+def check_shape(shape: Any) -> None:
+    """Raise ValueError unless `shape` is (height, width), both at least 1."""
+    if not isinstance(shape, tuple | list) or len(shape) != 2:
+        raise ValueError(f"shape must be (height, width), got {shape}")
+    check_count("height", shape[0])
+    check_count("width", shape[1])
+
+
 def check_number(
     name: str,
     value: Any,

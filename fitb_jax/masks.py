@@ -114,10 +114,7 @@ def patch_grid(shape: tuple[int, ...], patch: Any) -> tuple[Any, Any]:
     Raises:
         TypeError, ValueError: no shape, or `patch` larger than the image.
     """
-    if len(shape) != 2:
-        raise ValueError(f"shape must be (height, width), got {shape}")
-    checks.check_count("height", shape[0])
-    checks.check_count("width", shape[1])
+    checks.check_shape(shape)
     if checks.known(patch) is None:
         return -(-shape[0] // patch), -(-shape[1] // patch)
     checks.check_count("patch", patch)

@@ -153,8 +153,7 @@ def _shifted_interpolation(size: int, cells: int, *, key: Key) -> Array:
 
 
 def _check_mask_arguments(shape: tuple[int, ...], cells: int, visible: Number) -> None:
-    if len(shape) != 2:
-        raise ValueError(f"shape must be (height, width), got {shape}")
+    checks.check_shape(shape)
     checks.check_count("cells", cells)
     if cells > min(shape):
         raise ValueError(f"cells must be at most the shorter side {min(shape)}, got {cells}")

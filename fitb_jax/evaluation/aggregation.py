@@ -82,10 +82,7 @@ def fill_boxes(
     checks.check_floating("boxes", boxes, ("n", "4"))
     if boxes.shape[1] != 4:
         raise ValueError(f"boxes must have shape (n, 4), got {boxes.shape}")
-    if len(shape) != 2:
-        raise ValueError(f"shape must be (height, width), got {shape}")
-    for name, size in zip(("height", "width"), shape, strict=True):
-        checks.check_count(name, size)
+    checks.check_shape(shape)
     if is_counted is None:
         is_counted = jnp.ones(boxes.shape[0], bool)
     checks.check_boolean("is_counted", is_counted, ("n",))

@@ -119,7 +119,7 @@ def random_smooth(shape: tuple[int, int], *, key: Key, smoothness: Number = SMOO
     Raises:
         TypeError, ValueError: not two sizes of at least 1, or a negative smoothness.
     """
-    _check_shape(shape)
+    checks.check_shape(shape)
     checks.check_number("smoothness", smoothness, least=0)
     noise = jax.random.uniform(key, (*shape, 1))
     return unit_range(gaussian_blur(noise, sigma=smoothness * max(shape))[:, :, 0])
@@ -138,7 +138,7 @@ def random_map(shape: tuple[int, int], *, key: Key) -> Saliency:
     Raises:
         TypeError, ValueError: not two sizes of at least 1.
     """
-    _check_shape(shape)
+    checks.check_shape(shape)
     return jax.random.uniform(key, shape)
 
 
@@ -197,13 +197,6 @@ def _smooth(values: Array, axis: int) -> Array:
 
 def _centre_distance(shape: tuple[int, int]) -> np.ndarray:
     """On the host: it depends on the shape alone, and pixels equally near are equal there."""
-    _check_shape(shape)
+    checks.check_shape(shape)
     rows, columns = (np.arange(size) - (size - 1) / 2 for size in shape)
     return np.hypot(rows[:, None], columns[None, :])
-
-
-def _check_shape(shape: tuple[int, int]) -> None:
-    if len(shape) != 2:
-        raise ValueError(f"shape must be (height, width), got {shape}")
-    checks.check_count("height", shape[0])
-    checks.check_count("width", shape[1])

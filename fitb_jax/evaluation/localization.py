@@ -72,7 +72,7 @@ def leave_out(saliency: Saliency, ignored: Truth) -> Saliency:
         ignored: (h, w), True where the truth is undecided.
 
     Returns:
-        (h, w), with the smallest value, or 0 if that is positive, where it is ignored.
+        (h, w), less than everywhere else and less than 0 where it is ignored.
 
     Raises:
         TypeError, ValueError: a wrong shape or dtype, or a map that is not finite.
@@ -80,7 +80,9 @@ def leave_out(saliency: Saliency, ignored: Truth) -> Saliency:
     checks.check_saliency(saliency)
     checks.check_truth(ignored, saliency.shape, name="ignored")
     saliency = jnp.asarray(saliency)
-    return jnp.where(ignored, jnp.minimum(saliency.min(), 0), saliency)
+    least = jnp.minimum(saliency.min(), 0)
+    # Strictly less, by what float32 resolves: a tie would be shared with pixels that are judged.
+    return jnp.where(ignored, least - jnp.maximum(1, -least), saliency)
 
 
 def energy_pointing_game(saliency: Saliency, truth: Truth) -> Scalar:

@@ -90,7 +90,7 @@ def ascend(
         updates, optimizer_state = optimizer.update(descent, state.optimizer)
         smoothed = _SMOOTHING * state.smoothed + (1 - _SMOOTHING) * merit
         # Started at 0, the running mean is too near to it at first.
-        merit_so_far = smoothed / (1 - _SMOOTHING ** (state.step + 1))
+        merit_so_far = (smoothed / (1 - _SMOOTHING ** (state.step + 1))).astype(merit.dtype)
         is_best = (merit_so_far > state.best_merit) & (state.step + 1 >= settled)
         merits = state.merit.at[state.step].set(merit)
         return _State(

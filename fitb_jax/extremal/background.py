@@ -81,10 +81,17 @@ def blend_pyramid(pyramid: Float[Array, "levels h w c"], mask: Mask) -> Image:
     """
     checks.check_floating("pyramid", pyramid, ("levels", "h", "w", "c"))
     checks.check_mask(mask, pyramid.shape[1:3])
-    steps = pyramid.shape[0] - 1
-    distance = jnp.abs(steps * mask[None] - jnp.arange(steps + 1)[:, None, None])
-    weight = jnp.maximum(1 - distance, 0).astype(pyramid.dtype)
-    return (weight[:, :, :, None] * pyramid).sum(0)
+    last = pyramid.shape[0] - 1
+    place = (last * mask).astype(pyramid.dtype)
+    # The upper of two levels where the mask is at one, the lower at the end: a slope on both sides.
+    below = jnp.clip(jnp.floor(place), 0, max(last - 1, 0))
+    share = (place - below)[:, :, None]
+
+    def level(index: Array) -> Array:
+        whole = index.astype(jnp.int32)[None, :, :, None]
+        return jnp.take_along_axis(pyramid, whole, axis=0)[0]
+
+    return (1 - share) * level(below) + share * level(jnp.minimum(below + 1, last))
 
 
 def make_blend(

@@ -42,7 +42,7 @@ class InrConfig:
             two CPU cores two were fastest; on accelerators it has not been measured.
         steps: at most so many.
         patience: steps; see `tolerance`. Much of what is gained comes late, as the rate falls: few
-            of them stop too early.
+            of them stop too early. A fit of less than twice as many never stops early.
         smallest_area: of the range.
         largest_area: of the range.
         learning_rate: of Adam, falling to 0 over all steps by a cosine.
@@ -78,8 +78,8 @@ class InrConfig:
     blur: Any = BLUR
 
 
-def penalty_weight(config: InrConfig, step: Array | int) -> Any:
-    """What the penalty of the area's form counts at a step.
+def regulariser_weight(config: InrConfig, step: Array | int) -> Any:
+    """What the penalty that goes with the form of the area counts at a step.
 
     Args:
         config: how the network is fitted.

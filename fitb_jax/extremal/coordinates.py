@@ -151,7 +151,7 @@ def grid(shape: tuple[int, int], dtype: Any = jnp.float32) -> Float[Array, "n 2"
     Raises:
         TypeError, ValueError: not two positive integers.
     """
-    check_shape(shape)
+    checks.check_shape(shape)
     rows, columns = ((2 * jnp.arange(size, dtype=dtype) + 1) / size - 1 for size in shape)
     return jnp.stack(jnp.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
 
@@ -226,21 +226,6 @@ def build(config: NetworkConfig, *, key: Key) -> CoordinateMLP:
     """
     check_network(config)
     return CoordinateMLP(config, rngs=nnx.Rngs(key))
-
-
-def check_shape(shape: Any) -> None:
-    """Refuse what is not (height, width).
-
-    Args:
-        shape: to check.
-
-    Raises:
-        TypeError, ValueError: not two positive integers.
-    """
-    if not isinstance(shape, tuple | list) or len(shape) != 2:
-        raise ValueError(f"shape must be (height, width), got {shape}")
-    checks.check_count("height", shape[0])
-    checks.check_count("width", shape[1])
 
 
 def check_network(config: NetworkConfig) -> None:

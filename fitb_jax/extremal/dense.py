@@ -262,7 +262,10 @@ def smooth_maximum(
 
     nothing = jnp.zeros((spacing**2, cells[0] * cells[1]), values.dtype)
     (numerator, denominator), _ = jax.lax.scan(add, (nothing, nothing), jnp.arange(window**2))
-    pixels = jnp.clip(numerator / denominator, 0, 1).reshape(spacing, spacing, *cells)
+    pixels = numerator / denominator
+    # A mean of values in [0, 1], rounding aside; the gradient of `clip` is a half at 0 and at 1.
+    pixels = pixels + jax.lax.stop_gradient(jnp.clip(pixels, 0, 1) - pixels)
+    pixels = pixels.reshape(spacing, spacing, *cells)
     pixels = pixels.transpose(2, 0, 3, 1).reshape(cells[0] * spacing, cells[1] * spacing)
     if padded:
         return pixels[: 1 - spacing or None, : 1 - spacing or None]

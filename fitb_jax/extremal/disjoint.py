@@ -15,7 +15,7 @@ from fitb_jax import checks
 from fitb_jax.extremal.area import check_area, crispness_penalty
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
-from fitb_jax.extremal.config import InrConfig, check_config, penalty_weight
+from fitb_jax.extremal.config import InrConfig, check_config
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
 from fitb_jax.extremal.inr import fit_inr, inr_masks
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
@@ -37,7 +37,7 @@ DisjointMethod: TypeAlias = Literal["iterative", "joint"]
 
 
 class Disjoint(NamedTuple):
-    """Masks that do not overlap, and what they are worth.
+    """Masks that share the pixels among them, and what they are worth.
 
     Attributes:
         masks: (k, h, w) in [0, 1]; at each pixel they add up to at most 1.
@@ -96,6 +96,7 @@ def disjoint_masks(
     checks.check_choice("method", method, get_args(DisjointMethod))
     _check_arguments(logits_fn, image, target, areas, config, background)
     find = _find_iteratively if method == "iterative" else _find_jointly
+    areas = areas.astype(image.dtype)
     masks, converged = find(logits_fn, image, target, areas, config, background, key=key)
     blend = make_blend(image, background, blur=config.blur)
     seen = rewards(logits_fn, target, blend, "preserve", config.objective)
@@ -149,7 +150,7 @@ def _find_iteratively(
 
     keys = jax.random.split(key, areas.shape[0])
     everything = jnp.ones(shape, image.dtype)
-    return jax.lax.scan(find, everything, (areas.astype(image.dtype), keys))[1]
+    return jax.lax.scan(find, everything, (areas, keys))[1]
 
 
 def _find_jointly(
@@ -180,8 +181,8 @@ def _find_jointly(
         masks = masks_of(parameters, coarse)
         reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk).mean()
         penalty = jax.vmap(crispness_penalty)(masks).mean()
-        now, at_last = (penalty_weight(config, at) for at in (step, config.steps - 1))
-        return reward - now * penalty, (reward - at_last * penalty, None)
+        merit = reward - config.crispness * penalty
+        return merit, (merit, None)
 
     found = ascend(
         objective,

@@ -10,8 +10,8 @@ from fitb_jax import checks
 from fitb_jax.extremal.area import area_penalty, check_area, crispness_penalty, exact_area
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
-from fitb_jax.extremal.config import InrConfig, check_config, penalty_weight
-from fitb_jax.extremal.coordinates import Frequencies, build, check_shape, grid
+from fitb_jax.extremal.config import InrConfig, check_config, regulariser_weight
+from fitb_jax.extremal.coordinates import Frequencies, build, grid
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.types import (
     Array,
@@ -130,7 +130,7 @@ def fit_inr(
         masks = jax.vmap(mask_of)(areas)
         reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk)
         penalty = jax.vmap(lambda mask, area: _penalty(mask, area, config))(masks, areas)
-        now, at_last = (penalty_weight(config, at) for at in (step, config.steps - 1))
+        now, at_last = (regulariser_weight(config, at) for at in (step, config.steps - 1))
         merit = (reward - at_last * penalty).mean()
         return (reward - now * penalty).mean(), (merit, (reward, areas, masks.mean((1, 2))))
 
@@ -170,7 +170,7 @@ def inr_masks(
     """
     checks.check_floating("areas", areas, ("a",))
     check_area(areas, name="areas")
-    check_shape(shape)
+    checks.check_shape(shape)
     if available is not None:
         checks.check_mask(available, shape, name="available")
     network, positions = nnx.merge(inr.graph, inr.state), grid(shape)
@@ -183,24 +183,27 @@ def inr_masks(
     return jax.lax.map(mask_of, areas)
 
 
-def inr_saliency(inr: Inr, shape: tuple[int, int], *, areas: int = 16) -> Mask:
+def inr_saliency(
+    inr: Inr, shape: tuple[int, int], *, areas: int = 16, available: Mask | None = None
+) -> Mask:
     """The mean of the masks over the range of areas fitted: pixels of small masks come first.
 
     Args:
         inr: from `fit_inr`.
         shape: (height, width).
         areas: how many, evenly spaced over the range.
+        available: as in `fit_inr`, (height, width).
 
     Returns:
         (height, width) in [0, 1], larger = more important.
 
     Raises:
-        TypeError, ValueError: `areas` below 1, or no shape.
+        TypeError, ValueError: `areas` below 1, no shape, or another of `available`.
     """
     checks.check_count("areas", areas)
     low, high = inr.config.smallest_area, inr.config.largest_area
     places = (jnp.arange(areas) + 0.5) / areas
-    return inr_masks(inr, low + (high - low) * places, shape).mean(0)
+    return inr_masks(inr, low + (high - low) * places, shape, available=available).mean(0)
 
 
 def _mask(scores: Array, area: Scalar, config: InrConfig, available: Mask | None) -> Mask:

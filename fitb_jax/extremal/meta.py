@@ -88,7 +88,9 @@ def meta_initial(
 
         fitted = jax.vmap(fit)(drawn, jax.random.split(fit_key, images_per_round))
         step = rate * share_left
-        moved = jax.tree.map(lambda old, new: old + step * (new.mean(0) - old), state, fitted)
+        moved = jax.tree.map(
+            lambda old, new: (old + step * (new.mean(0) - old)).astype(old.dtype), state, fitted
+        )
         return moved, None
 
     shares_left = 1 - jnp.arange(rounds) / rounds

@@ -22,8 +22,8 @@ def exact_shares(scores: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Flo
     solution is differentiated implicitly, to any order.
 
     Args:
-        scores: (k, h, w), finite. Where they go beyond about 50 and the masks fill the image, areas
-            are off by up to 1e-4 in single precision.
+        scores: (k, h, w), finite. Where they go beyond about 100, many pixels tie and the masks
+            fill the image, areas can be off by a hundredth.
         areas: (k,) in (0, 1), less than 1 together.
 
     Returns:
@@ -62,6 +62,9 @@ def _thresholds(scores: Array, areas: Array) -> Array:
 
     def improve(sweep: _Sweep) -> _Sweep:
         swept = jax.lax.fori_loop(0, areas.shape[0], solve_one, sweep.thresholds)
+        # All together, for the area of "none": where it is small, one alone hardly changes it.
+        anything = jax.nn.logsumexp(scores - swept[:, None, None], axis=0)
+        swept = swept + solve_threshold(anything, areas.sum())
         # Sweeps always come nearer, but slowly where masks compete; Newton steps then end it.
         masks = _shares(scores - swept[:, None, None])
         newton = jnp.linalg.solve(_slopes(masks), masks.mean((1, 2)) - areas)

@@ -193,6 +193,21 @@ def test_what_the_annotators_left_undecided_is_neither_hit_nor_missed() -> None:
     assert float(evaluation.pointing_game(left, SQUARE, tolerance=0)) == 1.0
     assert float(evaluation.relevance_mass(left, SQUARE)) == 1.0
     negative = evaluation.leave_out(saliency - 5, difficult)
-    assert float(negative[8, 1]) == -5.0
-    assert float(evaluation.leave_out(saliency + 5, difficult)[8, 1]) == 0.0
+    assert float(negative[8, 1]) < -5.0
+    assert float(evaluation.leave_out(saliency + 5, difficult)[8, 1]) < 0.0
+    huge = evaluation.leave_out(saliency - 1e12, difficult)
+    assert float(huge[8, 1]) < float(huge[3, 3])
     np.testing.assert_array_equal(evaluation.leave_out(saliency, NOWHERE), saliency)
+
+
+@pytest.mark.parametrize("level", [0.0, -2.0, 3.0])
+def test_a_constant_map_is_judged_on_what_is_not_left_out_alone(level: float) -> None:
+    right_half = jnp.zeros(SHAPE, bool).at[:, SHAPE[1] // 2 :].set(True)
+    truth = SQUARE & ~right_half
+    left = evaluation.leave_out(jnp.full(SHAPE, level), right_half)
+    chance = truth.sum() / (~right_half).sum()
+    for score in (
+        evaluation.pointing_game(left, truth, tolerance=0),
+        evaluation.relevance_rank(left, truth),
+    ):
+        np.testing.assert_allclose(score, chance, rtol=1e-5)

@@ -95,7 +95,7 @@ def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
     assert found["2 areas a step"].areas_per_step == 2
     assert found["FiLM"].network.conditioning == "film"
     crossed = extremal_settings.settings(extremal_settings.Config(crossed=True))
-    assert len(crossed) == len(found) + 27
+    assert len(crossed) == 1 + len(found) + 27
     short = extremal_settings.settings(extremal_settings.Config(most_steps=60))
     assert [short[name].steps for name in ("default", "50 steps, rate 0.01")] == [60, 50]
     with pytest.raises(ValueError, match="settings"):

@@ -1,5 +1,6 @@
 """Pyramids, and what a blend shows."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from fitb_jax import masks
 from fitb_jax.extremal import blend_pyramid, blur_pyramid, make_blend
 from fitb_jax.extremal import mean_colour as mean_colour_of
 from fitb_jax.smoothing import gaussian_blur
+from fitb_jax.types import Array
 from tests import problems
 
 SHAPE = (9, 12, 3)
@@ -29,6 +31,26 @@ def test_a_pyramid_is_read_between_its_levels() -> None:
         np.testing.assert_allclose(shown, pyramid[level], atol=1e-6)
     between = blend_pyramid(pyramid, jnp.full(SHAPE[:2], 0.5))
     np.testing.assert_allclose(between, (pyramid[1] + pyramid[2]) / 2, atol=1e-6)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize(
+    ("value", "step"), [(0.0, 1e-7), (1.0, -1e-7), (1 / 3, 1e-7), (0.4, 1e-7), (0.9, -1e-7)]
+)
+def test_the_slope_of_a_pyramid_is_that_between_its_levels(value: float, step: float) -> None:
+    pyramid = jnp.asarray(blur_pyramid(IMAGE, sigma=4.0, levels=4), jnp.float64)
+    weights = jnp.asarray(np.random.default_rng(0).normal(size=IMAGE.shape))
+
+    def total(value: Array) -> Array:
+        return (weights * blend_pyramid(pyramid, jnp.full(SHAPE[:2], value))).sum()
+
+    wanted = (total(jnp.float64(value + step)) - total(jnp.float64(value))) / step
+    np.testing.assert_allclose(jax.grad(total)(jnp.float64(value)), wanted, rtol=1e-5)
+
+
+def test_a_pyramid_of_one_level_shows_it() -> None:
+    pyramid = IMAGE[None]
+    np.testing.assert_array_equal(blend_pyramid(pyramid, SOFT), IMAGE)
 
 
 def test_a_pyramid_of_two_levels_is_a_blend() -> None:

@@ -97,6 +97,18 @@ def test_the_backward_pass_of_the_smooth_maximum_is_finite_differences() -> None
 
 
 @pytest.mark.usefixtures("x64")
+def test_a_value_grows_from_zeros_by_its_whole_slope() -> None:
+    def total(value: Array) -> Array:
+        return smooth_maximum(
+            jnp.zeros((4, 5)).at[2, 2].set(value), (10, 13), spacing=3, radius=4
+        ).sum()
+
+    h = 1e-7
+    wanted = (total(jnp.float64(h)) - total(jnp.float64(0))) / h
+    np.testing.assert_allclose(jax.grad(total)(jnp.float64(0)), wanted, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize(
     ("variant", "padded"), [("preserve", True), ("delete", False), ("dual", False)]
 )

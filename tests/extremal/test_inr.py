@@ -73,6 +73,13 @@ def test_masks_mean_the_same_at_every_resolution(fitted: Inr) -> None:
     assert np.abs(fine[:, 1::3, 1::3] - coarse).mean() < 0.03
 
 
+def test_what_is_not_available_ranks_last(fitted: Inr) -> None:
+    available = jnp.ones((SIDE, SIDE)).at[:, : SIDE // 8].set(0)
+    saliency = inr_saliency(fitted, (SIDE, SIDE), areas=4, available=available)
+    assert (saliency[:, : SIDE // 8] == 0).all()
+    assert (saliency[:, SIDE // 8 :] > 0).all()
+
+
 def test_the_history_says_what_was_asked_and_what_came(fitted: Inr) -> None:
     history = fitted.history
     assert history.reward.shape == history.area.shape == (60, 4)
@@ -134,6 +141,34 @@ def test_numbers_of_the_config_are_a_vmap() -> None:
     for i in range(2):
         alone = one(bandwidths[i], rates[i], crispness[i], keys[i])
         np.testing.assert_allclose(many[i], alone, rtol=1e-3, atol=1e-4)
+
+
+@jax.jit
+@jax.vmap
+def _last_objective(numbers: dict[str, Array]) -> Array:
+    others = {name: number for name, number in numbers.items() if name != "bandwidth"}
+    network = dataclasses.replace(NETWORK, bandwidth=numbers["bandwidth"])
+    config = dataclasses.replace(CONFIG, steps=4, network=network, **others)
+    return fit_inr(LOGITS_FN, IMAGE, 1, config, key=KEY).history.objective[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("bandwidth", [0.3, 0.6]),
+        ("learning_rate", [0.01, 0.02]),
+        ("crispness", [0.0, 2.0]),
+        ("score_scale", [2.0, 8.0]),
+        ("blur", [0.05, 0.4]),
+        ("smallest_area", [0.02, 0.2]),
+    ],
+)
+def test_each_number_of_the_config_changes_the_fit(name: str, numbers: list[float]) -> None:
+    same = {"bandwidth": 0.5, "learning_rate": 0.01, "crispness": 1.0, "score_scale": 5.0}
+    same |= {"blur": 0.1, "smallest_area": 0.02}
+    lanes = {key: jnp.full(2, number) for key, number in same.items()}
+    first, second = _last_objective({**lanes, name: jnp.asarray(numbers)})
+    assert abs(first - second) > 1e-4
 
 
 def test_images_and_targets_are_a_vmap() -> None:

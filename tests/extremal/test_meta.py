@@ -1,13 +1,16 @@
 """A learned start needs fewer steps for an image it has not seen."""
 
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from fitb_jax.extremal import InrConfig, NetworkConfig, fit_inr, meta_initial
+from fitb_jax.extremal.coordinates import build
 from fitb_jax.types import Array
 from tests.extremal.toys import IMAGE, PATCH, SIDE, looks_at
 
@@ -66,3 +69,18 @@ def test_a_rate_of_nearly_nothing_moves_nothing() -> None:
     )
     for a, b, c in zip(still, half, whole, strict=True):
         np.testing.assert_allclose(b, (a + c) / 2, atol=1e-5)
+    network_key, _ = jax.random.split(jax.random.key(0))
+    fresh = jax.tree.leaves(nnx.state(build(CONFIG.network, key=network_key)))
+    for a, b in zip(still, fresh, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert max(np.abs(c - a).max() for a, c in zip(still, whole, strict=True)) > 0.01
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_a_start_can_be_learned_in_double_precision(dtype: Any) -> None:
+    short = dataclasses.replace(CONFIG, steps=2)
+    found = meta_initial(
+        LOGITS_FN, IMAGES.astype(dtype), TARGETS, short, key=jax.random.key(0), rounds=2
+    )
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
