@@ -167,8 +167,8 @@ def _less_dense(arrays: dict[str, np.ndarray], name: str, method: int) -> np.nda
 
 
 def _consistency(arrays: dict[str, np.ndarray]) -> Table:
-    measures = ("nestedness", "continuity", "crispness")
-    columns = ["method", "calibration", *measures]
+    measures = ("nestedness", "continuity", "crispness", "total_variation")
+    columns = ["method", "calibration", *(name.replace("_", " ") for name in measures)]
     columns += [f"components, area {area:g}" for area in arrays["areas"]]
     rows: list[list[object]] = [
         [

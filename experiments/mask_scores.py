@@ -19,6 +19,7 @@ class MaskScores(NamedTuple):
         nestedness: mean over the areas; see `evaluation.nestedness`.
         continuity: the same, of `evaluation.continuity`.
         crispness: the same, of `evaluation.crispness`.
+        total_variation: the same, of `evaluation.total_variation`.
         components: of the binary mask of each area.
     """
 
@@ -28,6 +29,7 @@ class MaskScores(NamedTuple):
     nestedness: Scalar
     continuity: Scalar
     crispness: Scalar
+    total_variation: Scalar
     components: Float[Array, "a"]
 
 
@@ -38,6 +40,7 @@ FIELDS = {
     "nestedness": ablation.Field(meaning="shown by a mask and hidden by the next larger one"),
     "continuity": ablation.Field(meaning="change of the mask over change of the area"),
     "crispness": ablation.Field(meaning="mean(4 m (1 - m))"),
+    "total_variation": ablation.Field(meaning="length of the mask's boundary"),
     "components": ablation.Field(dims=("area",), meaning="connected regions of the binary mask"),
 }
 
@@ -72,6 +75,7 @@ def score_masks(
         nestedness=consistency.nestedness.mean(),
         continuity=consistency.continuity.mean(),
         crispness=consistency.crispness.mean(),
+        total_variation=consistency.total_variation.mean(),
         components=jax.vmap(evaluation.count_components)(binary),
     )
 
