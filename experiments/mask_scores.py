@@ -40,7 +40,7 @@ FIELDS = {
     "nestedness": ablation.Field(meaning="shown by a mask and hidden by the next larger one"),
     "continuity": ablation.Field(meaning="change of the mask over change of the area"),
     "crispness": ablation.Field(meaning="mean(4 m (1 - m))"),
-    "total_variation": ablation.Field(meaning="length of the mask's boundary"),
+    "total_variation": ablation.Field(meaning="steps between neighbouring pixels"),
     "components": ablation.Field(dims=("area",), meaning="connected regions of the binary mask"),
 }
 
