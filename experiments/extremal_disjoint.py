@@ -200,6 +200,8 @@ def _charts(config: Config, arrays: dict[str, np.ndarray]) -> Figure:
         [arrays["p"], arrays["p_left"][..., None], arrays["p_left_random"][..., None]], axis=2
     )
     _points(axes[0], values, labels, "p(class) of binary masks, each photograph and mean")
+    # Below the panels: inside of one it hides photographs.
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     if panels == 1:
         return figure
     inside = arrays["inside"][:, known]
@@ -230,7 +232,6 @@ def _points(axis: Axes, values: np.ndarray, labels: list[str], title: str) -> No
     axis.set_ylim(-0.03, 1.03)
     axis.set_title(title, fontsize=9)
     axis.grid(axis="y", alpha=0.3)
-    axis.legend(fontsize=8)
 
 
 def caption(config: Config, outcome: Outcome) -> str:
