@@ -31,11 +31,13 @@ class Config(PhotographOptions):
     Attributes:
         areas: of the masks, ascending.
         steps: of the coordinate networks.
+        penalty_steps: of the one with a penalty; 0 means as many.
         dense_steps: of the dense masks.
     """
 
     areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     steps: int = InrConfig().steps
+    penalty_steps: int = 0
     dense_steps: int = DenseConfig().steps
     chunk: int = 1
 
@@ -62,6 +64,7 @@ def point(
     Returns:
         The scores.
     """
+    image = method.asked(trained, image, key=key)
     masks = method.masks(trained, untrained, image, areas, key=key)
     return score_masks(trained, image["pixels"], image["target"], masks, areas)
 
@@ -94,7 +97,7 @@ def grid(config: Config, net: Explained) -> GridRun:
 
 def _methods(config: Config) -> dict[str, MaskRow]:
     """The controls first: a run that is stopped has what is cheap."""
-    methods = mask_methods(config.steps, config.dense_steps)
+    methods = mask_methods(config.steps, config.dense_steps, config.penalty_steps)
     return {**controls(config.steps), **{name: MaskRow(each) for name, each in methods.items()}}
 
 
@@ -140,7 +143,7 @@ def _seconds(config: Config, net: Explained, method: MaskRow) -> float:
 
 
 def _probabilities(arrays: dict[str, np.ndarray], name: str) -> Table:
-    """Of every method at every area, and the paired difference from the dense masks."""
+    """Of every method at every area, and what the default has more, paired."""
     methods = arrays["methods"].tolist()
     columns = ["method", *(f"area {area:g}" for area in arrays["areas"]), "seconds a photograph"]
     rows: list[list[object]] = [
@@ -149,20 +152,21 @@ def _probabilities(arrays: dict[str, np.ndarray], name: str) -> Table:
     ]
     rows += [
         [
-            f"{method} less {DENSE}",
-            *(str(mean_interval(p)) for p in _less_dense(arrays, name, i)),
+            f"{INR} less {method}",
+            *(str(mean_interval(p)) for p in _default_less(method, arrays, name)),
             "",
         ]
-        for i, method in enumerate(methods)
-        if method != DENSE
+        for method in methods
+        if method != INR
     ]
     return Table(columns, rows)
 
 
-def _less_dense(arrays: dict[str, np.ndarray], name: str, method: int) -> np.ndarray:
+def _default_less(method: str, arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
     """Differences of the same photograph, (areas, images)."""
-    dense = arrays["methods"].tolist().index(DENSE)
-    difference: np.ndarray = (arrays[name][method] - arrays[name][dense]).T
+    methods = arrays["methods"].tolist()
+    values = arrays[name]
+    difference: np.ndarray = (values[methods.index(INR)] - values[methods.index(method)]).T
     return difference
 
 
@@ -198,7 +202,7 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
         title="p(class) of binary masks on a blur: mean and 95 % interval",
     )
     left.legend(fontsize=8)
-    difference = _less_dense(arrays, "binary", methods.index(INR))
+    difference = _default_less(DENSE, arrays, "binary")
     right.axhline(0, color="grey", linewidth=0.8)
     spread = np.linspace(-0.25, 0.25, difference.shape[1]) if difference.shape[1] > 1 else [0.0]
     for i, values in enumerate(difference):
@@ -215,9 +219,7 @@ def caption(config: Config, outcome: Outcome) -> str:
     methods = arrays["methods"].tolist()
     pairs = "; ".join(
         f"area {area:g}: {mean_interval(p)}"
-        for area, p in zip(
-            arrays["areas"], _less_dense(arrays, "binary", methods.index(INR)), strict=True
-        )
+        for area, p in zip(arrays["areas"], _default_less(DENSE, arrays, "binary"), strict=True)
     )
     seconds = ", ".join(
         f"{method} {value:.1f} s" for method, value in zip(methods, arrays["seconds"], strict=True)

@@ -83,9 +83,9 @@ def method_grid(
 
 
 def run_grid(options: Options, run: GridRun) -> xr.Dataset:
-    """`ablation.run`, in a store found again by the options and commit.
+    """`ablation.run`, in a store found again by the options, the commit and what is on the axes.
 
-    Stores of other options or commits are left as they are; a new one beside them is said to be so.
+    Stores of others are left as they are; a new one beside them is said to be so.
 
     Args:
         options: of the experiment.
@@ -98,12 +98,18 @@ def run_grid(options: Options, run: GridRun) -> xr.Dataset:
     config = {name: found[name] for name in ("options", "commit")}
     # Points do not depend on it, and less memory than there was is a reason to start again.
     config["options"] = {k: v for k, v in config["options"].items() if k != "chunk"}
-    identity = hashlib.sha256(json.dumps([run.name, config], sort_keys=True).encode()).hexdigest()
+    labels = {name: axis.labels.tolist() for name, axis in run.grid.items()}
+    parts = [run.name, config, labels]
+    identity = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     name = "".join(c if c.isalnum() else "-" for c in run.name)
     store = options.results / "grids" / f"{name}-{identity[:12]}.zarr"
     others = sorted(path.name for path in store.parent.glob(f"{name}-{'?' * 12}.zarr"))
     if others and not store.exists():
-        _LOG.warning("%s starts anew: %s are of other options or commits", store.name, others)
+        _LOG.warning(
+            "%s starts anew: %s are of other options, commits, methods or images",
+            store.name,
+            others,
+        )
     return ablation.run(
         run.point_fn,
         run.grid,

@@ -15,6 +15,8 @@ MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
 """`(logits_fn, image, target, areas, *, key) -> masks`."""
 
 INR, PENALTY, DENSE = "INR, exact area", "INR, penalty", "dense"
+RANDOM_CLASS = ", random class"
+"""Follows the name of a method whose masks are of a class that the photograph does not show."""
 
 
 class MaskRow(NamedTuple):
@@ -23,10 +25,33 @@ class MaskRow(NamedTuple):
     Attributes:
         method: finds the masks.
         is_untrained: in an untrained network, as a control.
+        is_of_random_class: of a class drawn at random, as a control: how sure of a class that the
+            photograph does not show does a search make the network?
     """
 
     method: MaskMethod
     is_untrained: bool = False
+    is_of_random_class: bool = False
+
+    def asked(
+        self, trained: LogitsFn, image: dict[str, jax.Array], *, key: Key
+    ) -> dict[str, jax.Array]:
+        """The photograph with the class whose masks are found, and by which they are judged.
+
+        Args:
+            trained: the classifier, for the number of its classes.
+            image: `pixels`, `target` and what else a point is given.
+            key: that of `masks`.
+
+        Returns:
+            The same, with any other class as `target` in the rows of a random class.
+        """
+        if not self.is_of_random_class:
+            return image
+        classes = jax.eval_shape(trained, image["pixels"]).shape[0]
+        # Another key than the fit's, which is that of the row with the photograph's own class.
+        drawn = jax.random.randint(jax.random.fold_in(key, 1), (), 0, classes - 1)
+        return {**image, "target": drawn + (drawn >= image["target"])}
 
     def masks(
         self,
@@ -146,34 +171,41 @@ def random_smooth_masks(
 
 
 def controls(steps: int) -> dict[str, MaskRow]:
-    """Masks that do not ask the classifier.
+    """Masks that do not ask the classifier, or not for the class of the photograph.
 
     Args:
-        steps: of the coordinate network that is fitted to an untrained classifier.
+        steps: of the coordinate networks.
 
     Returns:
         By the name in tables.
     """
-    blind = functools.partial(inr_masks, extremal.InrConfig(steps=steps))
+    fitted = functools.partial(inr_masks, extremal.InrConfig(steps=steps))
     return {
         "centred disc": MaskRow(centred_discs),
         "random smooth masks": MaskRow(random_smooth_masks),
-        f"{INR}{UNTRAINED}": MaskRow(blind, is_untrained=True),
+        f"{INR}{UNTRAINED}": MaskRow(fitted, is_untrained=True),
+        f"{INR}{RANDOM_CLASS}": MaskRow(fitted, is_of_random_class=True),
     }
 
 
-def mask_methods(steps: int, dense_steps: int) -> dict[str, MaskMethod]:
+def mask_methods(steps: int, dense_steps: int, penalty_steps: int = 0) -> dict[str, MaskMethod]:
     """The methods of chapter 2.
 
     Args:
         steps: of the coordinate networks.
         dense_steps: of the dense masks.
+        penalty_steps: of the coordinate network with a penalty, at a rate that is lower in
+            proportion; 0 means as many as of the others.
 
     Returns:
         By the name in tables.
     """
     config = extremal.InrConfig(steps=steps)
-    penalty = dataclasses.replace(config, area_form="penalty")
+    penalty_steps = penalty_steps or steps
+    rate = config.learning_rate * steps / penalty_steps
+    penalty = dataclasses.replace(
+        config, area_form="penalty", steps=penalty_steps, learning_rate=rate
+    )
     dense = extremal.DenseConfig(steps=dense_steps)
     return {
         INR: functools.partial(inr_masks, config),

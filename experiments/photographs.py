@@ -1,24 +1,23 @@
 """The photographs and the pretrained network that the experiments on natural images share."""
 
 import dataclasses
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.cases import UNLABELLED, Case, find_case, unknown_case
 from experiments.class_maps import imagenet_indices
 from experiments.experiment import Options
-from fitb_jax import batching, data, evaluation, models
+from fitb_jax import batching, data, models
 from fitb_jax.types import LogitsFn
 
-UNLABELLED = -1
-"""The label of a photograph of which nothing is known."""
-
-_NOT_SEEN = -2
-"""That of one whose annotated classes are not the one that the network predicts."""
+_READ_AT_ONCE = 64
+"""Photographs, where only some of them are wanted: those after the last one are never read."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,9 +139,9 @@ def explained(options: PhotographOptions) -> Explained:
     Raises:
         ValueError, FileNotFoundError: the photographs or the weights are not there.
     """
-    net = pretrained(options)
-    found = photographs(options, net.size)
-    return _explain_all(options, net, found, list(found))
+    net = _networks(options)
+    found = photographs(options, net.pretrained.size)
+    return _explain_all(net, found, list(found))
 
 
 def explained_in_parts(options: PhotographOptions, part: int) -> Iterator[Explained]:
@@ -158,26 +157,41 @@ def explained_in_parts(options: PhotographOptions, part: int) -> Iterator[Explai
     Raises:
         ValueError, FileNotFoundError: the photographs or the weights are not there.
     """
-    net = pretrained(options)
-    found = photographs(options, net.size)
+    net = _networks(options)
+    found = photographs(options, net.pretrained.size)
     for start in range(0, len(found), part):
         read = list(found[start : start + part])
         if read:  # corrupt files are left out
-            yield _explain_all(options, net, found, read)
+            yield _explain_all(net, found, read)
 
 
-def _explain_all(
-    options: PhotographOptions,
-    net: models.Pretrained,
-    found: data.Photographs,
-    read: list[data.Photograph],
-) -> Explained:
+class _Networks(NamedTuple):
+    """What all parts share."""
+
+    pretrained: models.Pretrained
+    untrained: LogitsFn
+    predict: Callable[[np.ndarray], np.ndarray]
+
+
+def _networks(options: PhotographOptions) -> _Networks:
+    net = pretrained(options)
+    most_likely = jax.jit(lambda images: jnp.argmax(jax.vmap(net.logits_fn)(images), axis=1))
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        found = batching.stream(most_likely, images, chunk=options.chunk, progress=False)
+        return np.asarray(found, np.int32)
+
+    untrained = models.untrained(options.model, key=jax.random.key(options.seed)).logits_fn
+    return _Networks(net, untrained, predict)
+
+
+def _explain_all(net: _Networks, found: data.Photographs, read: list[data.Photograph]) -> Explained:
     images = np.stack([one.image for one in read])
-    predicted = _predicted(options, net, images)
+    predicted = net.predict(images)
     indices = imagenet_indices(found.class_names)
-    cases = [_case(one, indices, int(seen)) for one, seen in zip(read, predicted, strict=True)]
+    cases = [find_case(one, indices, int(seen)) for one, seen in zip(read, predicted, strict=True)]
     names = [one.name for one in read]
-    return _explained(options, net, images, predicted, cases, names, found.source)
+    return _explained(net, images, predicted, cases, names, found.source)
 
 
 def recognised(options: PhotographOptions) -> Explained:
@@ -193,15 +207,37 @@ def recognised(options: PhotographOptions) -> Explained:
         ValueError: there is none.
         FileNotFoundError: the photographs or the weights are not there.
     """
-    net = explained(dataclasses.replace(options, count=0))
-    is_right = (net.labels == UNLABELLED) | (net.labels == net.predicted)
-    kept = np.flatnonzero(is_right)[: options.count or None]
-    if not kept.size:
-        raise ValueError(f"photographs: {options.model} recognises none of {net.source}")
-    arrays = (name for name, value in net._asdict().items() if isinstance(value, np.ndarray))
-    return net._replace(
-        names=[net.names[i] for i in kept], **{name: getattr(net, name)[kept] for name in arrays}
-    )
+    kept: list[Explained] = []
+    wanted = options.count or sys.maxsize
+    for net in explained_in_parts(dataclasses.replace(options, count=0), _READ_AT_ONCE):
+        is_right = (net.labels == UNLABELLED) | (net.labels == net.predicted)
+        kept.append(_select(net, np.flatnonzero(is_right)[:wanted]))
+        wanted -= len(kept[-1].names)
+        if not wanted:
+            break
+    if not any(net.names for net in kept):
+        raise ValueError(
+            f"photographs: {options.model} recognises none of {options.photographs}"
+            + (f" in {options.photo_dir}" if options.photo_dir else "")
+        )
+    return _join(kept)
+
+
+def _select(net: Explained, places: np.ndarray) -> Explained:
+    arrays: dict[str, Any] = {name: getattr(net, name)[places] for name in _arrays(net)}
+    return net._replace(names=[net.names[i] for i in places], **arrays)
+
+
+def _join(parts: list[Explained]) -> Explained:
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in _arrays(parts[0])
+    }
+    return parts[0]._replace(names=[name for part in parts for name in part.names], **arrays)
+
+
+def _arrays(net: Explained) -> list[str]:
+    """Names of what has an entry for each photograph."""
+    return [name for name, value in net._asdict().items() if isinstance(value, np.ndarray)]
 
 
 def one_photograph(options: PhotographOptions, path: Path) -> Explained:
@@ -218,65 +254,17 @@ def one_photograph(options: PhotographOptions, path: Path) -> Explained:
         OSError: there is no such file, or it is no image.
         ValueError, FileNotFoundError: the weights are not there.
     """
-    net = pretrained(options)
-    image = np.asarray(net.preprocess(path))[None]
-    unknown = np.zeros(image.shape[1:3], bool)
-    case = _Case(UNLABELLED, UNLABELLED, unknown, unknown, False)
-    predicted = _predicted(options, net, image)
-    return _explained(options, net, image, predicted, [case], [path.stem], str(path.name))
-
-
-class _Case(NamedTuple):
-    label: int
-    annotated: int
-    truth: np.ndarray
-    ignored: np.ndarray
-    is_difficult: bool
-
-
-def _case(photograph: data.Photograph, indices: list[tuple[int, ...]], predicted: int) -> _Case:
-    """Which of the annotated classes is explained, and where it is."""
-    annotated = [int(label) for label in photograph.labels]
-    seen = [label for label in annotated if predicted in indices[label]]
-    unknown = np.zeros(photograph.image.shape[:2], bool)
-    if seen:
-        label = predicted
-    elif len(annotated) == 1 and len(indices[annotated[0]]) == 1:
-        label, seen = indices[annotated[0]][0], annotated
-    else:
-        nothing = _NOT_SEEN if annotated else UNLABELLED
-        return _Case(nothing, nothing, unknown, unknown, False)
-    has_masks = photograph.segmentation is not None or photograph.instances is not None
-    kind: Literal["boxes", "masks"] = "masks" if has_masks else "boxes"
-    truths = np.stack([data.truth_mask(photograph, each, kind=kind) for each in annotated])
-    explained = annotated.index(seen[0])
-    return _Case(
-        label,
-        seen[0],
-        truths[explained],
-        data.ignored_mask(photograph, seen[0], kind=kind),
-        bool(evaluation.difficult_cases(jnp.asarray(truths))[explained]),
-    )
-
-
-def _predicted(
-    options: PhotographOptions, net: models.Pretrained, images: np.ndarray
-) -> np.ndarray:
-    found = batching.stream(
-        jax.jit(lambda images: jnp.argmax(jax.vmap(net.logits_fn)(images), axis=1)),
-        images,
-        chunk=options.chunk,
-        progress=False,
-    )
-    return np.asarray(found, np.int32)
+    net = _networks(options)
+    image = np.asarray(net.pretrained.preprocess(path))[None]
+    case = unknown_case(image.shape[1:3])
+    return _explained(net, image, net.predict(image), [case], [path.stem], str(path.name))
 
 
 def _explained(
-    options: PhotographOptions,
-    net: models.Pretrained,
+    net: _Networks,
     images: np.ndarray,
     predicted: np.ndarray,
-    cases: list[_Case],
+    cases: list[Case],
     names: list[str],
     source: str,
 ) -> Explained:
@@ -286,8 +274,8 @@ def _explained(
     )
     targets = np.where(labels < 0, predicted, labels).astype(np.int32)
     return Explained(
-        pretrained=net,
-        untrained=models.untrained(options.model, key=jax.random.key(options.seed)).logits_fn,
+        pretrained=net.pretrained,
+        untrained=net.untrained,
         images=images,
         targets=targets,
         labels=labels,
@@ -299,19 +287,3 @@ def _explained(
         names=names,
         source=source,
     )
-
-
-def class_indices(photographs: data.Photographs, labels: list[np.ndarray]) -> np.ndarray:
-    """The ImageNet class of each photograph.
-
-    Args:
-        photographs: whose classes the labels are.
-        labels: of each photograph.
-
-    Returns:
-        (n,), int32; `UNLABELLED` where there is not one label, or none that is one class of
-        ImageNet.
-    """
-    indices = imagenet_indices(photographs.class_names)
-    found = [indices[int(each[0])] if len(each) == 1 else () for each in labels]
-    return np.array([each[0] if len(each) == 1 else UNLABELLED for each in found], np.int32)

@@ -113,6 +113,7 @@ def control_point(
         The scores.
     """
     sweep = _sweep(extremal.InrConfig())
+    image = method.asked(trained, image, key=key)
     both = method.masks(trained, untrained, image, jnp.concatenate([areas, sweep]), key=key)
     masks, swept = both[: areas.shape[0]], both[areas.shape[0] :]
     nothing = jnp.float32(jnp.nan)

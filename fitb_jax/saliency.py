@@ -140,7 +140,7 @@ def extremal_saliency(
         background: what blanks show, see `extremal.fit_inr`.
 
     Returns:
-        (h, w) in [0, 1].
+        (h, w) in [0, 1]; nan where the classifier's answers made the objective not finite.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
@@ -148,7 +148,9 @@ def extremal_saliency(
     Source: Byra & Skibbe 2025, arXiv 2501.11784.
     """
     inr = extremal.fit_inr(logits_fn, image, target, config, key=key, background=background)
-    return extremal.inr_saliency(inr, (image.shape[0], image.shape[1]))
+    saliency = extremal.inr_saliency(inr, (image.shape[0], image.shape[1]))
+    # A fit that failed returns the start of its network, which explains nothing.
+    return jnp.where(jnp.isfinite(inr.history.objective[inr.steps - 1]), saliency, jnp.nan)
 
 
 def dense_saliency(

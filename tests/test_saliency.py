@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitb_jax import attribution, fill, masks, saliency
-from fitb_jax.types import SaliencyFn
+from fitb_jax import attribution, extremal, fill, masks, saliency
+from fitb_jax.types import Array, SaliencyFn
 from tests import problems
 
 KEY = jax.random.key(4)
@@ -61,6 +61,15 @@ def test_what_is_never_hidden_is_zero() -> None:
     np.testing.assert_array_equal(
         FILL(SMOOTH, IMAGE, 0, key=KEY, ratio=0.0), np.zeros((6, 6), np.float32)
     )
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_start_of_a_fit_that_failed_is_no_explanation() -> None:
+    def logits_fn(image: Array) -> Array:
+        return jnp.full(3, jnp.nan) * image.mean()
+
+    config = extremal.InrConfig(grid=4, steps=3, network=extremal.NetworkConfig(width=4, depth=1))
+    assert np.isnan(saliency.extremal_saliency(logits_fn, IMAGE, 0, key=KEY, config=config)).all()
 
 
 def test_fill_saliency_vmaps() -> None:

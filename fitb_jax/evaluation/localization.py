@@ -51,9 +51,8 @@ def pointing_game(saliency: Saliency, truth: Truth, *, tolerance: Number = 15) -
 
     Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop".
     """
-    _check_map(saliency, truth)
+    saliency, truth = _checked(saliency, truth), jnp.asarray(truth)
     checks.check_number("tolerance", tolerance, least=0)
-    saliency, truth = jnp.asarray(saliency), jnp.asarray(truth)
     reach = jnp.asarray(tolerance, saliency.dtype) ** 2
     is_near = squared_distance(truth).astype(saliency.dtype) <= reach
     is_maximum = saliency == saliency.max()
@@ -123,7 +122,7 @@ def relevance_mass(saliency: Saliency, truth: Truth) -> Scalar:
 
     Source: Arras, Osman & Samek 2022, "CLEVR-XAI".
     """
-    _check_map(saliency, truth)
+    saliency = _checked(saliency, truth)
     return _share_inside(jnp.maximum(saliency, 0), jnp.asarray(truth))
 
 
@@ -145,8 +144,7 @@ def relevance_rank(saliency: Saliency, truth: Truth) -> Scalar:
 
     Source: Arras, Osman & Samek 2022, "CLEVR-XAI".
     """
-    _check_map(saliency, truth)
-    truth = jnp.asarray(truth)
+    saliency, truth = _checked(saliency, truth), jnp.asarray(truth)
     return _share_inside(top_count_weights(saliency, truth.sum()), truth)
 
 
@@ -165,9 +163,9 @@ def precision(mask: Mask, truth: Truth, *, area: Number | None = None) -> Scalar
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
     """
-    _check_map(mask, truth, name="mask")
-    checks.check_mask(mask, mask.shape)
-    weights = jnp.asarray(mask) if area is None else top_weights(mask, area)
+    checks.check_mask(mask, jnp.shape(mask)[-2:])
+    mask = _checked(mask, truth, name="mask")
+    weights = mask if area is None else top_weights(mask, area)
     return _share_inside(weights, jnp.asarray(truth))
 
 
@@ -188,7 +186,7 @@ def iou_curve(saliency: Saliency, truth: Truth, areas: Float[Array, "a"]) -> Iou
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range, or areas that do not ascend.
     """
-    _check_map(saliency, truth)
+    saliency = _checked(saliency, truth)
     checks.check_areas(areas, least_count=2)
     truth, areas = jnp.asarray(truth), jnp.asarray(areas)
 
@@ -240,6 +238,9 @@ def _nan_without(truth: Array, score: Array) -> Scalar:
     return jnp.where(truth.any(), score, jnp.nan)
 
 
-def _check_map(saliency: Any, truth: Any, *, name: str = "saliency") -> None:
+def _checked(saliency: Any, truth: Any, *, name: str = "saliency") -> Array:
+    """The map, all of it nan where that it is not finite could not be seen before compilation."""
     checks.check_saliency(saliency, name=name)
     checks.check_truth(truth, saliency.shape)
+    values = jnp.asarray(saliency)
+    return jnp.where(jnp.isfinite(values).all(), values, jnp.nan)

@@ -29,14 +29,14 @@ def exact_area(
     scores have equal values.
 
     Args:
-        scores: (h, w), any finite values; their scale says how crisp the mask is.
+        scores: (h, w), of magnitudes of at most 1e20; their scale says how crisp the mask is.
         area: share of the image to show, in (0, 1). An array argument.
         available: (h, w) in [0, 1], multiplied into the mask, whose mean then still is `area`:
             0 keeps a pixel blank. Its mean must be larger than `area`. All ones by default.
 
     Returns:
         The mask, (h, w), in [0, 1]; its mean differs from `area` by at most 1e-5 in single
-        precision, whatever the scores.
+        precision, whatever such scores.
 
     Raises:
         TypeError, ValueError: scores not floating or finite, an area outside (0, 1), or one that is
@@ -52,7 +52,7 @@ def exact_area(
         available = jnp.ones_like(scores)
     else:
         checks.check_mask(available, scores.shape, name="available")
-        _check_room(available, area)
+        check_room(area, available)
     coarse, rest = _threshold(scores, available, area)
     return available * jax.nn.sigmoid((scores - coarse) - rest)
 
@@ -166,11 +166,21 @@ def check_area(area: Any, *, name: str = "area") -> None:
         raise ValueError(f"{name} must lie in (0, 1), got {values}")
 
 
-def _check_room(available: Array, area: Array) -> None:
-    room, asked = checks.known(available), checks.known(area)
-    if room is not None and asked is not None and asked >= room.mean():
+def check_room(area: Any, available: Any, *, name: str = "area") -> None:
+    """Refuse an area that the available pixels do not have.
+
+    Args:
+        area: one number or array of them.
+        available: (h, w) in [0, 1].
+        name: of the argument `area`.
+
+    Raises:
+        ValueError: an area that is not below the mean of what is available.
+    """
+    asked, room = checks.known(area), checks.known(available)
+    if asked is not None and room is not None and (asked >= room.mean()).any():
         raise ValueError(
-            f"area must be below the mean of available, {room.mean():g}, got {float(asked):g}"
+            f"{name} must be below the mean of available, {room.mean():g}, got {asked}"
         )
 
 

@@ -55,15 +55,16 @@ def clopper_pearson(successes: Any, trials: int, *, confidence: Number = 0.95) -
     check_confidence(confidence)
     count = jnp.asarray(successes, jnp.float32)
     failures = trials - count
-    tail = (1 - jnp.asarray(confidence, jnp.float32)) / 2
-    # A parameter of 0 has no distribution; those ends are 0 and 1.
-    a = jnp.stack([jnp.maximum(count, 1), count + 1])
-    b = jnp.stack([failures + 1, jnp.maximum(failures, 1)])
-    low, high = _beta_quantile(a, b, jnp.stack([tail, 1 - tail]))
+    tail = jnp.asarray(1 - confidence, jnp.float32) / 2
+    # Both ends are lower quantiles, the upper one of the failures: near 1 single precision resolves
+    # too little. A parameter of 0 has no distribution; those ends are 0 and 1.
+    a = jnp.stack([jnp.maximum(count, 1), jnp.maximum(failures, 1)])
+    b = jnp.stack([failures, count]) + 1
+    low, missed = _beta_quantile(a, b, tail)
     return Certificate(
         share=count / trials,
         low=jnp.where(count > 0, low, 0),
-        high=jnp.where(failures > 0, high, 1),
+        high=jnp.where(failures > 0, 1 - missed, 1),
         trials=jnp.asarray(trials, jnp.int32),
     )
 
@@ -88,11 +89,13 @@ def kept_count(
         chunk: backgrounds evaluated at once.
 
     Returns:
-        How many of them are classified as the target.
+        How many of them are classified as the target; where a logit is NaN the class is not kept.
     """
 
     def is_kept(background: Image) -> Array:
-        return jnp.argmax(logits_fn(masks.apply(image, mask, background))) == target
+        logits = logits_fn(masks.apply(image, mask, background))
+        # `argmax` takes NaN for the largest.
+        return (jnp.argmax(logits) == target) & ~jnp.isnan(logits).any()
 
     return batching.chunked_vmap(is_kept, chunk=chunk)(backgrounds).sum(dtype=jnp.int32)
 
@@ -181,5 +184,5 @@ def _beta_quantile(a: Array, b: Array, probability: Array) -> Array:
         return jnp.where(is_below, middle, low), jnp.where(is_below, high, middle)
 
     start = (jnp.zeros_like(a), jnp.ones_like(a))
-    low, high = jax.lax.fori_loop(0, _HALVINGS, halve, start)
-    return (low + high) / 2
+    # The lower end, which is exactly 0 for a probability of 0.
+    return jax.lax.fori_loop(0, _HALVINGS, halve, start)[0]

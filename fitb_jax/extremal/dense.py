@@ -190,7 +190,9 @@ def fit_dense(
         return (values, direction), record
 
     rows, columns = (-(-side // config.spacing) for side in shape)
-    start = jnp.ones((areas.shape[0], rows, columns), image.dtype)
+    # Exponents of 20 overflow half precision.
+    dtype = jnp.promote_types(image.dtype, jnp.float32)
+    start = jnp.ones((areas.shape[0], rows, columns), dtype)
     (values, _), (reward, penalty) = jax.lax.scan(
         step, (start, jnp.zeros_like(start)), jnp.arange(config.steps)
     )

@@ -96,7 +96,8 @@ def disjoint_masks(
     checks.check_choice("method", method, get_args(DisjointMethod))
     _check_arguments(logits_fn, image, target, areas, config, background)
     find = _find_iteratively if method == "iterative" else _find_jointly
-    areas = areas.astype(image.dtype)
+    # Areas of half precision would be off by more than masks are.
+    areas = areas.astype(jnp.promote_types(image.dtype, jnp.float32))
     masks, converged = find(logits_fn, image, target, areas, config, background, key=key)
     blend = make_blend(image, background, blur=config.blur)
     seen = rewards(logits_fn, target, blend, "preserve", config.objective)
@@ -149,7 +150,7 @@ def _find_iteratively(
         return jnp.maximum(available - mask, 0), (mask, inr.converged)
 
     keys = jax.random.split(key, areas.shape[0])
-    everything = jnp.ones(shape, image.dtype)
+    everything = jnp.ones(shape, areas.dtype)
     return jax.lax.scan(find, everything, (areas, keys))[1]
 
 

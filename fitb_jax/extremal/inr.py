@@ -7,7 +7,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 from fitb_jax import checks
-from fitb_jax.extremal.area import area_penalty, check_area, crispness_penalty, exact_area
+from fitb_jax.extremal.area import (
+    area_penalty,
+    check_area,
+    check_room,
+    crispness_penalty,
+    exact_area,
+)
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
 from fitb_jax.extremal.config import InrConfig, check_config, regulariser_weight
@@ -158,7 +164,8 @@ def inr_masks(
 
     Args:
         inr: from `fit_inr`.
-        areas: (a,) in (0, 1).
+        areas: (a,) in (0, 1). Those outside of the range that was fitted, by default 0.02 to 0.8,
+            are what the network makes of areas that it never saw.
         shape: (height, width) of the masks; with an exact area the threshold is solved for there.
         available: as in `fit_inr`, (height, width).
 
@@ -166,13 +173,17 @@ def inr_masks(
         (a, height, width) in [0, 1].
 
     Raises:
-        TypeError, ValueError: areas outside (0, 1), no shape, or another of `available`.
+        TypeError, ValueError: areas outside (0, 1), no shape, another of `available`, or exact
+            areas that are not available.
     """
     checks.check_floating("areas", areas, ("a",))
     check_area(areas, name="areas")
     checks.check_shape(shape)
     if available is not None:
         checks.check_mask(available, shape, name="available")
+        if inr.config.area_form == "exact":
+            # Not in `exact_area`: inside of `jax.lax.map` areas are tracers.
+            check_room(areas, available, name="areas")
     network, positions = nnx.merge(inr.graph, inr.state), grid(shape)
 
     def mask_of(area: Scalar) -> Mask:
@@ -198,7 +209,8 @@ def inr_saliency(
         (height, width) in [0, 1], larger = more important.
 
     Raises:
-        TypeError, ValueError: `areas` below 1, no shape, or another of `available`.
+        TypeError, ValueError: `areas` below 1, no shape, another of `available`, or areas of the
+            range that are not available.
     """
     checks.check_count("areas", areas)
     low, high = inr.config.smallest_area, inr.config.largest_area
@@ -254,9 +266,4 @@ def _check_arguments(
     check_background(background, image.shape)
     if available is not None:
         checks.check_mask(available, image.shape[:2], name="available")
-        shown, largest = checks.known(available), checks.known(config.largest_area)
-        if shown is not None and largest is not None and largest >= shown.mean():
-            raise ValueError(
-                f"config.largest_area must be less than available shows, {shown.mean():g}, "
-                f"got {largest}"
-            )
+        check_room(config.largest_area, available, name="config.largest_area")

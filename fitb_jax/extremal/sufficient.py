@@ -171,7 +171,8 @@ def sufficient_region(
         inr = fit_inr(logits_fn, image, target, config, key=fit_key, background=background)
         sizes = jnp.geomspace(config.smallest_area, config.largest_area, areas)
         candidates = inr_masks(inr, sizes, shape)
-        gradient_calls = inr.steps * config.areas_per_step
+        sides = 2 if config.variant == "dual" else 1
+        gradient_calls = sides * inr.steps * config.areas_per_step
 
     def kept_fn(region: Region) -> Int[Array, ""]:
         mask = masks.from_patches(region, shape, patch)
@@ -180,6 +181,7 @@ def sufficient_region(
     searched = backgrounds.shape[0]
     # A share as a number of backgrounds, whatever the last digit of the share.
     needed = jnp.ceil(jnp.asarray(required, jnp.float32) * searched - 1e-3).astype(jnp.int32)
+    needed = jnp.maximum(needed, 1)
     search = _search(kept_fn, candidates, needed, patch, rounds, key=search_key)
     best = search.best
     region = masks.from_patches(best.region, shape, patch)

@@ -79,14 +79,15 @@ def test_negative_maps_point_at_their_largest_value() -> None:
     assert float(evaluation.pointing_game(_point(3, 4) - 5, SQUARE, tolerance=0)) == 1.0
 
 
-def test_a_nan_that_cannot_be_refused_is_no_hit() -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_and_cannot_be_refused_is_no_hit(value: float) -> None:
     for score in (
         evaluation.pointing_game,
         evaluation.relevance_mass,
         evaluation.relevance_rank,
         lambda s, t: evaluation.iou_curve(s, t, AREAS).area_under_curve,
     ):
-        found = jax.jit(score)(_point(3, 4, float("nan")), SQUARE)
+        found = jax.jit(score)(_point(3, 4, value), SQUARE)
         assert np.isnan(found)
 
 

@@ -1,9 +1,12 @@
 """Which class of an annotated photograph is explained, and where it is."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 
-from experiments import photographs
+from experiments import cases, photographs
 from experiments.class_maps import imagenet_indices
 from fitb_jax import cropping, data, imagenet
 from fitb_jax.data import Photograph
@@ -61,7 +64,7 @@ def test_the_class_that_is_predicted_is_explained_where_it_is(seen: str) -> None
         (0, 0, 3, 3, "dog", False), (4, 4, 8, 8, "person", False), (0, 6, 2, 8, seen, True)
     )
     predicted = INDICES[VOC.index(seen)][0]
-    case = photographs._case(photograph, INDICES, predicted)
+    case = cases.find_case(photograph, INDICES, predicted)
     assert (case.label, case.annotated) == (predicted, VOC.index(seen))
     assert case.truth.sum() == (9 if seen == "dog" else 16)
     assert case.ignored[6:8, 0:2].all()
@@ -72,19 +75,43 @@ def test_the_class_that_is_predicted_is_explained_where_it_is(seen: str) -> None
 
 def test_a_prediction_that_is_not_annotated_has_no_truth_and_is_not_recognised() -> None:
     photograph = _photograph((0, 0, 3, 3, "dog", False), (4, 4, 8, 8, "person", False))
-    case = photographs._case(photograph, INDICES, imagenet.classes().names.index("zebra"))
+    case = cases.find_case(photograph, INDICES, imagenet.classes().names.index("zebra"))
     assert case.label < 0
-    assert case.label != photographs.UNLABELLED
+    assert case.label != cases.UNLABELLED
     assert not case.truth.any()
-    nothing = photographs._case(_photograph(), INDICES, 5)
-    assert nothing.label == photographs.UNLABELLED
+    nothing = cases.find_case(_photograph(), INDICES, 5)
+    assert nothing.label == cases.UNLABELLED
 
 
 def test_one_class_that_the_network_knows_is_explained_whatever_it_predicts() -> None:
-    case = photographs._case(_photograph((1, 1, 3, 3, "horse", False)), INDICES, 0)
+    case = cases.find_case(_photograph((1, 1, 3, 3, "horse", False)), INDICES, 0)
     assert imagenet.classes().names[case.label] == "sorrel"
     assert case.truth.sum() == 4
     assert data.truth_mask(_photograph((1, 1, 3, 3, "horse", True)), VOC.index("horse")).sum() == 0
+
+
+@pytest.mark.parametrize(("count", "parts_read", "found"), [(0, 3, 4), (3, 2, 3), (1, 1, 1)])
+def test_no_more_photographs_are_read_than_are_wanted(
+    monkeypatch: pytest.MonkeyPatch, count: int, parts_read: int, found: int
+) -> None:
+    read = []
+
+    def parts(options: photographs.PhotographOptions, part: int) -> Iterator[Any]:
+        assert options.count == 0, "those that are not recognised do not count"
+        # Two of three are recognised, or nothing is known of them.
+        for first in (0, 3, 6):
+            names = [str(first + i) for i in range(3)]
+            labels = np.array([5, 1, cases.UNLABELLED] if first < 6 else [1, 1, 1])
+            read.append(first)
+            whole = dict.fromkeys(photographs.Explained._fields, np.arange(first, first + 3))
+            whole |= {"names": names, "labels": labels, "predicted": np.full(3, 5), "source": "x"}
+            yield photographs.Explained(**whole)._replace(pretrained=None, untrained=None)
+
+    monkeypatch.setattr(photographs, "explained_in_parts", parts)
+    net = photographs.recognised(photographs.PhotographOptions(count=count))
+    assert len(read) == parts_read
+    assert net.names == ["0", "2", "3", "5"][:found]
+    np.testing.assert_array_equal(net.targets, [0, 2, 3, 5][:found])
 
 
 @pytest.mark.slow

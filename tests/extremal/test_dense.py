@@ -204,6 +204,17 @@ def test_areas_together_are_areas_alone() -> None:
         np.testing.assert_allclose(together[index], alone[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_half_precision_images_have_masks_of_single_precision(dtype: Any) -> None:
+    short = dataclasses.replace(CONFIG, steps=3)
+    given, wanted = (
+        dense_masks(LOGITS_FN, image, 1, AREAS, short)
+        for image in (IMAGE.astype(dtype), IMAGE.astype(dtype).astype(jnp.float32))
+    )
+    assert given.dtype == jnp.float32
+    np.testing.assert_allclose(given, wanted, atol=0.02)
+
+
 def test_images_and_numbers_are_a_vmap() -> None:
     def fit(image: Array, rate: Array) -> Array:
         config = dataclasses.replace(CONFIG, learning_rate=rate)

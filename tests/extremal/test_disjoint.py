@@ -63,9 +63,9 @@ def test_one_share_is_the_mask_of_an_exact_area() -> None:
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32, jnp.float64])
 @pytest.mark.parametrize("method", ["iterative", "joint"])
-def test_masks_are_found_in_double_precision(method: Any, dtype: Any) -> None:
+def test_masks_are_found_in_every_precision(method: Any, dtype: Any) -> None:
     short = dataclasses.replace(CONFIG, steps=2)
     found = disjoint_masks(
         LOGITS_FN, IMAGE.astype(dtype), 1, AREAS, short, key=jax.random.key(0), method=method

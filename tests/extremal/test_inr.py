@@ -80,6 +80,14 @@ def test_what_is_not_available_ranks_last(fitted: Inr) -> None:
     assert (saliency[:, SIDE // 8 :] > 0).all()
 
 
+def test_areas_that_are_not_available_are_refused(fitted: Inr) -> None:
+    half = jnp.ones((SIDE, SIDE)).at[:, : SIDE // 2].set(0)
+    with pytest.raises(ValueError, match=r"areas must be below the mean of available, 0\.5"):
+        inr_masks(fitted, jnp.asarray([0.3, 0.6]), (SIDE, SIDE), available=half)
+    with pytest.raises(ValueError, match="areas must be below the mean of available"):
+        inr_saliency(fitted, (SIDE, SIDE), available=half)
+
+
 def test_the_history_says_what_was_asked_and_what_came(fitted: Inr) -> None:
     history = fitted.history
     assert history.reward.shape == history.area.shape == (60, 4)

@@ -265,7 +265,9 @@ def test_candidates_are_fitted_where_none_are_given() -> None:
     assert int(found.certificate.trials) == 12  # by default a half is kept from the search
 
 
-@pytest.mark.parametrize(("trials", "confidence"), [(1, 0.8), (400, 0.99)])
+@pytest.mark.parametrize(
+    ("trials", "confidence"), [(1, 0.8), (400, 0.99), (100, 0.9999999), (100, 1.0)]
+)
 def test_intervals_are_scipys(trials: int, confidence: float) -> None:
     successes = np.arange(trials + 1)
     one = functools.partial(clopper_pearson, trials=trials, confidence=confidence)
@@ -274,6 +276,15 @@ def test_intervals_are_scipys(trials: int, confidence: float) -> None:
     np.testing.assert_allclose(found.low, [each.low for each in wanted], atol=2e-5)
     np.testing.assert_allclose(found.high, [each.high for each in wanted], atol=2e-5)
     np.testing.assert_allclose(found.share, successes / trials, rtol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_class_is_not_kept_where_logits_are_nan() -> None:
+    def logits_fn(image: Array) -> Array:
+        return jnp.full(3, jnp.nan) * image.mean()
+
+    certificate = certify(logits_fn, IMAGE, 0, jnp.ones((SIDE, SIDE)), FRESH)
+    assert float(certificate.share) == 0
 
 
 def test_patches_and_components_of_masks() -> None:
