@@ -85,6 +85,9 @@ def _speed_rows(
     found = timing.interleave(sides, rounds=rounds)
     fit = found["fit"]
     ratio = timing.ratio(fit, found["bare"])
+    all_steps = extremal.DenseConfig().steps
+    times = timing.ratio(found["dense"], fit) * all_steps / dense_steps
+    measured = "" if dense_steps == all_steps else f" ({dense_steps} measured, in proportion)"
     return [
         Row(f"fit of all areas, {config.steps} steps", f"{fit.median:.1f} s", "<= 6 s"),
         Row("cost over the bare forward and backward passes", f"{ratio:.2f}", "<= 1.25"),
@@ -93,8 +96,8 @@ def _speed_rows(
             f"{found['dense'].median:.0f} s",
         ),
         Row(
-            "dense masks: times as long as the fit",
-            f"{timing.ratio(found['dense'], fit):.1f}",
+            f"dense masks of {all_steps} steps: times as long as the fit{measured}",
+            f"{times:.1f}",
             ">= 8",
         ),
     ]

@@ -19,17 +19,16 @@ from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_scores import probabilities
-from experiments.photographs import PhotographOptions, explained
+from experiments.photographs import AreaOptions, explained
 from fitb_jax import extremal, plotting
 from fitb_jax.types import Image, LogitsFn
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(AreaOptions):
     """Options of Figure 13.
 
     Attributes:
-        areas: of the masks, ascending.
         shown: the area of the pictures; the nearest of `areas` is taken.
         initialisations: of each photograph; network, frequencies and areas are drawn anew.
         same: two masks are of one group where their mean intersection over union exceeds this.
@@ -38,7 +37,6 @@ class Config(PhotographOptions):
     """
 
     count: int = 3
-    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     shown: float = 0.1
     initialisations: int = 8
     same: float = 0.5

@@ -16,7 +16,7 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.mask_methods import DENSE, INR, MaskRow, controls, mask_methods
 from experiments.mask_scores import FIELDS, MaskScores, score_masks
-from experiments.photographs import Explained, PhotographOptions, recognised
+from experiments.photographs import AreaOptions, Explained, recognised
 from experiments.statistics import mean_interval
 from experiments.timing import median_seconds
 from fitb_jax import plotting
@@ -25,17 +25,15 @@ from fitb_jax.types import LogitsFn
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(AreaOptions):
     """Options of Table 4.
 
     Attributes:
-        areas: of the masks, ascending.
         steps: of the coordinate networks.
         penalty_steps: of the one with a penalty; 0 means as many.
         dense_steps: of the dense masks.
     """
 
-    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     steps: int = InrConfig().steps
     penalty_steps: int = 0
     dense_steps: int = DenseConfig().steps

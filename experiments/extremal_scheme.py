@@ -16,7 +16,7 @@ from matplotlib.patches import ConnectionPatch
 
 from experiments.experiment import Experiment, Outcome
 from experiments.mask_scores import probabilities
-from experiments.photographs import PhotographOptions, explained, one_photograph
+from experiments.photographs import AreaOptions, explained, one_photograph
 from fitb_jax import extremal, plotting
 from fitb_jax.extremal import coordinates
 from fitb_jax.types import Array, Image, LogitsFn
@@ -25,13 +25,12 @@ ARROWS = (("area", "scores", "MLP"), ("scores", "masks", "tau"), ("masks", "blen
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(AreaOptions):
     """Options of Figure 12.
 
     Attributes:
         count: the last of so many photographs is drawn.
         image: a photograph of yours, instead of one of `photographs`.
-        areas: of the masks.
         features: how many are shown.
         steps: of the fit.
     """

@@ -19,7 +19,7 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.inr_settings import DEFAULT, inr_settings
 from experiments.mask_methods import controls
-from experiments.photographs import Explained, PhotographOptions, recognised
+from experiments.photographs import AreaOptions, Explained, recognised
 from experiments.setting_scores import (
     FIELDS,
     SettingScores,
@@ -33,11 +33,10 @@ from fitb_jax.extremal import InrConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(AreaOptions):
     """Options of Table 6.
 
     Attributes:
-        areas: of the binary masks, ascending.
         tolerance: of the pointing game, in pixels.
         settings: names, see `inr_settings`; none means all.
         crossed: also every combination of bandwidth, grid and steps.
@@ -46,7 +45,6 @@ class Config(PhotographOptions):
     """
 
     count: int = 2
-    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     tolerance: int = 15
     settings: tuple[str, ...] = ()
     crossed: bool = False
@@ -185,6 +183,7 @@ def _base(arrays: dict[str, np.ndarray]) -> int:
 def _table(arrays: dict[str, np.ndarray]) -> Table:
     columns = ["setting", *(f"p(class), area {area:g}" for area in arrays["areas"])]
     columns += ["mean over areas", "less the default", "continuity", "pointing game"]
+    columns += [f"less the default, area {area:g}" for area in arrays["areas"]]
     columns += ["milliseconds a fit", "steps", "converged"]
     scores = {
         name: np.concatenate([arrays[name], arrays[f"controls/{name}"]])
@@ -205,12 +204,18 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
                 "" if i == base else str(mean_interval(mean[i] - mean[base])),
                 f"{scores['continuity'][i].mean():.2f}",
                 str(mean_interval(pointing)) if np.isfinite(pointing).any() else "not known",
+                *_less(scores["binary"][i], scores["binary"][base], is_same=i == base),
                 _whole(milliseconds[i]) if is_fit else "",
                 f"{scores['steps'][i].mean():.0f}" if is_fit else "",
                 f"{scores['converged'][i].mean():.2f}" if is_fit else "",
             ]
         )
     return Table(columns, rows)
+
+
+def _less(values: np.ndarray, base: np.ndarray, *, is_same: bool) -> list[str]:
+    """Paired differences of each area, (images, areas)."""
+    return ["" if is_same else str(mean_interval(d)) for d in (values - base).T]
 
 
 def _whole(number: float) -> str:

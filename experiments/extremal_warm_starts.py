@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_scores import probabilities
-from experiments.photographs import PhotographOptions, explained
+from experiments.photographs import AreaOptions, explained
 from experiments.statistics import mean_interval
 from fitb_jax import extremal
 from fitb_jax.extremal import coordinates
@@ -32,13 +32,12 @@ WINDOW = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(AreaOptions):
     """Options of Figure 25.
 
     Attributes:
         held_out: photographs that are fitted, the last ones; the others are learned from.
         restarts: fits of each, from other random keys.
-        areas: of the binary masks that are scored.
         budgets: steps of a fit, ascending; the learning rate falls to 0 over each. The last one is
             the reference.
         share: of the gain of the fresh network that counts as done.
@@ -49,7 +48,6 @@ class Config(PhotographOptions):
 
     held_out: int = 2
     restarts: int = 2
-    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     budgets: tuple[int, ...] = (25, extremal.InrConfig().steps)
     share: float = 0.95
     rounds: int = 12

@@ -15,19 +15,18 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table
-from experiments.photographs import Explained, PhotographOptions, explained, one_photograph
+from experiments.photographs import AreaOptions, Explained, explained, one_photograph
 from fitb_jax import checks, extremal, plotting
 from fitb_jax.types import Image, LogitsFn
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(AreaOptions):
     """Options of Figure 10.
 
     Attributes:
         image: a photograph of yours, instead of those of `photographs`.
         target: class to explain; the predicted (or true) one by default.
-        areas: shown, and scored after binarising at the exact area.
         frames: of the animation over the area.
         steps: of the fit.
     """
@@ -35,7 +34,6 @@ class Config(PhotographOptions):
     count: int = 3
     image: Path | None = None
     target: int | None = None
-    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     frames: int = 24
     steps: int = extremal.InrConfig().steps
 
@@ -68,7 +66,7 @@ def compute(config: Config) -> Outcome:
         p = jax.nn.softmax(jax.lax.map(logits_fn, seen))[:, target]
         return {
             "masks": masks,
-            "blended": seen[: len(shown)],
+            "blended": seen[len(shown) :],
             "p_soft": p[: len(shown)],
             "p_binary": p[len(shown) :],
             "mask_area": masks.mean((1, 2)),
@@ -76,8 +74,8 @@ def compute(config: Config) -> Outcome:
             "p_blank": jax.nn.softmax(logits_fn(blend(jnp.zeros((height, width)))))[target],
             "saliency": extremal.inr_saliency(inr, (height, width)),
             "sweep": extremal.inr_masks(inr, sweep, (height, width)),
-            "steps": inr.steps,
             "converged": inr.converged,
+            "objective": inr.history.objective[inr.steps - 1],
             "history": inr.history.reward.mean(1),
         }
 
@@ -104,19 +102,35 @@ def compute(config: Config) -> Outcome:
             strict=True,
         )
     ]
-    return Outcome(arrays, {}, {"p of the class": Table(columns, rows)}, _notes(net, arrays))
+    return Outcome(
+        arrays, {}, {"p of the class": Table(columns, rows)}, _notes(config, net, arrays)
+    )
 
 
-def _notes(net: Explained, arrays: dict[str, np.ndarray]) -> list[str]:
+def _notes(config: Config, net: Explained, arrays: dict[str, np.ndarray]) -> list[str]:
     notes = [f"{len(net.names)} photographs: {net.source}"]
-    late = [name for name, done in zip(net.names, arrays["converged"], strict=True) if not done]
-    if late:
-        notes.append(f"did not stop before the last step, so that more may help: {', '.join(late)}")
+    failed = ~np.isfinite(arrays["objective"])
+    late = ~arrays["converged"] & ~failed
+    for which, meaning in (
+        (failed, "the objective was not finite; the masks are of a network that was not fitted"),
+        (late, f"still growing at step {config.steps}, as most fits of 100 steps are"),
+    ):
+        if which.any():
+            names = ", ".join(name for name, found in zip(net.names, which, strict=True) if found)
+            notes.append(f"{meaning}: {names}")
+    fitted = extremal.InrConfig()
+    low, high = fitted.smallest_area, fitted.largest_area
+    outside = [f"{area:g}" for area in config.areas if not low <= area <= high]
+    if outside:
+        notes.append(
+            f"areas outside of {low:g} to {high:g}, which networks are fitted to, are what they "
+            f"make of areas that they never saw: {', '.join(outside)}"
+        )
     return notes
 
 
 def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
-    """For each photograph its saliency, the masks of the areas, and what the network then sees."""
+    """Each photograph, the masks of its areas, and what the network sees through binary ones."""
     arrays = outcome.arrays
     pictures, captions = [], []
     for i, image in enumerate(arrays["images"]):
@@ -126,8 +140,11 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
             [_heat(arrays["saliency"][i]), *arrays["blended"][i]],
         ]
         captions += [
-            [f"p({name}) {arrays['p_whole'][i]:.2f}", *("" for _ in config.areas)],
-            ["mean over areas", *(f"p {p:.2f}" for p in arrays["p_soft"][i])],
+            [
+                f"p({name}) {arrays['p_whole'][i]:.2f}",
+                *(f"soft: p {p:.2f}" for p in arrays["p_soft"][i]),
+            ],
+            ["mean over areas", *(f"binary: p {p:.2f}" for p in arrays["p_binary"][i])],
         ]
     titles = ["photograph", *(f"area {area:g}" for area in config.areas)]
     return {
@@ -172,7 +189,9 @@ def caption(config: Config, outcome: Outcome) -> str:
     error = np.abs(arrays["mask_area"] - arrays["areas"][None]).max()
     return (
         "One coordinate network for each photograph gives the mask of every area; outside of it "
-        f"the network sees a blur. Mean p(class) of masks binarised at the exact area: {text}; of "
+        "the network sees a blur. Above, the masks; below, the photograph through their largest "
+        "values in zeros and ones, up to exactly the same area: what the mask shows at low "
+        f"contrast is lost there. Mean p(class) of the binary masks: {text}; of "
         f"the whole photograph {arrays['p_whole'].mean():.2f}, of the blur alone "
         f"{arrays['p_blank'].mean():.2f}. Masks keep the area asked for to {error:.1e}. The left "
         "column ranks the pixels by the mean over areas; area_0.gif and the others sweep the area."

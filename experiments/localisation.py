@@ -19,7 +19,7 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.localised import FIELDS, Localised, Row, point, rows
 from experiments.methods import OURS
-from experiments.photographs import Explained, PhotographOptions, recognised
+from experiments.photographs import AreaOptions, Explained, recognised
 from experiments.statistics import mean_interval
 from experiments.timing import median_seconds
 from fitb_jax import checks, evaluation
@@ -29,16 +29,14 @@ SMALL = (0.5, 0.25)
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(AreaOptions):
     """Options of Table 5.
 
     Attributes:
-        areas: of the most important region, ascending.
         tolerance: of the pointing game, in pixels.
         methods: names of the rows, see `rows`; none means all.
     """
 
-    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     tolerance: int = 15
     methods: tuple[str, ...] = ()
     chunk: int = 1
@@ -123,6 +121,8 @@ def tables(arrays: dict[str, np.ndarray]) -> dict[str, Table]:
         By name.
     """
     found = {"localisation": _table(arrays)}
+    if OURS[2] in arrays["methods"]:
+        found[f"p(class) of the regions: {OURS[2]} less each map"] = _differences(arrays)
     if arrays["object_area"].any():
         found["pointing game by the size of the objects"] = _by_size(arrays)
     return found
@@ -156,6 +156,23 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
         row += [str(mean_interval(p)) for p in arrays["probability"][i].T]
         table.append([*row, f"{arrays['seconds'][i]:.2f}"])
     return Table([*columns, "seconds a map"], table)
+
+
+def _differences(arrays: dict[str, np.ndarray]) -> Table:
+    """Paired by photograph: of all, and of those with small objects."""
+    names = arrays["methods"].tolist()
+    reference = arrays["probability"][names.index(OURS[2])]
+    groups = {"all": np.full(len(arrays["object_area"]), True)}
+    if arrays["object_area"].any():
+        groups[f"objects below {SMALL[0]:g}"] = arrays["object_area"] < SMALL[0]
+    columns = ["map"]
+    columns += [f"area {area:g}, {group}" for group in groups for area in arrays["areas"]]
+    lines: list[list[object]] = []
+    for name, values in zip(names, arrays["probability"], strict=True):
+        if name != OURS[2]:
+            of_groups = [(reference - values)[chosen].T for chosen in groups.values()]
+            lines.append([name, *(str(mean_interval(d)) for each in of_groups for d in each)])
+    return Table(columns, lines)
 
 
 def _by_size(arrays: dict[str, np.ndarray]) -> Table:

@@ -20,7 +20,7 @@ from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.mask_scores import probabilities
 from experiments.methods import OURS, controls, photo_methods
-from experiments.photographs import Explained, PhotographOptions, explained
+from experiments.photographs import AreaOptions, Explained, explained
 from experiments.statistics import mean_interval
 from fitb_jax import ablation, checks, evaluation, extremal, models, plotting
 from fitb_jax.saliency import as_saliency, dense_saliency, extremal_saliency
@@ -32,13 +32,12 @@ _SHADE = 0.35
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(AreaOptions):
     """Options of Figure 28.
 
     Attributes:
         count: photographs; 0 means all.
         methods: columns of the figure, see `columns`.
-        areas: of the most important pixels.
         steps: of the coordinate network.
         dense_steps: of the free masks.
     """
@@ -47,7 +46,6 @@ class Config(PhotographOptions):
     methods: tuple[str, ...] = (
         OURS[2], DENSE, "gradient", "Grad-CAM", "occlusion", "RISE", "centre", "Sobel edges",
     )  # fmt: skip
-    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     steps: int = 100
     dense_steps: int = 800
 

@@ -1,6 +1,7 @@
 """The photographs and the pretrained network that the experiments on natural images share."""
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,23 @@ class PhotographOptions(Options):
     weights: Path | None = None
     count: int = 0
     chunk: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class AreaOptions(PhotographOptions):
+    """Options of an experiment on the masks of several areas.
+
+    Attributes:
+        areas: of the masks, ascending, as shares of the photograph.
+    """
+
+    areas: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
+
+    def __post_init__(self) -> None:
+        """Refuse areas that no mask has, before anything is read or compiled."""
+        ends = (0.0, *self.areas, 1.0)
+        if not self.areas or not all(a < b for a, b in itertools.pairwise(ends)):
+            raise ValueError(f"areas must ascend strictly within (0, 1), got {self.areas}")
 
 
 class Explained(NamedTuple):
