@@ -90,6 +90,12 @@ def test_one_class_that_the_network_knows_is_explained_whatever_it_predicts() ->
     assert data.truth_mask(_photograph((1, 1, 3, 3, "horse", True)), VOC.index("horse")).sum() == 0
 
 
+@pytest.mark.parametrize("areas", [(), (0.0, 0.5), (0.5, 1.0), (0.4, 0.2), (0.2, 0.2), (np.nan,)])
+def test_areas_that_no_mask_has_are_refused_with_the_options(areas: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"areas must ascend strictly within \(0, 1\), got"):
+        photographs.AreaOptions(areas=areas)
+
+
 @pytest.mark.parametrize(("count", "parts_read", "found"), [(0, 3, 4), (3, 2, 3), (1, 1, 1)])
 def test_no_more_photographs_are_read_than_are_wanted(
     monkeypatch: pytest.MonkeyPatch, count: int, parts_read: int, found: int
