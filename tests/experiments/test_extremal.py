@@ -126,7 +126,24 @@ def test_the_pointing_game_of_small_objects_is_theirs_alone() -> None:
     assert centre == ["centre", "0.600", "0.250", "0.333", "0.500", "0.000", "1.000"]
     assert ours == ["extremal INR", "1.000", "", "1.000", "", "1.000", ""]
     nowhere = arrays | {"object_area": np.zeros(5)}
-    assert list(localisation.tables(nowhere)) == ["localisation"]
+    assert "pointing game by the size of the objects" not in localisation.tables(nowhere)
+
+
+def test_regions_are_compared_by_photograph() -> None:
+    masks, gradient = np.array([0.9, 0.8, 0.1]), np.array([0.5, 0.2, 0.3])
+    arrays = {
+        "methods": np.array(["gradient", "extremal INR"]),
+        "object_area": np.array([0.9, 0.4, 0.2]),
+        "areas": np.array([0.1]),
+        "probability": np.stack([gradient, masks])[:, :, None],
+    }
+    found = localisation._differences(arrays)
+    assert found.columns == ["map", "area 0.1, all", "area 0.1, objects below 0.5"]
+    assert len(found.rows) == 1, "the masks are not compared with themselves"
+    name, whole, small = found.rows[0]
+    assert name == "gradient"
+    assert whole.startswith(f"{np.mean(masks - gradient):.3f}")
+    assert small.startswith(f"{np.mean((masks - gradient)[1:]):.3f}")
 
 
 def test_a_control_row_asks_the_untrained_network_and_no_other() -> None:
