@@ -234,6 +234,17 @@ def test_calls_are_counted() -> None:
     assert int(found.gradient_calls) == 0
 
 
+def test_a_share_of_less_than_one_background_is_one() -> None:
+    """A class that nothing keeps: without a background kept nothing is found."""
+
+    def logits_fn(image: Array) -> Array:
+        return jnp.stack([jnp.ones(()), image.mean() - 2])
+
+    found = _find(jax.tree_util.Partial(logits_fn), required=1e-5)
+    assert not found.found
+    assert not found.minimal
+
+
 def test_candidates_are_fitted_where_none_are_given() -> None:
     config = InrConfig(
         network=NetworkConfig(frequencies=8, width=16, depth=2), grid=16, steps=40, tolerance=-1e9
