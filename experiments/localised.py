@@ -6,7 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.methods import BLURRED, OURS, UNTRAINED, blurred, controls, photo_methods
+from experiments.methods import (
+    BLURRED,
+    OURS,
+    RANDOM_CLASS,
+    UNTRAINED,
+    blurred,
+    controls,
+    of_random_class,
+    photo_methods,
+)
 from fitb_jax import ablation, evaluation, extremal, models
 from fitb_jax.saliency import as_saliency
 from fitb_jax.types import Array, Float, LogitsFn, SaliencyFn, Scalar, Target
@@ -52,7 +61,7 @@ IOU_AREAS = np.linspace(0.05, 0.95, 19)
 
 
 def rows(pretrained: models.Pretrained) -> dict[str, Row]:
-    """Every line of the table: methods, the untrained network's maps, and controls.
+    """Every line of the table: methods, their maps of other networks and classes, and controls.
 
     Args:
         pretrained: the network.
@@ -61,13 +70,12 @@ def rows(pretrained: models.Pretrained) -> dict[str, Row]:
         By name; cheap lines first, so that a run that is stopped has most of them.
     """
     methods = photo_methods(pretrained)
-    blind = ("gradient", "Grad-CAM", "occlusion", OURS[2])
+    judged = [name for name in ("gradient", "Grad-CAM", "occlusion", OURS[2]) if name in methods]
     found = {name: Row(method) for name, method in {**controls(), **_masks()}.items()}
     found[BLURRED] = Row(blurred(methods["gradient"]))
     found |= {name: Row(method) for name, method in methods.items()}
-    return found | {
-        f"{name}{UNTRAINED}": Row(methods[name], True) for name in blind if name in methods
-    }
+    found |= {f"{name}{UNTRAINED}": Row(methods[name], True) for name in judged}
+    return found | {f"{name}{RANDOM_CLASS}": Row(of_random_class(methods[name])) for name in judged}
 
 
 def _masks() -> dict[str, SaliencyFn]:

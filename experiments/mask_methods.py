@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 import jax
 
-from experiments.methods import UNTRAINED
+from experiments.methods import RANDOM_CLASS, UNTRAINED
 from fitb_jax import evaluation, extremal
 from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
 
@@ -15,9 +15,6 @@ MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
 """`(logits_fn, image, target, areas, *, key) -> masks`."""
 
 INR, PENALTY, DENSE = "INR, exact area", "INR, penalty", "dense"
-RANDOM_CLASS = ", random class"
-"""Follows the name of a method whose masks are of a class that the photograph does not show."""
-
 
 class MaskRow(NamedTuple):
     """A line of a table of masks.

@@ -21,7 +21,10 @@ CONTROLS = ("random map", "centre", "Sobel edges")
 BLURRED = "gradient, blurred"
 """Name of a control of its method: the same map without detail."""
 
-OF_RANDOM_CLASS = "gradient, random class"
+RANDOM_CLASS = ", random class"
+"""Follows the name of a method whose map or mask is of a class drawn at random."""
+
+OF_RANDOM_CLASS = f"gradient{RANDOM_CLASS}"
 """Name of a control of its method: a map whose class says nothing of the image's."""
 
 UNTRAINED = ", untrained network"

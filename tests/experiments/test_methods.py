@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from experiments import methods
+from experiments import localised, methods
 from fitb_jax import attribution, models
 from fitb_jax.saliency import as_saliency
 
@@ -31,3 +31,13 @@ def test_class_activation_maps_look_at_the_last_layer_with_places() -> None:
     """JAX sorts the names of what it returns: the last of them was once the stem."""
     pretrained = models.untrained("efficientnet_lite0", key=jax.random.key(0))
     assert methods.last_places(pretrained) == "head"
+
+
+def test_rows_of_a_random_class_and_of_no_training_are_of_the_method_they_name() -> None:
+    rows = localised.rows(models.untrained("efficientnet_lite0", key=jax.random.key(0)))
+    for name in ("gradient", "Grad-CAM", "occlusion", methods.OURS[2]):
+        method = rows[name].saliency_fn
+        assert rows[f"{name}{methods.UNTRAINED}"] == localised.Row(method, is_untrained=True)
+        assert rows[f"{name}{methods.RANDOM_CLASS}"] == localised.Row(
+            methods.of_random_class(method)
+        )

@@ -276,6 +276,31 @@ def test_candidates_are_fitted_where_none_are_given() -> None:
     assert int(found.certificate.trials) == 12  # by default a half is kept from the search
 
 
+def test_fits_of_both_sides_take_twice_as_many_gradients() -> None:
+    network = NetworkConfig(frequencies=4, width=8, depth=1)
+
+    def gradient_calls(variant: Any) -> int:
+        config = InrConfig(
+            network=network, variant=variant, grid=GRID, steps=3, areas_per_step=2, tolerance=-1e9
+        )
+        found = sufficient_region(
+            _shows(CORNER),
+            IMAGE,
+            1,
+            BACKGROUNDS,
+            key=jax.random.key(0),
+            fresh=FRESH,
+            patch=PATCH,
+            rounds=0,
+            config=config,
+            background=0.0,
+        )
+        return int(found.gradient_calls)
+
+    assert gradient_calls("preserve") == 3 * 2
+    assert gradient_calls("dual") == 2 * 3 * 2
+
+
 @pytest.mark.parametrize(
     ("trials", "confidence"), [(1, 0.8), (400, 0.99), (100, 0.9999999), (100, 1.0)]
 )
