@@ -16,6 +16,7 @@ MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
 
 INR, PENALTY, DENSE = "INR, exact area", "INR, penalty", "dense"
 
+
 class MaskRow(NamedTuple):
     """A line of a table of masks.
 
