@@ -91,7 +91,7 @@ def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
     assert default == extremal.InrConfig()
     assert all(each != default for each in found.values())
     assert len(set(found.values())) == len(found)
-    assert found["grid 56"].grid == 56
+    assert found["grid 28"].grid == 28
     assert found["2 areas a step"].areas_per_step == 2
     assert found["FiLM"].network.conditioning == "film"
     crossed = extremal_settings.settings(extremal_settings.Config(crossed=True))
