@@ -41,6 +41,7 @@ class Config(AreaOptions):
         settings: names, see `inr_settings`; none means all.
         crossed: also every combination of bandwidth, grid and steps.
         most_steps: of any setting; 0 means as the setting says.
+        grid: of the settings that do not name theirs: what the others are compared with.
         timed: also time a fit of each setting, at the price of a compile for most of them.
     """
 
@@ -49,6 +50,7 @@ class Config(AreaOptions):
     settings: tuple[str, ...] = ()
     crossed: bool = False
     most_steps: int = 0
+    grid: int = InrConfig().grid
     timed: bool = False
     chunk: int = 1
 
@@ -62,7 +64,9 @@ def settings(config: Config) -> dict[str, InrConfig]:
     Returns:
         By name.
     """
-    return inr_settings(config.settings, crossed=config.crossed, most_steps=config.most_steps)
+    return inr_settings(
+        config.settings, crossed=config.crossed, most_steps=config.most_steps, grid=config.grid
+    )
 
 
 def control_grid(config: Config, net: Explained) -> GridRun:
@@ -141,9 +145,8 @@ def plan(config: Config) -> list[str]:
     """
     net = recognised(config)
     runs = grids(config, net)
-    count = len(settings(config))
-    summary = f"{count} settings x {len(net.names)} photographs in {len(runs)} grids of a compile"
-    return [summary, plan_grid(runs[0])]
+    summary = f"{len(settings(config))} settings x {len(net.names)} photographs"
+    return [f"{summary} in {len(runs)} grids of a compile", plan_grid(runs[0])]
 
 
 def compute(config: Config) -> Outcome:
@@ -167,7 +170,7 @@ def compute(config: Config) -> Outcome:
     }
     notes = [
         f"{len(net.names)} photographs that {config.model} recognises: {net.source}",
-        f"{_design(arrays)}; differences are paired by photograph",
+        f"{_design(config, arrays)}; differences are paired by photograph",
     ]
     if not net.truths.any():
         notes.append("the objects' places are not known: there is no pointing game")
@@ -191,6 +194,7 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
     }
     names = [*arrays["settings"].tolist(), *arrays["controls"].tolist()]
     milliseconds = np.append(arrays["milliseconds"], np.full(len(arrays["controls"]), np.nan))
+    times = [f"{each:.0f}" if np.isfinite(each) else "not timed" for each in milliseconds]
     mean, base = scores["binary"].mean(2), _base(arrays)
     rows: list[list[Any]] = []
     for i, name in enumerate(names):
@@ -205,7 +209,7 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
                 f"{scores['continuity'][i].mean():.2f}",
                 str(mean_interval(pointing)) if np.isfinite(pointing).any() else "not known",
                 *_less(scores["binary"][i], scores["binary"][base], is_same=i == base),
-                _whole(milliseconds[i]) if is_fit else "",
+                times[i] if is_fit else "",
                 f"{scores['steps'][i].mean():.0f}" if is_fit else "",
                 f"{scores['converged'][i].mean():.2f}" if is_fit else "",
             ]
@@ -216,10 +220,6 @@ def _table(arrays: dict[str, np.ndarray]) -> Table:
 def _less(values: np.ndarray, base: np.ndarray, *, is_same: bool) -> list[str]:
     """Paired differences of each area, (images, areas)."""
     return ["" if is_same else str(mean_interval(d)) for d in (values - base).T]
-
-
-def _whole(number: float) -> str:
-    return f"{number:.0f}" if np.isfinite(number) else "not timed"
 
 
 def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
@@ -263,10 +263,10 @@ def caption(config: Config, outcome: Outcome) -> str:
         f"{p:.2f} at area {area:g}"
         for p, area in zip(arrays["binary"][base].mean(0), arrays["areas"], strict=True)
     )
-    milliseconds = arrays["milliseconds"][base]
-    time_text = f"; {milliseconds / 1000:.1f} s a fit" if np.isfinite(milliseconds) else ""
+    seconds = arrays["milliseconds"][base] / 1000
+    time_text = f"; {seconds:.1f} s a fit" if np.isfinite(seconds) else ""
     return (
-        f"{_design(arrays).capitalize()}, {mean.shape[1]} photographs. {names[base]}: "
+        f"{_design(config, arrays).capitalize()}, {mean.shape[1]} photographs. {names[base]}: "
         f"p(class) of binary masks {areas}{time_text}. "
         "Differences from it, mean over areas, with a paired 95 % interval. Better than it: "
         f"{'; '.join(better) or 'none'}. Worse: {'; '.join(worse) or 'none'}. The others do not "
@@ -274,10 +274,12 @@ def caption(config: Config, outcome: Outcome) -> str:
     )
 
 
-def _design(arrays: dict[str, np.ndarray]) -> str:
+def _design(config: Config, arrays: dict[str, np.ndarray]) -> str:
+    default = InrConfig().grid
+    around = "" if config.grid == default else f", on a grid of {config.grid} in place of {default}"
     is_crossed = any(name.count(",") > 1 for name in arrays["settings"].tolist())
     crossed = " and every combination of bandwidth, grid and steps" if is_crossed else ""
-    return f"one factor at a time around the default fit (fewer steps with a larger rate){crossed}"
+    return f"one factor at a time around the default (fewer steps, larger rate){around}{crossed}"
 
 
 def left_out(config: Config) -> str | None:

@@ -1,6 +1,7 @@
 """The settings of a coordinate network that Table 6 compares."""
 
 import dataclasses
+import functools
 from typing import Any
 
 from fitb_jax import checks
@@ -10,7 +11,11 @@ DEFAULT = "default"
 
 
 def inr_settings(
-    names: tuple[str, ...] = (), *, crossed: bool = False, most_steps: int = 0
+    names: tuple[str, ...] = (),
+    *,
+    crossed: bool = False,
+    most_steps: int = 0,
+    grid: int = InrConfig().grid,
 ) -> dict[str, InrConfig]:
     """Every setting of the table.
 
@@ -18,14 +23,18 @@ def inr_settings(
         names: of the settings; none means all.
         crossed: also every combination of bandwidth, grid and steps.
         most_steps: of any setting; 0 means as the setting says.
+        grid: of the settings that do not name theirs.
 
     Returns:
         By name, the default first.
 
     Raises:
-        ValueError: an unknown name is asked for.
+        TypeError, ValueError: an unknown name is asked for, no such grid.
     """
-    found = {DEFAULT: InrConfig()}
+    checks.check_count("grid", grid)
+    base = InrConfig(grid=grid)
+    changed = functools.partial(dataclasses.replace, base)
+    found = {DEFAULT: base}
     networks: dict[str, dict[str, Any]] = {
         "positional, 2 octaves": {"features": "positional", "bandwidth": 2.0},
         "positional, 6 octaves": {"features": "positional", "bandwidth": 6.0},
@@ -38,21 +47,21 @@ def inr_settings(
         "width 128": {"width": 128},
         "FiLM": {"conditioning": "film"},
     }
-    found |= {name: InrConfig(network=NetworkConfig(**each)) for name, each in networks.items()}
+    found |= {name: changed(network=NetworkConfig(**each)) for name, each in networks.items()}
     found |= {
-        "50 steps, rate 0.01": InrConfig(steps=50, learning_rate=0.01),
-        "200 steps, rate 0.003": InrConfig(steps=200, learning_rate=0.003),
-        "areas in equal ratios": InrConfig(area_spacing="log"),
-        "2 areas a step": InrConfig(areas_per_step=2),
-        "2 areas a step, in equal ratios": InrConfig(areas_per_step=2, area_spacing="log"),
-        "grid 14": InrConfig(grid=14),
-        "grid 28": InrConfig(grid=28),
-        "grid 112": InrConfig(grid=112),
-        "penalty": InrConfig(area_form="penalty"),
-        "crispness 1": InrConfig(crispness=1.0),
-        "crispness 8": InrConfig(crispness=8.0),
-        "scale of scores 2": InrConfig(score_scale=2.0),
-        "scale of scores 10": InrConfig(score_scale=10.0),
+        "50 steps, rate 0.01": changed(steps=50, learning_rate=0.01),
+        "200 steps, rate 0.003": changed(steps=200, learning_rate=0.003),
+        "areas in equal ratios": changed(area_spacing="log"),
+        "2 areas a step": changed(areas_per_step=2),
+        "2 areas a step, in equal ratios": changed(areas_per_step=2, area_spacing="log"),
+        "grid 14": changed(grid=14),
+        "grid 28": changed(grid=28),
+        "grid 112": changed(grid=112),
+        "penalty": changed(area_form="penalty"),
+        "crispness 1": changed(crispness=1.0),
+        "crispness 8": changed(crispness=8.0),
+        "scale of scores 2": changed(score_scale=2.0),
+        "scale of scores 10": changed(score_scale=10.0),
     }
     if crossed:
         found |= {
