@@ -99,7 +99,7 @@ def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
     short = extremal_settings.settings(extremal_settings.Config(most_steps=60))
     assert [short[name].steps for name in ("default", "50 steps, rate 0.01")] == [60, 50]
     coarse = extremal_settings.settings(extremal_settings.Config(grid=28))
-    named = {"grid 14": 14, "grid 112": 112}
+    named = {"grid 14": 14, "grid 56": 56, "grid 112": 112}
     assert {name: each.grid for name, each in coarse.items()} == {
         **dict.fromkeys(coarse, 28),
         **named,
