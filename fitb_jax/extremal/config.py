@@ -35,7 +35,7 @@ class InrConfig:
         variant: "preserve" shows the mask, "delete" hides it, "dual" does both.
         objective: the reward, of logits and target.
         grid: the masks are fitted on so many rows and columns, at most those of the image. With
-            half as many a fit takes a tenth less time, and masks find less (Table 6).
+            56 they are worth more to the classifier and point at the object less often (Table 6).
         areas_per_step: masks in each step, stratified over the range of areas.
         area_spacing: of the parts that the areas of a step are from: "linear" for equal lengths,
             "log" for equal ratios, which fits small areas more often.
@@ -62,7 +62,7 @@ class InrConfig:
     area_form: AreaForm = field(default="exact", metadata={"static": True})
     variant: Variant = field(default="preserve", metadata={"static": True})
     objective: Objective = field(default=log_prob, metadata={"static": True})
-    grid: int = field(default=56, metadata={"static": True})
+    grid: int = field(default=28, metadata={"static": True})
     areas_per_step: int = field(default=4, metadata={"static": True})
     area_spacing: AreaSpacing = field(default="linear", metadata={"static": True})
     chunk: int = field(default=2, metadata={"static": True})

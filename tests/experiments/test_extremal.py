@@ -91,17 +91,17 @@ def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
     assert default == extremal.InrConfig()
     assert all(each != default for each in found.values())
     assert len(set(found.values())) == len(found)
-    assert found["grid 28"].grid == 28
+    assert found["grid 56"].grid == 56
     assert found["2 areas a step"].areas_per_step == 2
     assert found["FiLM"].network.conditioning == "film"
     crossed = extremal_settings.settings(extremal_settings.Config(crossed=True))
     assert len(crossed) == 1 + len(found) + 27
     short = extremal_settings.settings(extremal_settings.Config(most_steps=60))
     assert [short[name].steps for name in ("default", "50 steps, rate 0.01")] == [60, 50]
-    coarse = extremal_settings.settings(extremal_settings.Config(grid=28))
-    named = {"grid 14": 14, "grid 56": 56, "grid 112": 112}
-    assert {name: each.grid for name, each in coarse.items()} == {
-        **dict.fromkeys(coarse, 28),
+    fine = extremal_settings.settings(extremal_settings.Config(grid=56))
+    named = {"grid 14": 14, "grid 28": 28, "grid 112": 112}
+    assert {name: each.grid for name, each in fine.items()} == {
+        **dict.fromkeys(fine, 56),
         **named,
     }
     with pytest.raises(ValueError, match="settings"):
