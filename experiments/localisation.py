@@ -35,19 +35,23 @@ class Config(AreaOptions):
     Attributes:
         tolerance: of the pointing game, in pixels.
         methods: names of the rows, see `rows`; none means all.
+        keys: random keys, from `seed` on; the scores of a photograph are means over them. One fit
+            is not another.
     """
 
     tolerance: int = 15
     methods: tuple[str, ...] = ()
+    keys: int = 1
     chunk: int = 1
 
 
-def grid(config: Config, net: Explained) -> GridRun:
-    """The grid of methods and photographs.
+def grid(config: Config, net: Explained, *, seed: int) -> GridRun:
+    """The grid of methods and photographs for one key.
 
     Args:
         config: options.
         net: the networks and the photographs.
+        seed: of the key.
 
     Returns:
         The grid.
@@ -60,12 +64,12 @@ def grid(config: Config, net: Explained) -> GridRun:
         checks.check_choice("methods", name, named)
     named = {name: row for name, row in named.items() if name in (config.methods or named)}
     return method_grid(
-        "localisation",
+        f"localisation_{seed}",
         point,
         named,
         net.located,
         net.names,
-        seed=config.seed,
+        seed=seed,
         shared={
             **net.networks,
             "areas": jnp.asarray(config.areas, jnp.float32),
@@ -78,32 +82,36 @@ def grid(config: Config, net: Explained) -> GridRun:
 
 
 def plan(config: Config) -> list[str]:
-    """What the grid will do.
+    """What the grid of the first key will do.
 
     Args:
         config: options.
 
     Returns:
-        One line.
+        A line, and one that says how many keys there are.
     """
-    return [plan_grid(grid(config, recognised(config)))]
+    checks.check_count("keys", config.keys)
+    return [plan_grid(grid(config, recognised(config), seed=config.seed)), f"{config.keys} keys"]
 
 
 def compute(config: Config) -> Outcome:
     """Score every map of every photograph, and time one map of each kind."""
+    checks.check_count("keys", config.keys)
     net = recognised(config)
-    run = grid(config, net)
-    found = run_grid(config, run).transpose("method", "image", ...).load()
-    arrays = {name: found[name].values for name in Localised._fields}
+    runs = [grid(config, net, seed=config.seed + i) for i in range(config.keys)]
+    found = [run_grid(config, run).transpose("method", "image", ...).load() for run in runs]
+    arrays = {name: np.mean([of_key[name] for of_key in found], 0) for name in Localised._fields}
     arrays |= {
         "areas": np.asarray(config.areas),
-        "methods": np.array(found["method"].values.tolist()),
+        "methods": np.array(found[0]["method"].values.tolist()),
         "object_area": net.truths.mean((1, 2)),
         "classes": net.classes,
         "difficult": net.difficult,
-        "seconds": np.array([_seconds(net, row) for row in run.grid["method"].values]),
+        "seconds": np.array([_seconds(net, row) for row in runs[0].grid["method"].values]),
     }
     notes = [f"{len(net.names)} photographs that {config.model} recognises: {net.source}"]
+    if config.keys > 1:
+        notes.append(f"scores of each photograph are means over {config.keys} random keys")
     if not net.truths.any():
         notes.append(
             "the objects' places are not known: only p(class) of the regions says anything"
@@ -271,6 +279,11 @@ EXPERIMENT = Experiment(
     plan=plan,
     caption=caption,
     left_out=left_out,
-    smoke={"count": 2, "areas": (0.1, 0.3), "methods": ("centre", "gradient", "Grad-CAM")},
+    smoke={
+        "count": 2,
+        "areas": (0.1, 0.3),
+        "methods": ("random map", "gradient", "Grad-CAM"),
+        "keys": 2,
+    },
     full={},
 )

@@ -1,11 +1,13 @@
 """What the experiments on extremal masks compute themselves, against answers worked out by hand."""
 
+import types
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 from experiments import extremal_areas, extremal_settings, localisation, mask_methods
 from experiments.extremal_disjoint import binarise_apart
@@ -108,6 +110,46 @@ def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
         extremal_settings.settings(extremal_settings.Config(settings=("bandwith 1",)))
     with pytest.raises(ValueError, match="grid"):
         extremal_settings.settings(extremal_settings.Config(grid=0))
+
+
+def test_scores_are_means_over_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second key's maps hit where the first key's missed, and of one photograph both did."""
+    hits = {5: [0.0, 1.0], 6: [1.0, 1.0]}
+
+    def grid(config: Any, net: Any, *, seed: int) -> Any:
+        return types.SimpleNamespace(
+            seed=seed, grid={"method": types.SimpleNamespace(values=[None])}
+        )
+
+    def run_grid(config: Any, run: Any) -> xr.Dataset:
+        scores = {
+            name: (("image", "method"), np.array(hits[run.seed])[:, None])
+            for name in ("pointing", "mass", "rank", "iou")
+        }
+        curves = {
+            name: (("image", "area", "method"), np.zeros((2, 1, 1)))
+            for name in ("precision", "probability")
+        }
+        return xr.Dataset({**scores, **curves}, {"method": ["gradient"]})
+
+    net = types.SimpleNamespace(
+        truths=np.ones((2, 4, 4)),
+        classes=np.arange(2),
+        difficult=np.zeros(2, bool),
+        names=["a", "b"],
+        source="made here",
+    )
+    monkeypatch.setattr(localisation, "recognised", lambda config: net)
+    monkeypatch.setattr(localisation, "grid", grid)
+    monkeypatch.setattr(localisation, "run_grid", run_grid)
+    monkeypatch.setattr(localisation, "_seconds", lambda net, row: 0.0)
+    for keys, expected in ((1, [0, 1]), (2, [0.5, 1])):
+        config = localisation.Config(seed=5, keys=keys, areas=(0.1,))
+        found = localisation.compute(config)
+        np.testing.assert_array_equal(found.arrays["pointing"], [expected])
+        assert any("2 random keys" in note for note in found.notes) == (keys == 2)
+    with pytest.raises(ValueError, match="keys"):
+        localisation.compute(localisation.Config(keys=0))
 
 
 def test_the_pointing_game_of_small_objects_is_theirs_alone() -> None:
