@@ -34,7 +34,8 @@ class Options:
         plan: print what the experiment's grids will do, and do nothing. No network is trained.
         strict: stop at the first point of a grid that fails or is not finite.
         photographs: layout of the photographs, see `data.photographs`.
-        photo_dir: their folder; "skimage" needs none.
+        photo_dir: their folder; "skimage" needs none, and "manifest" and "coco_polygons" are looked
+            for in ../shared/data beside the checkout without one.
     """
 
     results: Path = Path("results")

@@ -1,10 +1,13 @@
 """Which class of an annotated photograph is explained, and where it is."""
 
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from experiments import cases, photographs
 from experiments.class_maps import imagenet_indices
@@ -130,3 +133,25 @@ def test_parts_are_the_whole() -> None:
         found = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(found, getattr(whole, name))
     assert [name for part in parts for name in part.names] == whole.names
+
+
+def test_photographs_beside_the_checkout_are_read_where_no_folder_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photographs, "_BESIDE", tmp_path)
+    options = photographs.PhotographOptions(photographs="manifest")
+    with pytest.raises(ValueError, match="data_dir"):
+        photographs.photographs(options, SIZE)
+    given = tmp_path / "given"
+    for folder, name in ((tmp_path / "imagenet_val_s288", "beside"), (given, "given")):
+        folder.mkdir()
+        Image.new("RGB", (SIZE, SIZE)).save(folder / f"{name}.png")
+        header = "file,class_index,width,height,boxes_xyxy"
+        row = f'{name}.png,7,{SIZE},{SIZE},"[[0, 0, 4, 4]]"'
+        (folder / "manifest.csv").write_text(f"{header}\n{row}\n")
+    for chosen, name in (
+        (options, "beside"),
+        (dataclasses.replace(options, photo_dir=given), "given"),
+    ):
+        (found,) = photographs.photographs(chosen, SIZE)
+        assert name in found.name
