@@ -88,10 +88,11 @@ def plan(config: Config) -> list[str]:
         config: options.
 
     Returns:
-        A line, and one that says how many keys there are.
+        Its plan, and how often it is done.
     """
     checks.check_count("keys", config.keys)
-    return [plan_grid(grid(config, recognised(config), seed=config.seed)), f"{config.keys} keys"]
+    of_first = plan_grid(grid(config, recognised(config), seed=config.seed))
+    return [of_first, f"once for each random key, of which there are {config.keys}"]
 
 
 def compute(config: Config) -> Outcome:
