@@ -6,6 +6,7 @@ import sys
 import tyro
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from experiments.beside import with_folder
 from experiments.experiment import Experiment, Options, run
 from experiments.registry import EXPERIMENTS
 from experiments.reproduce import Config as ReproduceConfig
@@ -58,13 +59,14 @@ def overview() -> str:
 
 def _dispatch(name: str, arguments: list[str]) -> None:
     if name == "reproduce":
-        reproduce(tyro.cli(ReproduceConfig, args=arguments, prog="python -m experiments reproduce"))
+        options = tyro.cli(ReproduceConfig, args=arguments, prog="python -m experiments reproduce")
+        reproduce(with_folder(options))
         return
     if name not in EXPERIMENTS:
         raise ValueError(f"experiment must be one of {[*EXPERIMENTS, 'reproduce']}, got {name!r}")
     experiment = EXPERIMENTS[name]
     command = " ".join(["python -m experiments", name, *arguments])
-    run(experiment, _options(experiment, arguments), command=command)
+    run(experiment, with_folder(_options(experiment, arguments)), command=command)
 
 
 def _options(experiment: Experiment, arguments: list[str]) -> Options:

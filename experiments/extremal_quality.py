@@ -96,7 +96,8 @@ def grid(config: Config, net: Explained) -> GridRun:
 def _methods(config: Config) -> dict[str, MaskRow]:
     """The controls first: a run that is stopped has what is cheap."""
     methods = mask_methods(config.steps, config.dense_steps, config.penalty_steps)
-    return {**controls(config.steps), **{name: MaskRow(each) for name, each in methods.items()}}
+    blind = controls(InrConfig(steps=config.steps))
+    return {**blind, **{name: MaskRow(each) for name, each in methods.items()}}
 
 
 def plan(config: Config) -> list[str]:

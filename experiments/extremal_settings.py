@@ -82,7 +82,7 @@ def control_grid(config: Config, net: Explained) -> GridRun:
     return method_grid(
         "extremal_settings_controls",
         control_point,
-        controls(config.most_steps or InrConfig().steps),
+        controls(settings(dataclasses.replace(config, settings=(DEFAULT,)))[DEFAULT]),
         net.located,
         net.names,
         seed=config.seed,
@@ -279,7 +279,8 @@ def _design(config: Config, arrays: dict[str, np.ndarray]) -> str:
     around = "" if config.grid == default else f", on a grid of {config.grid} in place of {default}"
     is_crossed = any(name.count(",") > 1 for name in arrays["settings"].tolist())
     crossed = " and every combination of bandwidth, grid and steps" if is_crossed else ""
-    return f"one factor at a time around the default (fewer steps, larger rate){around}{crossed}"
+    what = "one factor at a time around the default fit (fewer steps with a larger rate)"
+    return f"{what}{around}{crossed}"
 
 
 def left_out(config: Config) -> str | None:

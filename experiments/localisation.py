@@ -35,8 +35,8 @@ class Config(AreaOptions):
     Attributes:
         tolerance: of the pointing game, in pixels.
         methods: names of the rows, see `rows`; none means all.
-        keys: random keys, from `seed` on; the scores of a photograph are means over them. One fit
-            is not another.
+        keys: random keys, from `seed` on, of maps and of the untrained network; the scores of a
+            photograph are means over them. One fit is not another.
     """
 
     tolerance: int = 15
@@ -45,13 +45,12 @@ class Config(AreaOptions):
     chunk: int = 1
 
 
-def grid(config: Config, net: Explained, *, seed: int) -> GridRun:
-    """The grid of methods and photographs for one key.
+def grid(config: Config, net: Explained) -> GridRun:
+    """The grid of methods and photographs for the first key.
 
     Args:
         config: options.
         net: the networks and the photographs.
-        seed: of the key.
 
     Returns:
         The grid.
@@ -64,12 +63,12 @@ def grid(config: Config, net: Explained, *, seed: int) -> GridRun:
         checks.check_choice("methods", name, named)
     named = {name: row for name, row in named.items() if name in (config.methods or named)}
     return method_grid(
-        f"localisation_{seed}",
+        "localisation",
         point,
         named,
         net.located,
         net.names,
-        seed=seed,
+        seed=config.seed,
         shared={
             **net.networks,
             "areas": jnp.asarray(config.areas, jnp.float32),
@@ -91,24 +90,28 @@ def plan(config: Config) -> list[str]:
         Its plan, and how often it is done.
     """
     checks.check_count("keys", config.keys)
-    of_first = plan_grid(grid(config, recognised(config), seed=config.seed))
+    of_first = plan_grid(grid(config, recognised(config)))
     return [of_first, f"once for each random key, of which there are {config.keys}"]
 
 
 def compute(config: Config) -> Outcome:
     """Score every map of every photograph, and time one map of each kind."""
     checks.check_count("keys", config.keys)
-    net = recognised(config)
-    runs = [grid(config, net, seed=config.seed + i) for i in range(config.keys)]
-    found = [run_grid(config, run).transpose("method", "image", ...).load() for run in runs]
-    arrays = {name: np.mean([of_key[name] for of_key in found], 0) for name in Localised._fields}
+    found = []
+    for i in range(config.keys):
+        # As if it were run alone, so that what was run alone is not run again.
+        of_key = dataclasses.replace(config, seed=config.seed + i, keys=1)
+        net = recognised(of_key)
+        run = grid(of_key, net)
+        found.append(run_grid(of_key, run).transpose("method", "image", ...).load())
+    arrays = {name: np.mean([each[name] for each in found], 0) for name in Localised._fields}
     arrays |= {
         "areas": np.asarray(config.areas),
         "methods": np.array(found[0]["method"].values.tolist()),
         "object_area": net.truths.mean((1, 2)),
         "classes": net.classes,
         "difficult": net.difficult,
-        "seconds": np.array([_seconds(net, row) for row in runs[0].grid["method"].values]),
+        "seconds": np.array([_seconds(net, row) for row in run.grid["method"].values]),
     }
     notes = [f"{len(net.names)} photographs that {config.model} recognises: {net.source}"]
     if config.keys > 1:

@@ -168,16 +168,16 @@ def random_smooth_masks(
     return jax.vmap(lambda area: extremal.binarise(drawn, area))(areas)
 
 
-def controls(steps: int) -> dict[str, MaskRow]:
+def controls(config: extremal.InrConfig) -> dict[str, MaskRow]:
     """Masks that do not ask the classifier, or not for the class of the photograph.
 
     Args:
-        steps: of the coordinate networks.
+        config: of the coordinate networks.
 
     Returns:
         By the name in tables.
     """
-    fitted = functools.partial(inr_masks, extremal.InrConfig(steps=steps))
+    fitted = functools.partial(inr_masks, config)
     return {
         "centred disc": MaskRow(centred_discs),
         "random smooth masks": MaskRow(random_smooth_masks),

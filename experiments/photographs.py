@@ -20,12 +20,6 @@ from fitb_jax.types import LogitsFn
 _READ_AT_ONCE = 64
 """Photographs, where only some of them are wanted: those after the last one are never read."""
 
-_BESIDE = Path(__file__).parents[2] / "shared" / "data"
-"""Photographs that may lie beside a checkout, and are not part of it."""
-
-_FOLDERS_BESIDE = {"manifest": "imagenet_val_s288", "coco_polygons": "coco_masks"}
-"""By layout."""
-
 
 @dataclasses.dataclass(frozen=True)
 class PhotographOptions(Options):
@@ -145,11 +139,9 @@ def photographs(options: PhotographOptions, size: int) -> data.Photographs:
     Raises:
         ValueError, FileNotFoundError: they are not there.
     """
-    folder = options.photo_dir
-    if folder is None and options.photographs in _FOLDERS_BESIDE:
-        beside = _BESIDE / _FOLDERS_BESIDE[options.photographs]
-        folder = beside if beside.is_dir() else None
-    found = data.photographs(options.photographs, data_dir=folder, size=size, on_corrupt="skip")
+    found = data.photographs(
+        options.photographs, data_dir=options.photo_dir, size=size, on_corrupt="skip"
+    )
     return found[: options.count] if options.count else found
 
 

@@ -112,44 +112,57 @@ def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
         extremal_settings.settings(extremal_settings.Config(grid=0))
 
 
-def test_scores_are_means_over_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scores_are_means_over_runs_of_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second key's maps hit where the first key's missed, and of one photograph both did."""
     hits = {5: [0.0, 1.0], 6: [1.0, 1.0]}
-
-    def grid(config: Any, net: Any, *, seed: int) -> Any:
-        return types.SimpleNamespace(
-            seed=seed, grid={"method": types.SimpleNamespace(values=[None])}
-        )
-
-    def run_grid(config: Any, run: Any) -> xr.Dataset:
-        scores = {
-            name: (("image", "method"), np.array(hits[run.seed])[:, None])
-            for name in ("pointing", "mass", "rank", "iou")
-        }
-        curves = {
-            name: (("image", "area", "method"), np.zeros((2, 1, 1)))
-            for name in ("precision", "probability")
-        }
-        return xr.Dataset({**scores, **curves}, {"method": ["gradient"]})
-
-    net = types.SimpleNamespace(
-        truths=np.ones((2, 4, 4)),
+    net = localisation.Explained(
+        pretrained=types.SimpleNamespace(logits_fn=None),
+        untrained=None,
+        images=np.zeros((2, 4, 4, 3), np.float32),
+        targets=np.arange(2),
+        labels=np.arange(2),
+        predicted=np.arange(2),
+        truths=np.ones((2, 4, 4), bool),
+        ignored=np.zeros((2, 4, 4), bool),
         classes=np.arange(2),
         difficult=np.zeros(2, bool),
         names=["a", "b"],
         source="made here",
     )
+
+    def run_grid(config: localisation.Config, run: Any) -> xr.Dataset:
+        assert config.keys == 1
+        assert run.arguments["key"] == jax.random.key(config.seed)
+        hit = np.array(hits[config.seed])
+        scores = dict.fromkeys(
+            ("pointing", "mass", "rank", "iou"), (("image", "method"), hit[:, None])
+        )
+        curves = dict.fromkeys(
+            ("precision", "probability"), (("image", "area", "method"), hit[:, None, None])
+        )
+        return xr.Dataset({**scores, **curves}, {"method": ["gradient"]})
+
+    row = localisation.Row(lambda *inputs, key: None)
     monkeypatch.setattr(localisation, "recognised", lambda config: net)
-    monkeypatch.setattr(localisation, "grid", grid)
+    monkeypatch.setattr(localisation, "rows", lambda pretrained: {"gradient": row})
     monkeypatch.setattr(localisation, "run_grid", run_grid)
     monkeypatch.setattr(localisation, "_seconds", lambda net, row: 0.0)
     for keys, expected in ((1, [0, 1]), (2, [0.5, 1])):
         config = localisation.Config(seed=5, keys=keys, areas=(0.1,))
         found = localisation.compute(config)
         np.testing.assert_array_equal(found.arrays["pointing"], [expected])
+        np.testing.assert_array_equal(found.arrays["probability"][..., 0], [expected])
         assert any("2 random keys" in note for note in found.notes) == (keys == 2)
     with pytest.raises(ValueError, match="keys"):
         localisation.compute(localisation.Config(keys=0))
+
+
+def test_fitted_controls_have_the_grid_of_the_settings() -> None:
+    config = extremal_settings.Config(grid=56, most_steps=3, settings=("penalty",))
+    net = types.SimpleNamespace(located={"pixels": np.zeros((1, 2))}, names=["a"], networks={})
+    grid = extremal_settings.control_grid(config, net)
+    fitted = [row.method for row in grid.grid["method"].values if hasattr(row.method, "args")]
+    assert [each.args for each in fitted] == [(extremal.InrConfig(grid=56, steps=3),)] * 2
 
 
 def test_the_pointing_game_of_small_objects_is_theirs_alone() -> None:
@@ -206,7 +219,7 @@ def test_a_control_row_asks_the_untrained_network_and_no_other() -> None:
         row = mask_methods.MaskRow(logits_as_masks, is_untrained)
         masks = row.masks(trained, untrained, image, jnp.ones(3), key=jax.random.key(0))
         np.testing.assert_array_equal(masks, np.full((3, 1, 1), expected))
-    controls = mask_methods.controls(steps=1)
+    controls = mask_methods.controls(extremal.InrConfig(steps=1))
     assert [row.is_untrained for row in controls.values()] == [False, False, True, False]
 
 
@@ -215,7 +228,7 @@ def test_a_row_of_a_random_class_asks_for_any_class_but_the_photographs() -> Non
         return jnp.zeros(4) * image.mean()
 
     image = {"pixels": jnp.zeros((2, 2, 1)), "target": jnp.asarray(2), "truth": jnp.zeros((2, 2))}
-    rows = [*mask_methods.controls(steps=1).values()]
+    rows = [*mask_methods.controls(extremal.InrConfig(steps=1)).values()]
     assert [row.is_of_random_class for row in rows] == [False, False, False, True]
     keys = jax.random.split(jax.random.key(0), 64)
     drawn = jax.vmap(lambda key: rows[-1].asked(trained, image, key=key)["target"])(keys)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from experiments import cases, photographs
+from experiments import beside, cases, photographs
 from experiments.class_maps import imagenet_indices
+from experiments.experiment import Options
 from fitb_jax import cropping, data, imagenet
 from fitb_jax.data import Photograph
 
@@ -135,23 +135,15 @@ def test_parts_are_the_whole() -> None:
     assert [name for part in parts for name in part.names] == whole.names
 
 
-def test_photographs_beside_the_checkout_are_read_where_no_folder_is_given(
+def test_the_folder_beside_the_checkout_is_named_where_none_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photographs, "_BESIDE", tmp_path)
-    options = photographs.PhotographOptions(photographs="manifest")
-    with pytest.raises(ValueError, match="data_dir"):
-        photographs.photographs(options, SIZE)
-    given = tmp_path / "given"
-    for folder, name in ((tmp_path / "imagenet_val_s288", "beside"), (given, "given")):
-        folder.mkdir()
-        Image.new("RGB", (SIZE, SIZE)).save(folder / f"{name}.png")
-        header = "file,class_index,width,height,boxes_xyxy"
-        row = f'{name}.png,7,{SIZE},{SIZE},"[[0, 0, 4, 4]]"'
-        (folder / "manifest.csv").write_text(f"{header}\n{row}\n")
-    for chosen, name in (
-        (options, "beside"),
-        (dataclasses.replace(options, photo_dir=given), "given"),
-    ):
-        (found,) = photographs.photographs(chosen, SIZE)
-        assert name in found.name
+    monkeypatch.setattr(beside, "_SHARED", tmp_path)
+    options = Options(photographs="manifest")
+    assert beside.with_folder(options) is options
+    folder = tmp_path / "imagenet_val_s288"
+    folder.mkdir()
+    assert beside.with_folder(options).photo_dir == folder
+    given = dataclasses.replace(options, photo_dir=tmp_path)
+    for kept in (given, Options(), Options(photographs="folder")):
+        assert beside.with_folder(kept) is kept
