@@ -6,8 +6,8 @@ import sys
 import tyro
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from experiments.beside import with_folder
 from experiments.experiment import Experiment, Options, run
+from experiments.photo_folder import with_folder
 from experiments.registry import EXPERIMENTS
 from experiments.reproduce import Config as ReproduceConfig
 from experiments.reproduce import reproduce

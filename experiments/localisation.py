@@ -46,7 +46,7 @@ class Config(AreaOptions):
 
 
 def grid(config: Config, net: Explained) -> GridRun:
-    """The grid of methods and photographs for the first key.
+    """The grid of methods and photographs for the key of `seed`.
 
     Args:
         config: options.

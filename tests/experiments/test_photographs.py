@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import beside, cases, photographs
+from experiments import cases, photo_folder, photographs
 from experiments.class_maps import imagenet_indices
 from experiments.experiment import Options
 from fitb_jax import cropping, data, imagenet
@@ -138,12 +138,12 @@ def test_parts_are_the_whole() -> None:
 def test_the_folder_beside_the_checkout_is_named_where_none_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beside, "_SHARED", tmp_path)
+    monkeypatch.setattr(photo_folder, "_SHARED", tmp_path)
     options = Options(photographs="manifest")
-    assert beside.with_folder(options) is options
+    assert photo_folder.with_folder(options) is options
     folder = tmp_path / "imagenet_val_s288"
     folder.mkdir()
-    assert beside.with_folder(options).photo_dir == folder
+    assert photo_folder.with_folder(options).photo_dir == folder
     given = dataclasses.replace(options, photo_dir=tmp_path)
     for kept in (given, Options(), Options(photographs="folder")):
-        assert beside.with_folder(kept) is kept
+        assert photo_folder.with_folder(kept) is kept
