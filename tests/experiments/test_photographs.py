@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments import __main__ as command_line
 from experiments import cases, photo_folder, photographs
 from experiments.class_maps import imagenet_indices
 from experiments.experiment import Options
@@ -147,3 +148,18 @@ def test_the_folder_beside_the_checkout_is_named_where_none_is_given(
     given = dataclasses.replace(options, photo_dir=tmp_path)
     for kept in (given, Options(), Options(photographs="folder")):
         assert photo_folder.with_folder(kept) is kept
+
+
+@pytest.mark.parametrize("name", ["localisation", "reproduce"])
+def test_the_command_line_looks_beside_the_checkout(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Options] = []
+    monkeypatch.setattr(photo_folder, "_SHARED", tmp_path)
+    monkeypatch.setattr(
+        command_line, "run", lambda experiment, options, command: seen.append(options)
+    )
+    monkeypatch.setattr(command_line, "reproduce", seen.append)
+    (tmp_path / "coco_masks").mkdir()
+    assert command_line.main([name, "--photographs", "coco_polygons"]) == 0
+    assert [options.photo_dir for options in seen] == [tmp_path / "coco_masks"]
