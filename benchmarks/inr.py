@@ -16,6 +16,7 @@ from fitb_jax import batching, data, extremal, models, objectives
 from fitb_jax.types import LogitsFn
 
 _AREAS = (0.05, 0.1, 0.2, 0.4)
+_FINER_GRIDS = (56, 112)
 _ACCELERATOR_IMAGES = 256
 
 
@@ -82,15 +83,23 @@ def _speed_rows(
         "bare": _compiled(bare, logits_fn, image, target),
         "dense": _compiled(dense, logits_fn, image, target),
     }
+    for grid in _FINER_GRIDS:
+        finer = functools.partial(_fit, dataclasses.replace(timed, grid=grid))
+        sides[f"grid {grid}"] = _compiled(finer, logits_fn, image, target)
     found = timing.interleave(sides, rounds=rounds)
     fit = found["fit"]
     ratio = timing.ratio(fit, found["bare"])
+    finer_grids = {grid: timing.ratio(found[f"grid {grid}"], fit) for grid in _FINER_GRIDS}
     all_steps = extremal.DenseConfig().steps
     times = timing.ratio(found["dense"], fit) * all_steps / dense_steps
     measured = "" if dense_steps == all_steps else f" ({dense_steps} measured, in proportion)"
     return [
         Row(f"fit of all areas, {config.steps} steps", f"{fit.median:.1f} s", "<= 6 s"),
         Row("cost over the bare forward and backward passes", f"{ratio:.2f}", "<= 1.25"),
+        *(
+            Row(f"fit on a grid of {grid}, over that of {config.grid}", f"{slower:.2f}")
+            for grid, slower in finer_grids.items()
+        ),
         Row(
             f"dense masks of {len(_AREAS)} areas, {dense_steps} steps",
             f"{found['dense'].median:.0f} s",

@@ -1,6 +1,7 @@
 """Figure 13: the same photograph fitted from several initialisations.
 
     python -m experiments extremal_initialisations
+    python -m experiments extremal_initialisations --bandwidth 0.5 --grid 56
 
 Do they find the same mask? Intersection over union of the binary masks, and groups of them.
 """
@@ -32,6 +33,8 @@ class Config(AreaOptions):
         shown: the area of the pictures; the nearest of `areas` is taken.
         initialisations: of each photograph; network, frequencies and areas are drawn anew.
         same: two masks are of one group where their mean intersection over union exceeds this.
+        grid: of each fit.
+        bandwidth: of the network.
         steps: of each fit.
         chunk: initialisations fitted at once.
     """
@@ -40,6 +43,8 @@ class Config(AreaOptions):
     shown: float = 0.1
     initialisations: int = 8
     same: float = 0.5
+    grid: int = extremal.InrConfig().grid
+    bandwidth: float = extremal.NetworkConfig().bandwidth
     steps: int = extremal.InrConfig().steps
     chunk: int = 2
 
@@ -47,7 +52,8 @@ class Config(AreaOptions):
 def compute(config: Config) -> Outcome:
     """Fit every photograph from every initialisation, and compare the binary masks."""
     net = explained(config)
-    settings = extremal.InrConfig(steps=config.steps)
+    network = extremal.NetworkConfig(bandwidth=config.bandwidth)
+    settings = extremal.InrConfig(network=network, grid=config.grid, steps=config.steps)
     areas = jnp.asarray(config.areas, jnp.float32)
 
     @jax.jit

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from experiments import extremal_areas, extremal_settings, localisation, mask_methods
+from experiments import (
+    extremal_areas,
+    extremal_initialisations,
+    extremal_settings,
+    localisation,
+    mask_methods,
+)
 from experiments.extremal_disjoint import binarise_apart
 from experiments.extremal_initialisations import agreement, groups
 from experiments.extremal_warm_starts import fresh, smoothed, steps_to
@@ -36,6 +42,29 @@ def test_masks_that_overlap_are_of_one_group_and_the_largest_comes_first() -> No
     assert (np.diff(family[order]) != 0).sum() == 1
     assert groups(iou, 0.1)[0].max() == 0
     assert groups(iou, 0.9)[0].max() == 4
+
+
+def test_initialisations_are_fitted_with_the_grid_and_bandwidth_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class FitError(Exception):
+        pass
+
+    def fit_inr(*arguments: Any, **_: Any) -> None:
+        raise FitError(arguments[3])
+
+    net = types.SimpleNamespace(
+        images=np.zeros((1, 8, 8, 3), np.float32),
+        targets=np.zeros(1, int),
+        pretrained=types.SimpleNamespace(logits_fn=jax.tree_util.Partial(jnp.sum)),
+    )
+    monkeypatch.setattr(extremal_initialisations, "explained", lambda config: net)
+    monkeypatch.setattr(extremal, "fit_inr", fit_inr)
+    config = extremal_initialisations.Config(grid=7, bandwidth=0.25, progress=False)
+    with pytest.raises(FitError) as raised:
+        extremal_initialisations.compute(config)
+    (settings,) = raised.value.args
+    assert (settings.grid, settings.network.bandwidth) == (7, 0.25)
 
 
 def test_binary_masks_have_their_areas_and_do_not_overlap() -> None:
