@@ -54,6 +54,8 @@ class Config(NetworkOptions):
     neighbours: int = 10
     named: int = 25
 
+    ZERO_ALLOWED = frozenset({"named"})
+
 
 def compute(config: Config) -> Outcome:
     """Both projections of every description, and how many neighbours share the label."""

@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
 from experiments.provenance import as_json, provenance
+from fitb_jax import checks
 
 _LOG = logging.getLogger(__name__)
 _FRAME_MILLISECONDS = 120
@@ -49,6 +50,20 @@ class Options:
     strict: bool = False
     photographs: str = "skimage"
     photo_dir: Path | None = None
+
+    ZERO_ALLOWED: ClassVar[frozenset[str]] = frozenset({"seed"})
+    """Of the whole numbers among the options that a class adds; the others are at least 1."""
+
+    def __post_init__(self) -> None:
+        """Refuse whole numbers that are too small, before anything is read or compiled."""
+        parts = (vars(part).get("ZERO_ALLOWED", frozenset()) for part in type(self).__mro__)
+        zero_allowed = frozenset().union(*parts)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, int) and not isinstance(number, bool):
+                    least = 0 if field.name in zero_allowed else 1
+                    checks.check_count(field.name, number, least=least)
 
 
 class Table(NamedTuple):

@@ -20,7 +20,7 @@ from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_methods import DENSE, INR, PENALTY, mask_methods
 from experiments.mask_scores import probabilities
 from experiments.photographs import PhotographOptions, explained
-from fitb_jax import evaluation, extremal, plotting
+from fitb_jax import checks, evaluation, extremal, plotting
 from fitb_jax.types import Array, Float, Image, LogitsFn, Target
 
 MEASURES = {
@@ -53,6 +53,17 @@ class Config(PhotographOptions):
     strip: int = 8
     steps: int = extremal.InrConfig().steps
     dense_steps: int = 400
+
+    def __post_init__(self) -> None:
+        """Refuse a sweep that is none."""
+        super().__post_init__()
+        if not 0 < self.smallest < self.largest < 1:
+            raise ValueError(
+                "smallest and largest must ascend strictly within (0, 1), got "
+                f"{self.smallest} and {self.largest}"
+            )
+        checks.check_count("fine", self.fine, least=2)
+        sweeps(self)
 
 
 def sweeps(config: Config) -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_scores import probabilities
 from experiments.photographs import AreaOptions, explained
-from fitb_jax import extremal, plotting
+from fitb_jax import checks, extremal, plotting
 from fitb_jax.types import Image, LogitsFn
 
 
@@ -47,6 +47,11 @@ class Config(AreaOptions):
     bandwidth: float = extremal.NetworkConfig().bandwidth
     steps: int = extremal.InrConfig().steps
     chunk: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse what has nothing to agree with."""
+        super().__post_init__()
+        checks.check_count("initialisations", self.initialisations, least=2)
 
 
 def compute(config: Config) -> Outcome:

@@ -39,6 +39,8 @@ class Config(AreaOptions):
     dense_steps: int = DenseConfig().steps
     chunk: int = 1
 
+    ZERO_ALLOWED = frozenset({"penalty_steps"})
+
 
 def point(
     *,

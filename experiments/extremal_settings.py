@@ -53,6 +53,7 @@ class Config(AreaOptions):
     grid: int = InrConfig().grid
     timed: bool = False
     chunk: int = 1
+    ZERO_ALLOWED = frozenset({"tolerance", "most_steps"})
 
 
 def settings(config: Config) -> dict[str, InrConfig]:
@@ -310,7 +311,6 @@ EXPERIMENT = Experiment(
     caption=caption,
     left_out=left_out,
     smoke={
-        "count": 2,
         "areas": (0.1, 0.3),
         "settings": (DEFAULT, "bandwidth 0.5", "penalty"),
         "most_steps": 2,

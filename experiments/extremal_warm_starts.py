@@ -54,6 +54,12 @@ class Config(AreaOptions):
     round_steps: int = 15
     round_images: int = 2
 
+    def __post_init__(self) -> None:
+        """Refuse budgets that have no last one."""
+        super().__post_init__()
+        if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
+            raise ValueError(f"budgets must ascend strictly, at least one, got {self.budgets}")
+
 
 def settings(steps: int) -> extremal.InrConfig:
     """The default fit with a number of steps, none of which is saved by stopping early.

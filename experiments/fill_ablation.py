@@ -45,6 +45,8 @@ class Config(NetworkOptions):
     test_images: int = 200
     chunk: int = 256
 
+    ZERO_ALLOWED = frozenset({"digit"})
+
 
 def compute(config: Config) -> Outcome:
     """Pictures of one digit, and the fidelity of every cell over the test images."""

@@ -36,6 +36,8 @@ class Config(NetworkOptions):
     patch: int = 4
     quantile: float = fill.DEFAULT_QUANTILE
 
+    ZERO_ALLOWED = frozenset({"digits", "classes"})
+
 
 def compute(config: Config) -> Outcome:
     """Fill in each digit for its own class and for the classes asked."""

@@ -41,6 +41,8 @@ class Config(NetworkOptions):
     quantile: float = fill.DEFAULT_QUANTILE
     chunk: int = 100
 
+    ZERO_ALLOWED = frozenset({"digits"})
+
 
 def compute(config: Config) -> Outcome:
     """All stages for the digits shown, and p(target) after each stage over the test images."""

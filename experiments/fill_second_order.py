@@ -48,6 +48,8 @@ class Config(NetworkOptions):
     chunk: int = 256
     test_images: int = 0
 
+    ZERO_ALLOWED = frozenset({"digits"})
+
 
 def compute(config: Config) -> Outcome:
     """Every direction for the digits shown, and its fidelity over the test split."""

@@ -37,6 +37,8 @@ class Config(AreaOptions):
     frames: int = 24
     steps: int = extremal.InrConfig().steps
 
+    ZERO_ALLOWED = frozenset({"target"})
+
 
 def compute(config: Config) -> Outcome:
     """Fit one network to each photograph, and score its masks."""

@@ -44,6 +44,8 @@ class Config(AreaOptions):
     keys: int = 1
     chunk: int = 1
 
+    ZERO_ALLOWED = frozenset({"tolerance"})
+
 
 def grid(config: Config, net: Explained) -> GridRun:
     """The grid of methods and photographs for the key of `seed`.

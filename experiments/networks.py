@@ -36,6 +36,8 @@ class NetworkOptions(Options):
     epochs: int = 0
     test_images: int = 1000
 
+    ZERO_ALLOWED = frozenset({"epochs", "test_images"})
+
 
 class Network(NamedTuple):
     """A classifier with what it is judged on.

@@ -44,6 +44,8 @@ class Config(PhotographOptions):
     size: float = fill.DEFAULT_STEP
     coarse: float = 8.0
 
+    ZERO_ALLOWED = frozenset({"classes", "noise_images"})
+
 
 def update(logits_fn: LogitsFn, image: Image, mask: Mask, target: Target) -> Image:
     """The gradient of the class's logit, where the blanks show the mean colour.

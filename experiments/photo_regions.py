@@ -50,6 +50,8 @@ class Config(PhotographOptions):
     areas: int = 8
     chunk: int = 4
 
+    ZERO_ALLOWED = frozenset({"rounds"})
+
 
 def behind(config: Config, net: Explained) -> list[Backgrounds]:
     """What is put behind the regions of each photograph that is explained.

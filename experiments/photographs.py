@@ -14,7 +14,7 @@ import numpy as np
 from experiments.cases import UNLABELLED, Case, find_case, unknown_case
 from experiments.class_maps import imagenet_indices
 from experiments.experiment import Options
-from fitb_jax import batching, data, models
+from fitb_jax import batching, cropping, data, models
 from fitb_jax.types import LogitsFn
 
 _READ_AT_ONCE = 64
@@ -37,6 +37,8 @@ class PhotographOptions(Options):
     count: int = 0
     chunk: int = 2
 
+    ZERO_ALLOWED = frozenset({"count"})
+
 
 @dataclasses.dataclass(frozen=True)
 class AreaOptions(PhotographOptions):
@@ -50,6 +52,7 @@ class AreaOptions(PhotographOptions):
 
     def __post_init__(self) -> None:
         """Refuse areas that no mask has, before anything is read or compiled."""
+        super().__post_init__()
         ends = (0.0, *self.areas, 1.0)
         if not self.areas or not all(a < b for a, b in itertools.pairwise(ends)):
             raise ValueError(f"areas must ascend strictly within (0, 1), got {self.areas}")
@@ -273,7 +276,8 @@ def one_photograph(options: PhotographOptions, path: Path) -> Explained:
         ValueError, FileNotFoundError: the weights are not there.
     """
     net = _networks(options)
-    image = np.asarray(net.pretrained.preprocess(path))[None]
+    upright = cropping.open_picture(path, upright=True)
+    image = np.asarray(net.pretrained.preprocess(upright))[None]
     case = unknown_case(image.shape[1:3])
     return _explained(net, image, net.predict(image), [case], [path.stem], str(path.name))
 

@@ -82,6 +82,8 @@ class Config(NetworkOptions):
     patch: int = 7
     chunk: int = 100
 
+    ZERO_ALLOWED = frozenset({"digit", "jitter"})
+
 
 def compute(config: Config) -> Outcome:
     """Every search for all classes at once, E[dx], and how alike they are to the mean digits."""

@@ -57,6 +57,8 @@ class RoarOptions(NetworkOptions):
     )
     chunk: int = 0
 
+    ZERO_ALLOWED = frozenset({"train_images", "chunk"})
+
 
 @dataclasses.dataclass(frozen=True)
 class Training:

@@ -49,6 +49,8 @@ class Config(NetworkOptions):
     nearest: int = 20
     chunk: int = 64
 
+    ZERO_ALLOWED = frozenset({"rounds"})
+
 
 def backgrounds(net: Network, count: int, *, seed: int) -> np.ndarray:
     """For each class, images of the training split that are of any other.

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped
 from PIL import Image as Pictures
+from PIL import ImageOps
 from scipy import ndimage
 
 from fitb_jax import checks
@@ -174,14 +175,14 @@ def uncrop(
     return whole
 
 
-def open_picture(image: AnyImage) -> Pictures.Image:
+def open_picture(image: AnyImage, *, upright: bool = False) -> Pictures.Image:
     """Any image in three channels of bytes.
 
     Args:
         image: a path, a PIL image, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8 or
             floating in [0, 1]. Grey becomes three equal channels, and what is transparent black.
-            The orientation that a camera noted (EXIF) is not applied: boxes and masks are on the
-            pixels as they are stored.
+        upright: turn a file to the orientation that a camera noted (EXIF). Not by default: boxes
+            and masks are on the pixels as they are stored.
 
     Returns:
         A PIL image of mode RGB, as large as the image.
@@ -194,8 +195,11 @@ def open_picture(image: AnyImage) -> Pictures.Image:
     """
     if isinstance(image, str | Path):
         with Pictures.open(image) as opened:
-            opened.load()
-            return _rgb(opened)
+            try:
+                opened.load()
+            except OSError as error:
+                raise OSError(f"image {image} is damaged: {error}") from error
+            return _rgb(ImageOps.exif_transpose(opened) if upright else opened)
     if isinstance(image, Pictures.Image):
         return _rgb(image)
     array = np.asarray(image)

@@ -38,8 +38,9 @@ def gaussian_blur(image: Image, *, sigma: Number) -> Image:
 
 def _blur_matrix(size: int, sigma: Number, dtype: Any) -> Array:
     """Row i holds the weights of all pixels in the value of pixel i."""
-    places = jnp.arange(size, dtype=dtype)
+    # Half precision counts to 256.
+    places = jnp.arange(size, dtype=jnp.promote_types(dtype, jnp.float32))
     distance = places[:, None] - places[None, :]
     # The floor stands for no blur: all weight on the pixel itself.
-    spread = jnp.maximum(jnp.asarray(sigma, dtype), 1e-3)
-    return jax.nn.softmax(-0.5 * (distance / spread) ** 2, axis=1)
+    spread = jnp.maximum(jnp.asarray(sigma, places.dtype), 1e-3)
+    return jax.nn.softmax(-0.5 * (distance / spread) ** 2, axis=1).astype(dtype)

@@ -89,6 +89,7 @@ def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
         extremal.make_blend: {"image": IMAGE},
         extremal.fit_inr: {**EXPLAINED, "config": INR, "key": KEY},
         extremal.dense_masks: {**EXPLAINED, "config": DENSE, "areas": AREAS},
+        extremal.smooth_maximum: {"values": jnp.ones((2, 3)), "shape": (10, 20)},
         extremal.disjoint_masks: {**EXPLAINED, "config": INR, "areas": AREAS, "key": KEY},
         extremal.meta_initial: {
             "logits_fn": LOGITS_FN,
@@ -296,6 +297,10 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_dense(variant="keep"), ValueError, "variant must be one of"),
     (_dense(chunk=0), ValueError, "chunk must be at least 1, got 0"),
     (_dense(spacing=0), ValueError, "spacing must be at least 1"),
+    (_dense(coldness=31.0), ValueError, r"coldness must lie in \(0, 30\], got 31"),
+    (_call(extremal.smooth_maximum, coldness=0.0), ValueError, r"coldness must lie in \(0, 30\], got 0"),
+    (_call(extremal.smooth_maximum, shape=(20, 20)), ValueError, r"values must be one for every 7 pixels of \(20, 20\), \(3, 3\), got \(2, 3\)"),
+    (_call(extremal.smooth_maximum, values=jnp.ones((2, 3), int)), TypeError, "values must be an array of floating"),
     (_dense(momentum=1.5), ValueError, r"momentum must lie in \[0, 1\], got 1.5"),
     (_call(extremal.meta_initial, images=IMAGE), ValueError, r"images must have shape \(n, h, w, c\)"),
     (_call(extremal.meta_initial, images_per_round=5), ValueError, "images_per_round must be at most the 4 images, got 5"),

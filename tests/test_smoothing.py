@@ -35,6 +35,13 @@ def test_an_endless_blur_is_the_mean_colour() -> None:
     np.testing.assert_allclose(gaussian_blur(IMAGE, sigma=1e4), wanted, rtol=1e-4)
 
 
+def test_blur_in_half_precision_is_as_good_far_from_the_corner() -> None:
+    noise = jnp.asarray(np.random.default_rng(0).uniform(size=(512, 4, 1)), jnp.bfloat16)
+    found = gaussian_blur(noise, sigma=0.5).astype(jnp.float32)
+    wanted = gaussian_blur(noise.astype(jnp.float32), sigma=0.5)
+    np.testing.assert_allclose(found, wanted, atol=0.01)
+
+
 def test_blur_can_be_swept_in_one_program() -> None:
     sigmas = jnp.asarray([0.0, 1.0, 5.0])
     many = jax.vmap(lambda sigma: gaussian_blur(IMAGE, sigma=sigma))(sigmas)

@@ -67,7 +67,7 @@ def fill_boxes(
 
     Args:
         boxes: (n, 4) of x0, y0, x1, y1 in pixels, x to the right and y down, from the outer corner
-            of the upper left pixel. The inclusive, one-based boxes of PASCAL VOC are
+            of the upper left pixel; n can be 0. The inclusive, one-based boxes of PASCAL VOC are
             `(xmin - 1, ymin - 1, xmax, ymax)`.
         shape: (height, width) of the image in pixels.
         is_counted: (n,), False for a box to leave out: one that VOC calls `difficult`, or the
@@ -79,10 +79,12 @@ def fill_boxes(
     Raises:
         TypeError, ValueError: a wrong shape or dtype, or boxes that are not finite.
     """
+    checks.check_shape(shape)
+    if jnp.shape(boxes) == (0, 4):
+        return jnp.zeros(shape, bool)
     checks.check_floating("boxes", boxes, ("n", "4"))
     if boxes.shape[1] != 4:
         raise ValueError(f"boxes must have shape (n, 4), got {boxes.shape}")
-    checks.check_shape(shape)
     if is_counted is None:
         is_counted = jnp.ones(boxes.shape[0], bool)
     checks.check_boolean("is_counted", is_counted, ("n",))

@@ -211,10 +211,10 @@ def _curve(
         return jax.nn.softmax(logits)[target], jnp.argmax(logits) == target
 
     probabilities, corrects = chunked_vmap(look, chunk=chunk)(changed)
-    # A NaN has a place in any order: what it leads to is no score.
+    # A NaN has a place in any order: what it leads to is no score. `argmax` takes it for largest.
     is_map = jnp.isfinite(saliency).all()
     probabilities = jnp.where(is_map, probabilities, jnp.nan)
-    corrects = jnp.where(is_map, corrects.astype(dtype), jnp.nan)
+    corrects = jnp.where(jnp.isfinite(probabilities), corrects.astype(dtype), jnp.nan)
     fractions = (changed / size).astype(dtype)
     area = jnp.trapezoid(probabilities, fractions)
     return Curve(fractions, probabilities, corrects, area)

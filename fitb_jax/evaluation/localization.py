@@ -228,6 +228,9 @@ def squared_distance(truth: Truth) -> Float[Array, "h w"]:
 
 
 def _share_inside(weights: Array, truth: Array) -> Scalar:
+    # A sum of small or of large numbers can leave the range of floats. Powers of two are exact.
+    _, exponent = jnp.frexp(weights.max())
+    weights = jnp.ldexp(weights, -exponent)
     inside, total = jnp.where(truth, weights, 0).sum(), weights.sum()
     share = inside / jnp.where(total == 0, 1, total)
     return _nan_without(truth, jnp.minimum(share, 1))
@@ -242,5 +245,6 @@ def _checked(saliency: Any, truth: Any, *, name: str = "saliency") -> Array:
     """The map, all of it nan where that it is not finite could not be seen before compilation."""
     checks.check_saliency(saliency, name=name)
     checks.check_truth(truth, saliency.shape)
-    values = jnp.asarray(saliency)
+    # Half precision holds squared distances to 256 only, and sums of pixels hardly more.
+    values = jnp.asarray(saliency, jnp.promote_types(saliency.dtype, jnp.float32))
     return jnp.where(jnp.isfinite(values).all(), values, jnp.nan)

@@ -49,7 +49,7 @@ def top_weights(saliency: Saliency, area: Number) -> Float[Array, "h w"]:
     """
     checks.check_saliency(saliency)
     checks.check_number("area", area, least=0, most=1)
-    values = jnp.asarray(saliency)
+    values = _counted(saliency)
     return _top_weights(values, jnp.round(jnp.asarray(area, values.dtype) * values.size))
 
 
@@ -68,8 +68,13 @@ def top_count_weights(saliency: Saliency, count: Number) -> Float[Array, "h w"]:
     """
     checks.check_saliency(saliency)
     checks.check_number("count", count, least=0, most=saliency.size)
-    values = jnp.asarray(saliency)
+    values = _counted(saliency)
     return _top_weights(values, jnp.asarray(count, values.dtype))
+
+
+def _counted(saliency: Saliency) -> Array:
+    """At least in single precision: half precision counts pixels to 256."""
+    return jnp.asarray(saliency, jnp.promote_types(saliency.dtype, jnp.float32))
 
 
 def _top_weights(saliency: Array, count: Array) -> Array:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fitb_jax import checks
 from fitb_jax.types import Array, Float, Key, Mask, Number, Scalar
@@ -36,7 +37,7 @@ def exact_area(
 
     Returns:
         The mask, (h, w), in [0, 1]; its mean differs from `area` by at most 1e-5 in single
-        precision, whatever such scores.
+        precision, whatever such scores. Of scores in half precision it is that mask, rounded.
 
     Raises:
         TypeError, ValueError: scores not floating or finite, an area outside (0, 1), or one that is
@@ -46,6 +47,8 @@ def exact_area(
     check_area(area)
     if jnp.ndim(area):
         raise ValueError(f"area must be one number, got shape {jnp.shape(area)}")
+    dtype = scores.dtype
+    scores = scores.astype(jnp.promote_types(dtype, jnp.float32))
     scores = scores - jax.lax.stop_gradient(scores.max())
     area = jnp.asarray(area, scores.dtype)
     if available is None:
@@ -53,8 +56,8 @@ def exact_area(
     else:
         checks.check_mask(available, scores.shape, name="available")
         check_room(area, available)
-    coarse, rest = _threshold(scores, available, area)
-    return available * jax.nn.sigmoid((scores - coarse) - rest)
+    threshold = _threshold(scores, available, area)
+    return (available * jax.nn.sigmoid(_above(scores, threshold))).astype(dtype)
 
 
 def area_penalty(mask: Mask, area: Number) -> Scalar:
@@ -177,11 +180,12 @@ def check_room(area: Any, available: Any, *, name: str = "area") -> None:
     Raises:
         ValueError: an area that is not below the mean of what is available.
     """
-    asked, room = checks.known(area), checks.known(available)
-    if asked is not None and room is not None and (asked >= room.mean()).any():
-        raise ValueError(
-            f"{name} must be below the mean of available, {room.mean():g}, got {asked}"
-        )
+    asked, known = checks.known(area), checks.known(available)
+    if asked is None or known is None:
+        return
+    room = known.mean(dtype=np.float64)
+    if (asked >= room).any():
+        raise ValueError(f"{name} must be below the mean of available, {room:g}, got {asked}")
 
 
 def solve_threshold(scores: Float[Array, "h w"], area: Scalar) -> Scalar:
@@ -194,36 +198,61 @@ def solve_threshold(scores: Float[Array, "h w"], area: Scalar) -> Scalar:
     Returns:
         The number t for which `mean(sigmoid(scores - t))` is the area.
     """
-    coarse, rest = _threshold(scores, jnp.ones_like(scores), area)
-    return coarse + rest
+    coarse, fine, rest = _threshold(scores, jnp.ones_like(scores), area)
+    return coarse + fine + rest
 
 
-@jax.custom_jvp
-def _threshold(scores: Array, available: Array, area: Array) -> tuple[Array, Array]:
-    """The threshold as a sum of two numbers, of which the second carries the precision.
+class _Threshold(NamedTuple):
+    """A sum of numbers that are ever smaller, of which the last carries the precision.
 
     Scores in the thousands are known to 1e-3 only, and so would one threshold be; the difference of
     a score to a number near it is exact.
     """
+
+    coarse: Array
+    fine: Array
+    rest: Array
+
+
+def _above(scores: Array, threshold: _Threshold) -> Array:
+    """How far scores are above a threshold: exact where they are near it."""
+    return ((scores - threshold.coarse) - threshold.fine) - threshold.rest
+
+
+@jax.custom_jvp
+def _threshold(scores: Array, available: Array, area: Array) -> _Threshold:
     share = jnp.clip(area / available.mean(), jnp.finfo(area.dtype).tiny, 1)
     # Beyond these the mask is above, or below, its share at every pixel.
     reach = jnp.abs(jnp.log(share) - jnp.log1p(-jnp.minimum(share, 1 - 2**-24))) + 1
     coarse = _solve(scores, available, area, scores.min() - reach, scores.max() + reach)
-    width = 1e-3 + 8 * jnp.finfo(area.dtype).eps * (jnp.abs(coarse) + reach)
-    return coarse, _solve(scores - coarse, available, area, -width, width)
+    near = scores - coarse
+    fine = _solve(near, available, area, *_around(coarse, reach))
+    # Scores near 1e10 and beyond are so far apart that the second number is coarse as well.
+    rest = _solve(near - fine, available, area, *_around(fine, reach))
+    return _Threshold(coarse, fine, rest)
+
+
+def _around(found: Array, reach: Array) -> tuple[Array, Array]:
+    """What a rounded threshold can be off by, to both sides."""
+    width = 1e-3 + 8 * jnp.finfo(found.dtype).eps * (jnp.abs(found) + reach)
+    return -width, width
 
 
 @_threshold.defjvp
 def _threshold_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     scores, available, area = primals
     scores_dot, available_dot, area_dot = tangents
-    coarse, rest = _threshold(scores, available, area)
-    shown = jax.nn.sigmoid((scores - coarse) - rest)
+    threshold = _threshold(scores, available, area)
+    shown = jax.nn.sigmoid(_above(scores, threshold))
     slope = available * shown * (1 - shown)
-    # Of mean(available * shown) = area. Where all is saturated nothing moves.
-    total = jnp.maximum(slope.mean(), jnp.finfo(slope.dtype).tiny)
+    # Of mean(available * shown) = area. Where all is saturated nothing moves, in any derivative:
+    # the square of the total, by which the second one divides, must not vanish either.
+    total = slope.mean()
+    is_moving = total > jnp.sqrt(jnp.finfo(slope.dtype).tiny)
     change = (slope * scores_dot + shown * available_dot).mean() - area_dot
-    return (coarse, rest), (jnp.zeros_like(coarse), change / total)
+    moved = jnp.where(is_moving, change / jnp.where(is_moving, total, 1), 0)
+    still = jnp.zeros_like(threshold.coarse)
+    return threshold, _Threshold(still, still, moved)
 
 
 class _Bracket(NamedTuple):

@@ -46,7 +46,7 @@ class DenseConfig:
             large. By default it is a share of the image. Either way the margin counts as shown
             where it is: were it free, masks would keep to the border of the image.
         flip: show every other step the image mirrored, as the reference implementation does.
-        coldness: of the smooth maximum.
+        coldness: of the smooth maximum, in (0, 30].
         learning_rate: of gradient ascent with momentum.
         momentum: how much of the direction is kept.
         dampening: how much of the gradient is left out of it, after the first step.
@@ -189,10 +189,8 @@ def fit_dense(
         values = jnp.clip(values + config.learning_rate * direction, 0, 1)
         return (values, direction), record
 
-    rows, columns = (-(-side // config.spacing) for side in shape)
-    # Exponents of 20 overflow half precision.
     dtype = jnp.promote_types(image.dtype, jnp.float32)
-    start = jnp.ones((areas.shape[0], rows, columns), dtype)
+    start = jnp.ones((areas.shape[0], *_grid_shape(shape, config.spacing)), dtype)
     (values, _), (reward, penalty) = jax.lax.scan(
         step, (start, jnp.zeros_like(start)), jnp.arange(config.steps)
     )
@@ -228,14 +226,27 @@ def smooth_maximum(
         shape: (height, width) of the image.
         spacing: in pixels.
         radius: in pixels.
-        coldness: inverse temperature of the softmax.
+        coldness: inverse temperature of the softmax, in (0, 30].
         padded: with a margin of `radius` pixels before and about as many after the image.
 
     Returns:
         The mask, (height, width) or larger with `padded`, in [0, 1].
 
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+
     Source: Fong et al. 2019, section 3.2; kernel and window as in TorchRay.
     """
+    _check_kernel(spacing, radius, coldness)
+    checks.check_shape(shape)
+    checks.check_floating("values", values, ("rows", "columns"))
+    if values.shape != _grid_shape(shape, spacing):
+        raise ValueError(
+            f"values must be one for every {spacing} pixels of {tuple(shape)}, "
+            f"{_grid_shape(shape, spacing)}, got {values.shape}"
+        )
+    # Exponents of 20 overflow half precision.
+    values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
     reach = 1 + -(-radius // spacing)
     # Windows stay inside of it, and the cells reach beyond both margins.
     padding = reach + -(-radius // spacing)
@@ -274,6 +285,17 @@ def smooth_maximum(
     return pixels[radius : radius + shape[0], radius : radius + shape[1]]
 
 
+def _grid_shape(shape: tuple[int, ...], spacing: int) -> tuple[int, int]:
+    return -(-shape[0] // spacing), -(-shape[1] // spacing)
+
+
+def _check_kernel(spacing: int, radius: int, coldness: Number) -> None:
+    checks.check_count("spacing", spacing)
+    checks.check_count("radius", radius)
+    # Derivatives divide by the square of a sum of exponentials of it, in single precision.
+    checks.check_number("coldness", coldness, least=0, open_least=True, most=30)
+
+
 def _check_arguments(
     logits_fn: LogitsFn,
     image: Image,
@@ -287,10 +309,11 @@ def _check_arguments(
     check_area(areas, name="areas")
     check_background(background, image.shape)
     checks.check_choice("variant", config.variant, get_args(Variant))
-    for name in ("chunk", "steps", "spacing", "radius"):
+    for name in ("chunk", "steps"):
         checks.check_count(name, getattr(config, name))
-    for name in ("learning_rate", "penalty_growth", "coldness"):
+    for name in ("learning_rate", "penalty_growth"):
         checks.check_number(name, getattr(config, name), least=0, open_least=True)
+    _check_kernel(config.spacing, config.radius, config.coldness)
     for name in ("momentum", "dampening"):
         checks.check_number(name, getattr(config, name), least=0, most=1)
     for name in ("penalty_weight", "blur"):

@@ -97,7 +97,8 @@ def fit_inr(
         background: what blanks show: "blur", "pyramid", "mean", a number, one value per channel, or
             an image.
         available: (h, w) in [0, 1], multiplied into every mask: 0 keeps a pixel blank.
-        initial: where to start: an `Inr`, or the `state` of one, of the same network.
+        initial: where to start: an `Inr`, or the `state` of one, of the same network. It brings its
+            frequencies: `config.network.bandwidth` then counts for nothing.
 
     Returns:
         The network, with the history of its fit.
@@ -112,6 +113,11 @@ def fit_inr(
     network_key, area_key = jax.random.split(key)
     graph, state = nnx.split(build(config.network, key=network_key))
     if initial is not None:
+        if isinstance(initial, Inr) and initial.graph != graph:
+            raise ValueError(
+                f"initial must be of the network of config, {config.network}, "
+                f"got one of {initial.config.network}"
+            )
         given = initial.state if isinstance(initial, Inr) else initial
         _check_initial(given, state)
         state = given
@@ -266,4 +272,5 @@ def _check_arguments(
     check_background(background, image.shape)
     if available is not None:
         checks.check_mask(available, image.shape[:2], name="available")
-        check_room(config.largest_area, available, name="config.largest_area")
+        if config.area_form == "exact":
+            check_room(config.largest_area, available, name="config.largest_area")

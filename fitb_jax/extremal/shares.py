@@ -27,7 +27,8 @@ def exact_shares(scores: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Flo
         areas: (k,) in (0, 1), less than 1 together.
 
     Returns:
-        (k, h, w) in [0, 1]; at each pixel they add up to at most 1, and each has its area.
+        (k, h, w) in [0, 1]; at each pixel they add up to at most 1, and each has its area. Of
+        scores in half precision they are those shares, rounded.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
@@ -41,7 +42,10 @@ def exact_shares(scores: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Flo
     known = checks.known(areas)
     if known is not None and not ((known > 0).all() and known.sum() < 1):
         raise ValueError(f"areas must be positive and add up to less than 1, got {known}")
-    return _shares(scores - _thresholds(scores, areas.astype(scores.dtype))[:, None, None])
+    dtype = scores.dtype
+    scores = scores.astype(jnp.promote_types(dtype, jnp.float32))
+    thresholds = _thresholds(scores, areas.astype(scores.dtype))
+    return _shares(scores - thresholds[:, None, None]).astype(dtype)
 
 
 def _shares(scores: Array) -> Array:

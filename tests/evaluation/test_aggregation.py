@@ -35,6 +35,12 @@ def test_difficult_boxes_are_no_truth() -> None:
     assert np.isnan(evaluation.pointing_game(jnp.ones((4, 6)), nothing))
 
 
+def test_an_image_without_boxes_has_no_score() -> None:
+    nothing = evaluation.fill_boxes(jnp.zeros((0, 4)), (4, 6))
+    assert nothing.shape == (4, 6)
+    assert np.isnan(evaluation.pointing_game(jnp.ones((4, 6)), nothing))
+
+
 def test_boxes_of_a_batch_of_images() -> None:
     boxes = jnp.asarray(np.random.default_rng(0).uniform(0, 6, size=(3, 2, 4)), jnp.float32)
     counted = jnp.asarray([[True, True], [True, False], [False, False]])

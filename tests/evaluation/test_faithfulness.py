@@ -68,6 +68,17 @@ def test_whole_and_empty_images_are_the_ends() -> None:
     assert float(inserted.corrects[-1]) == float(whole.argmax() == 1)
 
 
+def test_logits_that_are_not_numbers_are_not_right() -> None:
+    """`argmax` takes the first NaN for the largest: class 0 would always be right."""
+
+    def broken(image: jax.Array) -> jax.Array:
+        return jnp.full(3, jnp.nan) * image.mean()
+
+    found = evaluation.deletion(broken, jnp.ones((4, 6, 1)), jnp.zeros((4, 6)), 0, key=KEY)
+    assert np.isnan(found.probabilities).all()
+    assert np.isnan(found.corrects).all()
+
+
 def test_a_mean_falls_by_what_is_deleted() -> None:
     image = jnp.ones((4, 6, 1))
     found = evaluation.deletion(_counting_logits, image, jnp.zeros((4, 6)), 0, key=KEY, step=6)

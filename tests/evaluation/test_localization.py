@@ -151,10 +151,33 @@ def test_iou_of_nested_squares() -> None:
     np.testing.assert_allclose(found.area_under_curve, expected, rtol=1e-5)
 
 
-def test_the_area_under_a_constant_curve_is_its_height() -> None:
+def test_the_area_under_a_curve_that_rises_evenly_is_its_height_in_the_middle() -> None:
     everything = jnp.ones(SHAPE, bool)
     found = evaluation.iou_curve(jnp.ones(SHAPE), everything, AREAS)
     np.testing.assert_allclose(found.iou, AREAS, rtol=1e-6)
+    np.testing.assert_allclose(found.area_under_curve, (AREAS[0] + AREAS[-1]) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e37, 2e-38])
+def test_the_mass_of_large_and_small_maps_is_that_of_others(size: float) -> None:
+    saliency, truth = jnp.full(SHAPE, size), jnp.zeros(SHAPE, bool).at[:2].set(True)
+    found = evaluation.relevance_mass(saliency, truth)
+    np.testing.assert_allclose(found, truth.mean(), rtol=1e-5)
+
+
+def test_half_precision_counts_pixels_and_distances() -> None:
+    noise = jnp.asarray(np.random.default_rng(0).normal(size=(64, 64)), jnp.bfloat16)
+    truth = jnp.zeros((64, 64), bool).at[:30, :40].set(True)
+    single = noise.astype(jnp.float32)
+    for score in (evaluation.relevance_rank, evaluation.relevance_mass):
+        np.testing.assert_array_equal(score(noise, truth), score(single, truth))
+    weights = evaluation.top_weights(noise, 0.3)
+    assert weights.max() <= 1
+    np.testing.assert_allclose(weights.sum(), round(0.3 * 64 * 64), rtol=1e-6)
+    # 20 across and 1 down: 401 in squared pixels, which bfloat16 takes for 400.
+    peak = jnp.zeros((4, 40), jnp.bfloat16).at[1, 25].set(1.0)
+    corner = jnp.zeros((4, 40), bool).at[0, 5].set(True)
+    assert evaluation.pointing_game(peak, corner, tolerance=20) == 0
 
 
 SCORES = {

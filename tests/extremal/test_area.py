@@ -1,5 +1,7 @@
 """Exact areas for any scores, with derivatives; the sorted penalty and binary masks."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +29,9 @@ def _scores(kind: str, seed: int = 0) -> Array:
         "large": 1e4 * normal,
         "offset": 1e4 + normal,
         "one pixel": np.where(ticks == 0, 1e4, -1e4),
+        "one far pixel": np.where(ticks == 0, 1e10, 0),
+        "one farther pixel": np.where(ticks == 0, 1e14, 0),
+        "far pixels": 1e18 * np.where(ticks < 3, -1, ticks > 20),
         "small": 1e-6 * normal,
     }
     return jnp.asarray(kinds[kind], jnp.float32)
@@ -41,6 +46,9 @@ KINDS = [
     "large",
     "offset",
     "one pixel",
+    "one far pixel",
+    "one farther pixel",
+    "far pixels",
     "small",
 ]
 
@@ -77,6 +85,16 @@ def test_the_mean_is_the_area_of_random_scores(
     scores = jnp.asarray(np.clip(10**exponent * normal + offset, -1e4, 1e4), jnp.float32)
     mean = np.asarray(_exact_area(scores, area), np.float64).mean()
     assert abs(mean - area) <= 1e-5
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_masks_in_half_precision_are_those_in_single_precision_rounded(dtype: Any) -> None:
+    scores = jnp.resize(_scores("normal"), (64, 64)).at[0, :2].set(jnp.asarray([-6e4, 6e4]))
+    rounded = scores.astype(dtype)
+    mask = exact_area(rounded, 0.3, available=jnp.ones((64, 64), dtype))
+    assert mask.dtype == dtype
+    wanted = exact_area(rounded.astype(jnp.float32), 0.3).astype(dtype)
+    np.testing.assert_array_equal(mask, wanted)
 
 
 def test_constant_scores_show_everything_a_little() -> None:
@@ -143,6 +161,14 @@ def test_second_derivatives_are_finite_differences() -> None:
     h = 1e-5
     wanted = (gradient(scores + h * direction) - gradient(scores - h * direction)) / (2 * h)
     np.testing.assert_allclose(product, wanted, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("magnitude", [30.0, 60.0, 100.0])
+def test_second_derivatives_of_saturated_masks_are_finite(magnitude: float) -> None:
+    scores = magnitude * jnp.where(np.indices((8, 8)).sum(0) % 2, 1.0, -1.0)
+    gradient = jax.grad(lambda s: (exact_area(s, 0.5) ** 2).sum())
+    product = jax.jvp(gradient, (scores,), (_scores("normal")[:8, :8],))[1]
+    np.testing.assert_allclose(product, 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -205,6 +205,22 @@ def test_areas_together_are_areas_alone() -> None:
 
 
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_the_smooth_maximum_of_half_precision_is_that_of_single_precision(dtype: Any) -> None:
+    values = jnp.ones((4, 4), dtype).at[1, 2].set(0.5)
+    mask = smooth_maximum(values, (12, 12), spacing=3, radius=4)
+    wanted = smooth_maximum(values.astype(jnp.float32), (12, 12), spacing=3, radius=4)
+    np.testing.assert_array_equal(mask, wanted)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_the_coldest_smooth_maximum_allowed_has_finite_derivatives(value: float) -> None:
+    def total(values: Array) -> Array:
+        return smooth_maximum(values, (16, 16), spacing=1, radius=15, coldness=30.0).sum()
+
+    assert np.isfinite(jax.grad(total)(jnp.full((16, 16), value))).all()
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_half_precision_images_have_masks_of_single_precision(dtype: Any) -> None:
     short = dataclasses.replace(CONFIG, steps=3)
     given, wanted = (

@@ -73,6 +73,13 @@ def test_masks_are_found_in_every_precision(method: Any, dtype: Any) -> None:
     np.testing.assert_allclose(found.masks.mean((1, 2)), AREAS, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_shares_in_half_precision_are_those_in_single_precision_rounded(dtype: Any) -> None:
+    scores, areas = _random(0).astype(dtype), jnp.asarray([0.1, 0.2, 0.3], dtype)
+    wanted = exact_shares(scores.astype(jnp.float32), areas.astype(jnp.float32)).astype(dtype)
+    np.testing.assert_array_equal(exact_shares(scores, areas), wanted)
+
+
 @pytest.mark.usefixtures("x64")
 def test_derivatives_of_shares_are_finite_differences() -> None:
     scores, weights, move = (_random(seed) for seed in range(3))

@@ -238,6 +238,23 @@ def test_a_warm_start_begins_where_the_other_fit_ended(fitted: Inr) -> None:
     assert warm.history.objective[0] > cold.history.objective[0] + 0.3
 
 
+def test_a_network_of_another_form_is_no_start(fitted: Inr) -> None:
+    other = dataclasses.replace(CONFIG, network=dataclasses.replace(NETWORK, activation="relu"))
+    with pytest.raises(ValueError, match=r"initial must be of the network of config.*'relu'"):
+        fit_inr(LOGITS_FN, IMAGE, 1, other, key=KEY, initial=fitted)
+
+
+def test_penalties_do_not_need_their_areas_to_be_available() -> None:
+    half = jnp.ones((SIDE, SIDE)).at[: SIDE // 2].set(0)
+    short = dataclasses.replace(CONFIG, steps=1)
+    with pytest.raises(ValueError, match=r"largest_area must be below the mean of available, 0\.5"):
+        fit_inr(LOGITS_FN, IMAGE, 1, short, key=KEY, available=half)
+    penalised = dataclasses.replace(short, area_form="penalty")
+    inr = fit_inr(LOGITS_FN, IMAGE, 1, penalised, key=KEY, available=half)
+    masks = inr_masks(inr, AREAS, (SIDE, SIDE), available=half)
+    np.testing.assert_array_equal(masks[:, : SIDE // 2], 0)
+
+
 def test_a_warm_fit_is_more_than_its_start() -> None:
     """One lucky first step must not be what is compared with for good."""
     start = _fit(dataclasses.replace(CONFIG, steps=10), KEY)
