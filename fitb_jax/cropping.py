@@ -194,12 +194,14 @@ def open_picture(image: AnyImage, *, upright: bool = False) -> Pictures.Image:
             have no known range.
     """
     if isinstance(image, str | Path):
-        with Pictures.open(image) as opened:
-            try:
+        try:
+            with Pictures.open(image) as opened:
                 opened.load()
-            except OSError as error:
-                raise OSError(f"image {image} is damaged: {error}") from error
-            return _rgb(ImageOps.exif_transpose(opened) if upright else opened)
+                return _rgb(ImageOps.exif_transpose(opened) if upright else opened)
+        except OSError as error:
+            if str(image) in str(error):
+                raise
+            raise OSError(f"image {image} cannot be read: {error}") from error
     if isinstance(image, Pictures.Image):
         return _rgb(image)
     array = np.asarray(image)

@@ -139,8 +139,20 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.fromarray(_pixels(64, 64, 3)).save(buffer, "JPEG")
     (tmp_path / "cut.jpg").write_bytes(buffer.getvalue()[:600])
-    with pytest.raises(OSError, match=r"(?i)truncated"):
+    with pytest.raises(OSError, match=r"image .*cut.jpg cannot be read: (?i:.*truncated)"):
         cropping.open_picture(tmp_path / "cut.jpg")
+
+
+def test_a_photograph_is_turned_as_its_camera_noted_only_if_asked(tmp_path: Path) -> None:
+    pixels = _pixels(4, 6, 3)
+    sideways = Image.fromarray(pixels)
+    orientation = sideways.getexif()
+    orientation[0x0112] = 6  # shown turned a quarter clockwise
+    sideways.save(tmp_path / "sideways.png", exif=orientation)
+    stored = np.asarray(cropping.open_picture(tmp_path / "sideways.png"))
+    np.testing.assert_array_equal(stored, pixels)
+    upright = np.asarray(cropping.open_picture(tmp_path / "sideways.png", upright=True))
+    np.testing.assert_array_equal(upright, np.rot90(pixels, -1))
 
 
 CROP = cropping.centre_crop(40, 30, size=8)
