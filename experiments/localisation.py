@@ -223,7 +223,7 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     if small.any() and arrays["object_area"].any():
         label = f"objects below {SMALL[0]:g} of the image"
         _line_by_line(left, arrays["pointing"][order][:, small], label, -0.1)
-        left.legend(fontsize=8)
+        figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     _line_by_line(right, probability[order], "all photographs", 0.0)
     left.set_title(f"pointing game, {config.tolerance} pixels", fontsize=9)
     right.set_title(f"p(class), the top {arrays['areas'][middle]:.0%} on a blur", fontsize=9)
