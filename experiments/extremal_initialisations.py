@@ -234,7 +234,7 @@ def _charts(config: Config, arrays: dict[str, np.ndarray]) -> Figure:
             row_labels=labels,
             column_labels=labels,
             title=f"{name}: IoU of initialisations, mean over areas",
-            limits=(0, 1),
+            limits=(0.0, 1.0),
         )
         # One colour: those of the third panel are of groups.
         hierarchy.dendrogram(
