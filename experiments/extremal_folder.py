@@ -21,7 +21,7 @@ from experiments.mask_scores import FIELDS as SCORE_FIELDS
 from experiments.mask_scores import MaskScores, score_masks
 from experiments.photographs import AreaOptions, Explained, explained_in_parts
 from experiments.statistics import mean_interval
-from fitb_jax import ablation, checks, extremal
+from fitb_jax import ablation, extremal
 from fitb_jax.types import Array, LogitsFn
 
 
@@ -91,7 +91,6 @@ def grids(config: Config) -> Iterator[tuple[GridRun, Explained]]:
     Yields:
         The grid and its photographs.
     """
-    checks.check_count("part", config.part)
     fit = extremal.InrConfig(steps=config.steps)
     for number, net in enumerate(explained_in_parts(config, config.part)):
         axes = {

@@ -91,14 +91,12 @@ def plan(config: Config) -> list[str]:
     Returns:
         Its plan, and how often it is done.
     """
-    checks.check_count("keys", config.keys)
     of_first = plan_grid(grid(config, recognised(config)))
     return [of_first, f"once for each random key, of which there are {config.keys}"]
 
 
 def compute(config: Config) -> Outcome:
     """Score every map of every photograph, and time one map of each kind."""
-    checks.check_count("keys", config.keys)
     found = []
     for i in range(config.keys):
         # As if it were run alone, so that what was run alone is not run again.
