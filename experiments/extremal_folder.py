@@ -94,8 +94,8 @@ def grids(config: Config) -> Iterator[tuple[GridRun, Explained]]:
     fit = extremal.InrConfig(steps=config.steps)
     for number, net in enumerate(explained_in_parts(config, config.part)):
         axes = {
-            "config": ablation.structural([fit], labels=[f"{config.steps} steps"]),
-            "image": ablation.batched(net.cases, labels=net.names),
+            "config": ablation.static([fit], labels=[f"{config.steps} steps"]),
+            "image": ablation.vmapped(net.cases, labels=net.names),
         }
         arguments = {
             "key": jax.random.key(config.seed),

@@ -129,7 +129,7 @@ def grids(config: Config, net: Explained) -> list[GridRun]:
         numbers = jax.tree.map(lambda *each: np.array(each, np.float32), *chosen.values())
         axes = {
             "setting": ablation.looped(numbers, labels=[*chosen]),
-            "image": ablation.batched(net.located, labels=net.names),
+            "image": ablation.vmapped(net.located, labels=net.names),
         }
         runs.append(GridRun(f"extremal_settings_{i}", point, axes, arguments))
     return runs

@@ -82,15 +82,15 @@ def fidelity_grid(
     images, labels = head(net.test, count)
     ratios, patches = zip(*settings, strict=True)
     grid = {
-        "update": ablation.structural([*updates.values()], labels=[*updates]),
+        "update": ablation.static([*updates.values()], labels=[*updates]),
         "network": ablation.looped(
             models.stack([net.trained, net.untrained]), labels=["trained", "untrained"]
         ),
-        "setting": ablation.batched(
+        "setting": ablation.vmapped(
             {"ratio": np.array(ratios, np.float32), "patch": np.array(patches, np.int32)},
             labels=[f"ratio {ratio:g}, patch {patch}" for ratio, patch in settings],
         ),
-        "image": ablation.batched({"pixels": images, "label": labels}),
+        "image": ablation.vmapped({"pixels": images, "label": labels}),
     }
     arguments = {
         "key": jax.random.key(seed),

@@ -147,17 +147,17 @@ def _grid(config: Config) -> tuple[GridRun, list[Interval]]:
         "judge": models.stack([*found.trained, found.trained[0]]),
     }
     grid = {
-        "order": ablation.structural(ORDERS),
+        "order": ablation.static(ORDERS),
         "network": ablation.looped(
             networks,
             labels=[*map(str, range(config.networks)), UNTRAINED],
             meaning="seed of the training",
         ),
-        "label": ablation.batched(np.arange(len(classes)), meaning="class, also filled in for"),
-        "ratio": ablation.batched(np.array(config.ratios), meaning="share of blank patches"),
-        "patch": ablation.batched(np.array(config.patches), units="pixels"),
-        "seed": ablation.batched(np.arange(config.seeds), meaning="of the masks"),
-        "image": ablation.batched(np.arange(config.images_per_class), meaning="of its class"),
+        "label": ablation.vmapped(np.arange(len(classes)), meaning="class, also filled in for"),
+        "ratio": ablation.vmapped(np.array(config.ratios), meaning="share of blank patches"),
+        "patch": ablation.vmapped(np.array(config.patches), units="pixels"),
+        "seed": ablation.vmapped(np.arange(config.seeds), meaning="of the masks"),
+        "image": ablation.vmapped(np.arange(config.images_per_class), meaning="of its class"),
     }
     fields = {
         name: FIELDS.get(name, ablation.Field())._replace(reduction=AVERAGED)

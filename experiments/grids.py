@@ -65,9 +65,9 @@ def method_grid(
         The grid.
     """
     axes = {
-        "method": ablation.structural([*methods.values()], labels=[*methods]),
+        "method": ablation.static([*methods.values()], labels=[*methods]),
         **(more or {}),
-        "image": ablation.batched(dict(images), labels=image_names),
+        "image": ablation.vmapped(dict(images), labels=image_names),
     }
     arguments = {
         "key": jax.random.key(seed),

@@ -86,8 +86,8 @@ def grid(config: Config, every: dict[str, Perturbation], net: Network) -> GridRu
     """
     images, labels = head(net.test, config.test_images)
     axes = {
-        "perturbation": ablation.structural([*every.values()], labels=[*every]),
-        "image": ablation.batched({"pixels": images, "label": labels}),
+        "perturbation": ablation.static([*every.values()], labels=[*every]),
+        "image": ablation.vmapped({"pixels": images, "label": labels}),
     }
     steps = np.geomspace(config.shortest, 1, config.steps).astype(np.float32)
     arguments: dict[str, Any] = {

@@ -147,9 +147,9 @@ def grid(config: Config, net: Network) -> GridRun:
     images, labels = head(net.test, config.test_images)
     sizes = (config.window, config.stride, config.block)
     axes = {
-        "background": ablation.structural(list(ROWS)),
-        "sizes": ablation.structural([sizes], labels=["default"]),
-        "image": ablation.batched({"pixels": images, "target": labels}),
+        "background": ablation.static(list(ROWS)),
+        "sizes": ablation.static([sizes], labels=["default"]),
+        "image": ablation.vmapped({"pixels": images, "target": labels}),
     }
     arguments = {
         "key": jax.random.key(config.seed),

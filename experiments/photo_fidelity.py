@@ -60,11 +60,11 @@ def grid(config: Config, net: Explained) -> GridRun:
         checks.check_choice("rules", name, rules)
     rules = {name: rules[name] for name in config.rules or rules}
     axes = {
-        "rule": ablation.structural([*rules.values()], labels=[*rules]),
+        "rule": ablation.static([*rules.values()], labels=[*rules]),
         "network": ablation.looped(
             models.stack([net.pretrained.logits_fn, net.untrained]), labels=list(NETWORKS)
         ),
-        "image": ablation.batched(net.cases, labels=net.names),
+        "image": ablation.vmapped(net.cases, labels=net.names),
     }
     arguments = {
         "key": jax.random.key(config.seed),

@@ -96,9 +96,9 @@ def grid(config: Config, net: Explained, sets: list[Backgrounds]) -> GridRun:
     }
     setting = Setting(*(config.patch, config.rounds, config.fit_steps, config.areas, config.chunk))
     axes = {
-        "way": ablation.structural([*WAYS], labels=[*WAYS]),
-        "setting": ablation.structural([setting], labels=["default"]),
-        "image": ablation.batched(images, labels=net.names[: len(sets)]),
+        "way": ablation.static([*WAYS], labels=[*WAYS]),
+        "setting": ablation.static([setting], labels=["default"]),
+        "image": ablation.vmapped(images, labels=net.names[: len(sets)]),
     }
     arguments = {
         "key": jax.random.key(config.seed),

@@ -140,7 +140,7 @@ def grid(config: Config, net: Explained) -> GridRun:
             "shift": jnp.float32(config.shift),
         },
         fields=scores.fields(COLUMNS),
-        more={"chunk": ablation.structural([config.chunk])},
+        more={"chunk": ablation.static([config.chunk])},
     )
 
 

@@ -202,8 +202,8 @@ def grids(config: RoarOptions, dataset: str, net: Network, maps: dict[str, Any])
     )
     at_once = config.seeds if jax.default_backend() != "cpu" else 1
     common = {
-        "training": ablation.structural([Training(classifier, again)], labels=[net.label]),
-        "seed": ablation.batched(np.arange(config.seeds)),
+        "training": ablation.static([Training(classifier, again)], labels=[net.label]),
+        "seed": ablation.vmapped(np.arange(config.seeds)),
     }
     arguments = {
         "key": jax.random.key(config.seed),
@@ -220,7 +220,7 @@ def grids(config: RoarOptions, dataset: str, net: Network, maps: dict[str, Any])
         axes = {
             **common,
             "method": ablation.looped(stacked, labels=[*chosen_maps]),
-            "fraction": ablation.batched(np.array(fractions, np.float32), labels=fractions),
+            "fraction": ablation.vmapped(np.array(fractions, np.float32), labels=fractions),
         }
         return GridRun(name, point, axes, arguments)
 

@@ -114,8 +114,8 @@ def grid(config: Config, methods: dict[str, SaliencyFn], found: Checked) -> Grid
     """
     images, labels = head(found.net.test, config.test_images)
     axes = {
-        "method": ablation.structural([*methods.values()], labels=[*methods]),
-        "image": ablation.batched({"pixels": images, "label": labels}),
+        "method": ablation.static([*methods.values()], labels=[*methods]),
+        "image": ablation.vmapped({"pixels": images, "label": labels}),
     }
     fields = {
         name: ablation.Field(("case",), meaning=meaning, nan_is_answer=True)

@@ -107,8 +107,8 @@ def grid(config: Config, methods: dict[str, SaliencyFn], found: Checked) -> Grid
     picked = np.array([len(found.layers) - 1, 2 * len(found.layers) - 1])
     others = jax.tree.map(lambda leaf: leaf[picked], found.shared["others"])
     axes = {
-        "method": ablation.structural([*methods.values()], labels=[*methods]),
-        "image": ablation.batched({"pixels": images, "label": labels}),
+        "method": ablation.static([*methods.values()], labels=[*methods]),
+        "image": ablation.vmapped({"pixels": images, "label": labels}),
     }
     arguments = {
         "key": jax.random.key(config.seed),

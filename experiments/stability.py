@@ -116,9 +116,9 @@ def grid(config: Config) -> tuple[GridRun, dict[str, list[Interval]], data.Image
         pair = (models.stack(trained.trained), untrained_networks(options, config.networks, train))
         states[name] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
     axes = {
-        "method": ablation.structural([*every.values()], labels=[*every]),
+        "method": ablation.static([*every.values()], labels=[*every]),
         "state": ablation.looped(states, labels=["trained", "untrained"]),
-        "group": ablation.batched(groups),
+        "group": ablation.vmapped(groups),
     }
     arguments: dict[str, Any] = {
         "key": jax.random.key(config.seed),

@@ -103,9 +103,9 @@ def grids(config: Config, net: Network) -> list[GridRun]:
         # A vectorised search goes on until the slowest of its images is done.
         "lanes": min(LANES, config.chunk),
     }
-    image = ablation.batched({"pixels": images, "target": predicted})
-    required = ablation.batched(np.array(config.required, np.float32))
-    setting = ablation.structural([tuple(settings.items())], labels=["default"])
+    image = ablation.vmapped({"pixels": images, "target": predicted})
+    required = ablation.vmapped(np.array(config.required, np.float32))
+    setting = ablation.static([tuple(settings.items())], labels=["default"])
     on_images = {"setting": setting, "required": required, "image": image}
     on_blur = {"setting": setting, "image": image}
     searched = {**shared, "backgrounds": both[:, : config.searched]}
