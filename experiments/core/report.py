@@ -1,6 +1,5 @@
 """One static page with every figure, its caption, its numbers and the command that made it."""
 
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from experiments.experiment import read_config
-from experiments.registry import EXPERIMENTS
+from experiments.core import artefact, discovery
+from experiments.core.labelled import text
+from experiments.core.running import METRICS, read_metrics
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -26,7 +26,8 @@ def write_report(results: Path) -> Path:
     Raises:
         FileNotFoundError: no experiment has been run.
     """
-    found = [name for name in EXPERIMENTS if _is_finished(results / name)]
+    every = discovery.experiments()
+    found = [name for name in every if _is_finished(results / name)]
     sections = [_section(results, name) for name in found]
     if not sections:
         raise FileNotFoundError(f"no finished experiment in {results}")
@@ -34,7 +35,7 @@ def write_report(results: Path) -> Path:
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined
     )
     page = environment.get_template("report.html").render(
-        sections=sections, missing=[EXPERIMENTS[name] for name in EXPERIMENTS if name not in found]
+        sections=sections, missing=[every[name] for name in every if name not in found], text=text
     )
     place = results / "index.html"
     # An interrupted write must not leave half a page where a whole one was.
@@ -48,36 +49,32 @@ def write_report(results: Path) -> Path:
 
 
 def _is_finished(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ("config.json", "metrics.json", "arrays.npz"))
+    return all((folder / name).is_file() for name in (artefact.RESULTS, METRICS))
 
 
 def _section(results: Path, name: str) -> dict[str, Any]:
     folder = results / name
-    config = read_config(folder)
-    metrics = json.loads((folder / "metrics.json").read_text())
+    made_by = artefact.made_by(artefact.load(folder))
     return {
         "name": name,
-        **metrics,
-        "numbers": {key: _as_text(value) for key, value in metrics["numbers"].items()},
+        **read_metrics(folder),
         "figures": [f"{name}/{path.name}" for path in sorted(folder.glob("*.png"))],
         "animations": [f"{name}/{path.name}" for path in sorted(folder.glob("*.gif"))],
-        "files": [f"{name}/{file}" for file in ("config.json", "metrics.json", "arrays.npz")],
-        "command": config["command"],
-        "made_with": ", ".join(
-            [
-                f"commit {(config['commit'] or 'unknown')[:12]}",
-                config["device"],
-                *(f"{package} {version}" for package, version in config["versions"].items()),
-            ]
-        ),
+        "files": [f"{name}/{file}" for file in (artefact.RESULTS, METRICS)],
+        "command": made_by["command"],
+        "made_with": made_with(made_by),
     }
 
 
-def _as_text(value: Any) -> str:
-    if isinstance(value, list) and len(value) == 3 and value[1] <= value[0] <= value[2]:
-        return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_as_text(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return ", ".join(_as_text(item) for item in value)
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+def made_with(made_by: dict[str, Any]) -> str:
+    """Commit, device and versions on a line.
+
+    Args:
+        made_by: from `artefact.provenance`.
+
+    Returns:
+        Text.
+    """
+    versions = (f"{package} {version}" for package, version in made_by["versions"].items())
+    commit = (made_by["commit"] or "unknown")[:12]
+    return ", ".join([f"commit {commit}", made_by["device"], *versions])

@@ -1,4 +1,4 @@
-"""Run every experiment, and write one page with all figures."""
+"""Run every experiment that takes minutes at most, and write one page with all figures."""
 
 import dataclasses
 import logging
@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from experiments.experiment import Options, is_current, run
-from experiments.registry import EXPERIMENTS
-from experiments.report import write_report
+from experiments.core import discovery, running
+from experiments.core.artefact import is_current
+from experiments.core.experiment import Options
+from experiments.core.report import write_report
 from fitb_jax import checks
 
 _LOG = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Config(Options):
     force: bool = False
 
 
-def reproduce(config: Config) -> Path:
+def run(config: Config) -> Path:
     """Run every experiment that is not already up to date, and write the report.
 
     Args:
@@ -41,26 +42,25 @@ def reproduce(config: Config) -> Path:
         ValueError: an unknown name in `only`.
     """
     start = time.monotonic()
+    every = discovery.experiments()
     for name in config.only:
-        checks.check_choice("only", name, EXPERIMENTS)
-    chosen = [one for name, one in EXPERIMENTS.items() if name in (config.only or EXPERIMENTS)]
+        checks.check_choice("only", name, every)
+    chosen = [one for name, one in every.items() if name in (config.only or every)]
+    shared = {field.name: getattr(config, field.name) for field in dataclasses.fields(Options)}
     with tqdm(chosen, desc="reproduce", disable=not config.progress) as bar:
-        for experiment in bar:
-            bar.set_description(experiment.regenerates)
-            shared = {
-                field.name: getattr(config, field.name) for field in dataclasses.fields(Options)
-            }
+        for listed in bar:
+            bar.set_description(listed.regenerates)
+            experiment = discovery.load(listed)
             default = experiment.default(smoke=config.smoke, full=config.full)
             options = dataclasses.replace(default, **shared)
             if reason := experiment.left_out(options):
-                _LOG.info("%s is left out: %s", experiment.name, reason)
+                _LOG.info("%s is left out: %s", listed.name, reason)
                 continue
-            folder = config.results / experiment.name
             is_wanted = config.plot_only or config.plan or config.force
-            if not is_wanted and is_current(folder, options):
-                _LOG.info("%s is up to date", experiment.name)
+            if not is_wanted and is_current(config.results / listed.name, options):
+                _LOG.info("%s is up to date", listed.name)
                 continue
-            run(experiment, options, command=command_line(experiment.name, options))
+            running.run(listed, experiment, options, command=command_line(listed.name, options))
     if config.plan:
         return config.results
     report = write_report(config.results)
