@@ -118,7 +118,7 @@ def network_cases(logits_fns: LogitsFn, image: Image, target: Target) -> Case:
     """One image and one class, explained for several networks: the class stays the same.
 
     Args:
-        logits_fns: stacked classifiers, as `cascading` makes.
+        logits_fns: stacked classifiers, as `cascading_randomisation` makes.
         image: (h, w, c).
         target: class that is explained, whatever the networks predict.
 
