@@ -104,7 +104,7 @@ def compare(
     others: LogitsFn,
     shift: jax.Array,
     key: Key,
-) -> evaluation.Compared:
+) -> evaluation.MapComparison:
     """Every sanity check of one method on one image.
 
     Args:

@@ -43,3 +43,14 @@ from fitb_jax.extremal.sufficient import CONTROLS as CONTROLS
 from fitb_jax.extremal.sufficient import SufficientRegion as SufficientRegion
 from fitb_jax.extremal.sufficient import control_backgrounds as control_backgrounds
 from fitb_jax.extremal.sufficient import sufficient_region as sufficient_region
+from fitb_jax.renamed import renamed as _renamed
+
+__getattr__ = _renamed(
+    "fitb_jax.extremal",
+    {
+        "crispness_penalty": "extremal.softness_penalty",
+        "exact_shares": "extremal.joint_exact_areas",
+        "meta_initial": "extremal.reptile_init",
+        "nearest_on_region": "extremal.nearest_neighbours",
+    },
+)
