@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks import timing
 from benchmarks.timing import Row
 from fitb_jax import batching, data, evaluation, models
-from fitb_jax.evaluation import Mapped
+from fitb_jax.evaluation import ExplainedImages
 from fitb_jax.types import Array, Key, LogitsFn, Scalar
 
 
@@ -53,11 +53,11 @@ def run(
     return rows
 
 
-def _mapped(split: str) -> Mapped:
+def _mapped(split: str) -> ExplainedImages:
     digits = data.load("mnist_5k", split=split)
     images = jnp.asarray(digits.images)
     saliency = jax.random.uniform(jax.random.key(0), images.shape[:3])
-    return Mapped(images, jnp.asarray(digits.labels), saliency)
+    return ExplainedImages(images, jnp.asarray(digits.labels), saliency)
 
 
 def _sides(
@@ -65,17 +65,21 @@ def _sides(
     training: models.TrainingConfig,
     fractions: Array,
     keys: Key,
-    train: Mapped,
-    test: Mapped,
+    train: ExplainedImages,
+    test: ExplainedImages,
 ) -> dict[str, Callable[[], np.ndarray]]:
     def train_fn(images: Any, labels: Any, *, key: Any) -> LogitsFn:
         return models.train(config, training, images, labels, key=key).logits_fn
 
-    def accuracy(train: Mapped, test: Mapped, fraction: Scalar, key: Key) -> Scalar:
+    def accuracy(
+        train: ExplainedImages, test: ExplainedImages, fraction: Scalar, key: Key
+    ) -> Scalar:
         return evaluation.retrained_accuracy(train_fn, train, test, fraction, key=key)
 
     def chunked(chunk: int) -> Callable[[], np.ndarray]:
-        def every(train: Mapped, test: Mapped, fractions: Array, keys: Key) -> Array:
+        def every(
+            train: ExplainedImages, test: ExplainedImages, fractions: Array, keys: Key
+        ) -> Array:
             def one(fraction: Scalar, key: Key) -> Scalar:
                 return accuracy(train, test, fraction, key)
 

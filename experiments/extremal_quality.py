@@ -172,7 +172,7 @@ def _default_less(method: str, arrays: dict[str, np.ndarray], name: str) -> np.n
 
 
 def _consistency(arrays: dict[str, np.ndarray]) -> Table:
-    measures = ("nestedness", "continuity", "crispness", "total_variation")
+    measures = ("nestedness", "continuity", "softness", "total_variation")
     columns = ["method", "calibration", *(name.replace("_", " ") for name in measures)]
     columns += [f"components, area {area:g}" for area in arrays["areas"]]
     rows: list[list[object]] = [

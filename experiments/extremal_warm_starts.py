@@ -4,7 +4,7 @@
     python -m experiments extremal_warm_starts --photographs manifest --photo-dir DIR --count 40
 
 Three starts of the same fit: fresh weights, the network of another photograph, and a start learned
-from the other photographs (`extremal.meta_initial`). Those are never the ones that are fitted.
+from the other photographs (`extremal.reptile_init`). Those are never the ones that are fitted.
 """
 
 import dataclasses
@@ -103,7 +103,7 @@ def compute(config: Config) -> Outcome:
         for i, key in enumerate(jax.random.split(other_key, min(config.restarts, known)))
     ]
     learned = jax.jit(
-        lambda logits_fn, images, targets, key: extremal.meta_initial(
+        lambda logits_fn, images, targets, key: extremal.reptile_init(
             logits_fn,
             images,
             targets,

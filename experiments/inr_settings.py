@@ -56,8 +56,8 @@ def inr_settings(
         "2 areas a step, in equal ratios": changed(areas_per_step=2, area_spacing="log"),
         **{f"grid {size}": changed(grid=size) for size in (14, 28, 56, 112) if size != grid},
         "penalty": changed(area_form="penalty"),
-        "crispness 1": changed(crispness=1.0),
-        "crispness 8": changed(crispness=8.0),
+        "softness weight 1": changed(softness_weight=1.0),
+        "softness weight 8": changed(softness_weight=8.0),
         "scale of scores 2": changed(score_scale=2.0),
         "scale of scores 10": changed(score_scale=10.0),
     }

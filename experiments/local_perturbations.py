@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from experiments import methods as listed
 from fitb_jax import ablation, evaluation, fill, masks, models, objectives
-from fitb_jax.attribution.smoothgrad import NOISE
+from fitb_jax.attribution.noisy_gradients import NOISE
 from fitb_jax.types import Array, Image, Key, LogitsFn, Objective, SaliencyFn, Target
 
 OBJECTIVES: dict[str, Objective] = {"log p": objectives.log_prob, "logit": objectives.logit}

@@ -18,7 +18,7 @@ class MaskScores(NamedTuple):
         calibration: distance of the mean of each mask from its area.
         nestedness: mean over the areas; see `evaluation.nestedness`.
         continuity: the same, of `evaluation.continuity`.
-        crispness: the same, of `evaluation.crispness`.
+        softness: the same, of `evaluation.softness`.
         total_variation: the same, of `evaluation.total_variation`.
         components: of the binary mask of each area.
     """
@@ -28,7 +28,7 @@ class MaskScores(NamedTuple):
     calibration: Float[Array, "a"]
     nestedness: Scalar
     continuity: Scalar
-    crispness: Scalar
+    softness: Scalar
     total_variation: Scalar
     components: Float[Array, "a"]
 
@@ -39,7 +39,7 @@ FIELDS = {
     "calibration": ablation.Field(dims=("area",), meaning="|mean(mask) - area|"),
     "nestedness": ablation.Field(meaning="shown by a mask and hidden by the next larger one"),
     "continuity": ablation.Field(meaning="change of the mask over change of the area"),
-    "crispness": ablation.Field(meaning="mean(4 m (1 - m))"),
+    "softness": ablation.Field(meaning="mean(4 m (1 - m))"),
     "total_variation": ablation.Field(meaning="steps between neighbouring pixels"),
     "components": ablation.Field(dims=("area",), meaning="connected regions of the binary mask"),
 }
@@ -74,7 +74,7 @@ def score_masks(
         calibration=consistency.calibration,
         nestedness=consistency.nestedness.mean(),
         continuity=consistency.continuity.mean(),
-        crispness=consistency.crispness.mean(),
+        softness=consistency.softness.mean(),
         total_variation=consistency.total_variation.mean(),
         components=jax.vmap(evaluation.count_components)(binary),
     )

@@ -132,7 +132,7 @@ def _search(
         rounds=setting["rounds"],
         config=config,
     )
-    near = extremal.nearest_on_region(
+    near = extremal.nearest_neighbours(
         pixels, target, found.region, data["images"], data["labels"], count=setting["nearest"]
     )
     controls = [

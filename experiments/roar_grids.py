@@ -106,8 +106,8 @@ def point(
     del seed
     accuracy = evaluation.retrained_accuracy(
         training,
-        evaluation.Mapped(*train, method["train"]),
-        evaluation.Mapped(*test, method["test"]),
+        evaluation.ExplainedImages(*train, method["train"]),
+        evaluation.ExplainedImages(*test, method["test"]),
         fraction,
         key=key,
     )

@@ -74,8 +74,8 @@ def checked(options: SanityOptions) -> Checked:
     noise = random_labels(options, net.train, epochs=options.label_epochs)
     found = models.parameter_layers(net.trained, jnp.asarray(net.test.images[0]))
     order = (net.trained, net.untrained, found.names, found.of_leaves)
-    cascade = evaluation.cascading(*order)
-    single = evaluation.one_at_a_time(*order)
+    cascade = evaluation.cascading_randomisation(*order)
+    single = evaluation.independent_randomisation(*order)
     labels = jax.tree.map(lambda leaf: leaf[None], noise.logits_fn)
     # The first of `single` has random logits, as the first of `cascade` has.
     others = jax.tree.map(
@@ -104,7 +104,7 @@ def compare(
     others: LogitsFn,
     shift: jax.Array,
     key: Key,
-) -> evaluation.Compared:
+) -> evaluation.MapComparison:
     """Every sanity check of one method on one image.
 
     Args:

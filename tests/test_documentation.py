@@ -61,7 +61,7 @@ def test_the_page_of_sufficient_regions_runs() -> None:
 
 def test_the_page_of_chapter_three_runs() -> None:
     digits = jnp.asarray(np.random.default_rng(0).random((200, 28, 28, 1), np.float32))
-    few = evaluation.Mapped(digits, jnp.arange(200) % 10, digits[..., 0])
+    few = evaluation.ExplainedImages(digits, jnp.arange(200) % 10, digits[..., 0])
     names = _run("evaluation.md", train_set=few, test_set=few)
     assert names["found"].similarity.spearman_magnitude.shape == (len(names["layers"].names),)
     assert 0 <= names["accuracy"] <= 1

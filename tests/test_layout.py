@@ -133,6 +133,24 @@ def test_public_functions_are_documented(name: str) -> None:
         assert re.search("^(Returns|Yields):", text, re.M), name
 
 
+def _exported_names(path: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    imports = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    # What comes from the top of the package is a module.
+    inner = [node for node in imports if node.module != "fitb_jax"]
+    return {alias.asname or alias.name for node in inner for alias in node.names}
+
+
+def test_no_module_is_called_like_what_its_package_exports() -> None:
+    """`package.name` is one thing: in an import, in an error and in the reference."""
+    hidden = []
+    for path in PACKAGE.rglob("__init__.py"):
+        folder = path.parent
+        names = {each.stem for each in folder.iterdir() if each.suffix == ".py" or each.is_dir()}
+        hidden += [folder / name for name in sorted(names & _exported_names(path))]
+    assert not hidden, [str(path.relative_to(ROOT)) for path in hidden]
+
+
 def _exported_classes() -> dict[str, type]:
     found = {}
     for path in PACKAGE.glob("*/__init__.py"):

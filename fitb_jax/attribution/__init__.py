@@ -14,19 +14,19 @@ from fitb_jax.attribution.gradients import integrated_gradients as integrated_gr
 from fitb_jax.attribution.gradients import (
     integrated_gradients_with_diagnostics as integrated_gradients_with_diagnostics,
 )
-from fitb_jax.attribution.occlusion import occlusion as occlusion
+from fitb_jax.attribution.modified_backprop import DeconvnetActivation as DeconvnetActivation
+from fitb_jax.attribution.modified_backprop import GuidedActivation as GuidedActivation
+from fitb_jax.attribution.modified_backprop import deconvnet as deconvnet
+from fitb_jax.attribution.modified_backprop import guided_backpropagation as guided_backpropagation
+from fitb_jax.attribution.noisy_gradients import smoothgrad as smoothgrad
+from fitb_jax.attribution.noisy_gradients import smoothgrad_squared as smoothgrad_squared
+from fitb_jax.attribution.noisy_gradients import vargrad as vargrad
+from fitb_jax.attribution.perturbation import Normalise as Normalise
+from fitb_jax.attribution.perturbation import occlusion as occlusion
+from fitb_jax.attribution.perturbation import rise as rise
+from fitb_jax.attribution.perturbation import rise_mask as rise_mask
 from fitb_jax.attribution.reconstruction import Parametrisation as Parametrisation
 from fitb_jax.attribution.reconstruction import Reconstruction as Reconstruction
 from fitb_jax.attribution.reconstruction import ReconstructionConfig as ReconstructionConfig
 from fitb_jax.attribution.reconstruction import noise_image as noise_image
 from fitb_jax.attribution.reconstruction import reconstruct as reconstruct
-from fitb_jax.attribution.rise import Normalise as Normalise
-from fitb_jax.attribution.rise import rise as rise
-from fitb_jax.attribution.rise import rise_mask as rise_mask
-from fitb_jax.attribution.rules import DeconvnetActivation as DeconvnetActivation
-from fitb_jax.attribution.rules import GuidedActivation as GuidedActivation
-from fitb_jax.attribution.rules import deconvnet as deconvnet
-from fitb_jax.attribution.rules import guided_backpropagation as guided_backpropagation
-from fitb_jax.attribution.smoothgrad import smoothgrad as smoothgrad
-from fitb_jax.attribution.smoothgrad import smoothgrad_squared as smoothgrad_squared
-from fitb_jax.attribution.smoothgrad import vargrad as vargrad

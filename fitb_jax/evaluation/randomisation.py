@@ -35,7 +35,7 @@ def randomise(
     )
 
 
-def cascading(
+def cascading_randomisation(
     trained: Any, fresh: Any, layers: Sequence[str], layer_of_leaves: Sequence[str]
 ) -> Any:
     """Networks with more and more random layers, from the logits down to the input.
@@ -64,7 +64,7 @@ def cascading(
     )
 
 
-def one_at_a_time(
+def independent_randomisation(
     trained: Any, fresh: Any, layers: Sequence[str], layer_of_leaves: Sequence[str]
 ) -> Any:
     """Networks with one random layer each, from the logits down to the input.

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from fitb_jax import batching, checks
-from fitb_jax.evaluation.similarity import Similarity, similarity
+from fitb_jax.evaluation.map_similarity import Similarity, similarity
 from fitb_jax.types import (
     Array,
     Background,
@@ -42,7 +42,7 @@ class Case(NamedTuple):
     target: Int[Array, "..."]
 
 
-class Compared(NamedTuple):
+class MapComparison(NamedTuple):
     """The maps of one method, and how alike they are.
 
     Attributes:
@@ -58,7 +58,7 @@ class Compared(NamedTuple):
 
 def compare(
     method: SaliencyFn, reference: Case, cases: Case, *, key: Key, chunk: int = 1
-) -> Compared:
+) -> MapComparison:
     """Explain a reference and other cases with one method, and compare the maps.
 
     Args:
@@ -87,12 +87,12 @@ def compare(
 
     maps = batching.chunked_vmap(explain, chunk=chunk)(every)
     own, others = maps[0], maps[1:]
-    return Compared(own, others, jax.vmap(similarity, in_axes=(None, 0))(own, others))
+    return MapComparison(own, others, jax.vmap(similarity, in_axes=(None, 0))(own, others))
 
 
 def compare_methods(
     methods: Mapping[str, SaliencyFn], reference: Case, cases: Case, *, key: Key, chunk: int = 1
-) -> dict[str, Compared]:
+) -> dict[str, MapComparison]:
     """`compare` for several methods.
 
     Args:
@@ -118,7 +118,7 @@ def network_cases(logits_fns: LogitsFn, image: Image, target: Target) -> Case:
     """One image and one class, explained for several networks: the class stays the same.
 
     Args:
-        logits_fns: stacked classifiers, as `cascading` makes.
+        logits_fns: stacked classifiers, as `cascading_randomisation` makes.
         image: (h, w, c).
         target: class that is explained, whatever the networks predict.
 

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from fitb_jax import checks
-from fitb_jax.evaluation.ranking import top_weights
-from fitb_jax.evaluation.similarity import (
+from fitb_jax.evaluation.map_similarity import (
     WINDOW,
     centred_ranks,
     correlation,
@@ -20,6 +19,7 @@ from fitb_jax.evaluation.similarity import (
     unit_range,
     weighted_iou,
 )
+from fitb_jax.evaluation.ranking import top_weights
 from fitb_jax.types import Array, Float, Number, Saliency, Scalar
 
 

@@ -2,8 +2,8 @@
 
 from fitb_jax.extremal.area import area_penalty as area_penalty
 from fitb_jax.extremal.area import binarise as binarise
-from fitb_jax.extremal.area import crispness_penalty as crispness_penalty
 from fitb_jax.extremal.area import exact_area as exact_area
+from fitb_jax.extremal.area import softness_penalty as softness_penalty
 from fitb_jax.extremal.background import BLUR as BLUR
 from fitb_jax.extremal.background import BackgroundName as BackgroundName
 from fitb_jax.extremal.background import blend_pyramid as blend_pyramid
@@ -33,13 +33,24 @@ from fitb_jax.extremal.inr import Inr as Inr
 from fitb_jax.extremal.inr import fit_inr as fit_inr
 from fitb_jax.extremal.inr import inr_masks as inr_masks
 from fitb_jax.extremal.inr import inr_saliency as inr_saliency
-from fitb_jax.extremal.meta import meta_initial as meta_initial
+from fitb_jax.extremal.joint_areas import joint_exact_areas as joint_exact_areas
 from fitb_jax.extremal.neighbours import Neighbours as Neighbours
-from fitb_jax.extremal.neighbours import nearest_on_region as nearest_on_region
+from fitb_jax.extremal.neighbours import nearest_neighbours as nearest_neighbours
+from fitb_jax.extremal.reptile import reptile_init as reptile_init
 from fitb_jax.extremal.reward import Variant as Variant
 from fitb_jax.extremal.reward import rewards as rewards
-from fitb_jax.extremal.shares import exact_shares as exact_shares
 from fitb_jax.extremal.sufficient import CONTROLS as CONTROLS
 from fitb_jax.extremal.sufficient import SufficientRegion as SufficientRegion
 from fitb_jax.extremal.sufficient import control_backgrounds as control_backgrounds
 from fitb_jax.extremal.sufficient import sufficient_region as sufficient_region
+from fitb_jax.renamed import renamed as _renamed
+
+__getattr__ = _renamed(
+    "fitb_jax.extremal",
+    {
+        "crispness_penalty": "extremal.softness_penalty",
+        "exact_shares": "extremal.joint_exact_areas",
+        "meta_initial": "extremal.reptile_init",
+        "nearest_on_region": "extremal.nearest_neighbours",
+    },
+)

@@ -135,7 +135,7 @@ def _ranked(values: Float[Array, "h w"], rank: Array) -> Array:
     return jax.lax.bitcast_convert_type(found, values.dtype)
 
 
-def crispness_penalty(mask: Mask) -> Scalar:
+def softness_penalty(mask: Mask) -> Scalar:
     """How far a mask is from zeros and ones, relative to a constant mask of its mean.
 
     Args:

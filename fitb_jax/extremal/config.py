@@ -48,7 +48,7 @@ class InrConfig:
         largest_area: of the range.
         learning_rate: of Adam, falling to 0 over all steps by a cosine.
         score_scale: factor of the network's output: how crisp masks can be.
-        crispness: weight of `crispness_penalty` ("exact" only). With little of it the reward is of
+        softness_weight: of `softness_penalty` ("exact" only). With little of it the reward is of
             faint pixels, which a binary mask does not show; with much the first crisp mask stays
             where it is. A third and nearly three times as much are worse (Table 6).
         penalty_weight: of `area_penalty` at the start ("penalty" only).
@@ -72,7 +72,7 @@ class InrConfig:
     largest_area: Any = 0.8
     learning_rate: Any = 0.006
     score_scale: Any = 5.0
-    crispness: Any = 3.0
+    softness_weight: Any = 3.0
     penalty_weight: Any = 300.0
     penalty_growth: Any = 1.0035
     tolerance: Any = 0.01
@@ -91,7 +91,7 @@ def regulariser_weight(config: InrConfig, step: Array | int) -> Any:
     """
     if config.area_form == "penalty":
         return config.penalty_weight * config.penalty_growth ** jnp.asarray(step, jnp.float32)
-    return config.crispness
+    return config.softness_weight
 
 
 def check_config(config: InrConfig) -> None:
@@ -117,6 +117,6 @@ def check_config(config: InrConfig) -> None:
         raise ValueError(f"smallest_area must be at most largest_area, got {low} and {high}")
     for name in ("learning_rate", "score_scale", "penalty_growth"):
         checks.check_number(name, getattr(config, name), least=0, open_least=True)
-    for name in ("crispness", "penalty_weight", "blur"):
+    for name in ("softness_weight", "penalty_weight", "blur"):
         checks.check_number(name, getattr(config, name), least=0)
     checks.check_number("tolerance", config.tolerance)

@@ -46,7 +46,7 @@ class DenseConfig:
             large. By default it is a share of the image. Either way the margin counts as shown
             where it is: were it free, masks would keep to the border of the image.
         flip: show every other step the image mirrored, as the reference implementation does.
-        coldness: of the smooth maximum, in (0, 30].
+        inverse_temperature: of the smooth maximum, in (0, 30].
         learning_rate: of gradient ascent with momentum.
         momentum: how much of the direction is kept.
         dampening: how much of the gradient is left out of it, after the first step.
@@ -63,7 +63,7 @@ class DenseConfig:
     radius: int = field(default=21, metadata={"static": True})
     padded_area: bool = field(default=False, metadata={"static": True})
     flip: bool = field(default=False, metadata={"static": True})
-    coldness: Any = 20.0
+    inverse_temperature: Any = 20.0
     learning_rate: Any = 0.01
     momentum: Any = 0.9
     dampening: Any = 0.9
@@ -168,7 +168,7 @@ def fit_dense(
             shape,
             spacing=config.spacing,
             radius=config.radius,
-            coldness=config.coldness,
+            inverse_temperature=config.inverse_temperature,
             padded=True,
         )
         mask = padded[margin : margin + shape[0], margin : margin + shape[1]]
@@ -200,7 +200,7 @@ def fit_dense(
             shape,
             spacing=config.spacing,
             radius=config.radius,
-            coldness=config.coldness,
+            inverse_temperature=config.inverse_temperature,
         )
     )(values)
     return Dense(masks, values, reward, penalty)
@@ -212,21 +212,21 @@ def smooth_maximum(
     *,
     spacing: int = 7,
     radius: int = 21,
-    coldness: Number = 20.0,
+    inverse_temperature: Number = 20.0,
     padded: bool = False,
 ) -> Mask:
     """Upsample a grid so that a mask of zeros and ones is smooth but not spread out.
 
-    Each pixel is a soft maximum, with softmax weights at `coldness`, over the values around it,
-    each times `exp(-2 max(0, z - 1/2)^2)` with z the distance over `radius`. Values outside the
-    grid are 0.
+    Each pixel is a soft maximum, with softmax weights at `inverse_temperature`, over the values
+    around it, each times `exp(-2 max(0, z - 1/2)^2)` with z the distance over `radius`. Values
+    outside the grid are 0.
 
     Args:
         values: (rows, columns) in [0, 1], `spacing` pixels apart, the first at the first pixel.
         shape: (height, width) of the image.
         spacing: in pixels.
         radius: in pixels.
-        coldness: inverse temperature of the softmax, in (0, 30].
+        inverse_temperature: of the softmax, in (0, 30].
         padded: with a margin of `radius` pixels before and about as many after the image.
 
     Returns:
@@ -237,7 +237,7 @@ def smooth_maximum(
 
     Source: Fong et al. 2019, section 3.2; kernel and window as in TorchRay.
     """
-    _check_kernel(spacing, radius, coldness)
+    _check_kernel(spacing, radius, inverse_temperature)
     checks.check_shape(shape)
     checks.check_floating("values", values, ("rows", "columns"))
     if values.shape != _grid_shape(shape, spacing):
@@ -265,7 +265,7 @@ def smooth_maximum(
         z = jnp.hypot(distance[row][:, None], distance[column][None, :]) / radius
         kernel = jnp.exp(-2 * jnp.maximum(z - 0.5, 0) ** 2).reshape(-1, 1)
         weighted = kernel * near
-        share = jnp.exp(coldness * weighted)
+        share = jnp.exp(inverse_temperature * weighted)
         return share * weighted, share
 
     def add(sums: tuple[Array, Array], at: Array) -> tuple[tuple[Array, Array], None]:
@@ -289,11 +289,13 @@ def _grid_shape(shape: tuple[int, ...], spacing: int) -> tuple[int, int]:
     return -(-shape[0] // spacing), -(-shape[1] // spacing)
 
 
-def _check_kernel(spacing: int, radius: int, coldness: Number) -> None:
+def _check_kernel(spacing: int, radius: int, inverse_temperature: Number) -> None:
     checks.check_count("spacing", spacing)
     checks.check_count("radius", radius)
     # Derivatives divide by the square of a sum of exponentials of it, in single precision.
-    checks.check_number("coldness", coldness, least=0, open_least=True, most=30)
+    checks.check_number(
+        "inverse_temperature", inverse_temperature, least=0, open_least=True, most=30
+    )
 
 
 def _check_arguments(
@@ -313,7 +315,7 @@ def _check_arguments(
         checks.check_count(name, getattr(config, name))
     for name in ("learning_rate", "penalty_growth"):
         checks.check_number(name, getattr(config, name), least=0, open_least=True)
-    _check_kernel(config.spacing, config.radius, config.coldness)
+    _check_kernel(config.spacing, config.radius, config.inverse_temperature)
     for name in ("momentum", "dampening"):
         checks.check_number(name, getattr(config, name), least=0, most=1)
     for name in ("penalty_weight", "blur"):

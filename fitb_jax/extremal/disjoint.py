@@ -12,14 +12,14 @@ import jax.numpy as jnp
 from flax import nnx
 
 from fitb_jax import checks
-from fitb_jax.extremal.area import check_area, crispness_penalty
+from fitb_jax.extremal.area import check_area, softness_penalty
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
 from fitb_jax.extremal.config import InrConfig, check_config
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
 from fitb_jax.extremal.inr import fit_inr, inr_masks
+from fitb_jax.extremal.joint_areas import joint_exact_areas
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
-from fitb_jax.extremal.shares import exact_shares
 from fitb_jax.types import (
     Array,
     Background,
@@ -176,13 +176,13 @@ def _find_jointly(
         # One network for fixed areas: their mean is all there is to condition on.
         scores = nnx.merge(graph, parameters, fixed)(grid(on), areas.mean())
         fine = jax.image.resize(scores.T.reshape(count, *on), (count, *shape), "linear")
-        return exact_shares(config.score_scale * fine, areas)
+        return joint_exact_areas(config.score_scale * fine, areas)
 
     def objective(parameters: Any, step: Array) -> tuple[Scalar, tuple[Scalar, None]]:
         masks = masks_of(parameters, coarse)
         reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk).mean()
-        penalty = jax.vmap(crispness_penalty)(masks).mean()
-        merit = reward - config.crispness * penalty
+        penalty = jax.vmap(softness_penalty)(masks).mean()
+        merit = reward - config.softness_weight * penalty
         return merit, (merit, None)
 
     found = ascend(

@@ -11,8 +11,8 @@ from fitb_jax.extremal.area import (
     area_penalty,
     check_area,
     check_room,
-    crispness_penalty,
     exact_area,
+    softness_penalty,
 )
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
@@ -233,7 +233,7 @@ def _mask(scores: Array, area: Scalar, config: InrConfig, available: Mask | None
 
 
 def _penalty(mask: Mask, area: Scalar, config: InrConfig) -> Scalar:
-    return crispness_penalty(mask) if config.area_form == "exact" else area_penalty(mask, area)
+    return softness_penalty(mask) if config.area_form == "exact" else area_penalty(mask, area)
 
 
 def _stratified_areas(config: InrConfig, offset: Scalar) -> Float[Array, "k"]:

@@ -29,7 +29,7 @@ class Neighbours(NamedTuple):
     base_share: Scalar
 
 
-def nearest_on_region(
+def nearest_neighbours(
     image: Image,
     target: Target,
     region: Mask,

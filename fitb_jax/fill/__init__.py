@@ -1,8 +1,8 @@
 """Fill in the blanks: how would a classifier fill in the hidden part of an image?"""
 
-from fitb_jax.fill.fidelity import Fidelity as Fidelity
-from fitb_jax.fill.fidelity import fidelity as fidelity
-from fitb_jax.fill.fidelity import hidden_correlation as hidden_correlation
+from fitb_jax.fill.fidelity_scores import Fidelity as Fidelity
+from fitb_jax.fill.fidelity_scores import fidelity as fidelity
+from fitb_jax.fill.fidelity_scores import hidden_correlation as hidden_correlation
 from fitb_jax.fill.filling import DEFAULT_QUANTILE as DEFAULT_QUANTILE
 from fitb_jax.fill.filling import DEFAULT_STEP as DEFAULT_STEP
 from fitb_jax.fill.filling import Mode as Mode

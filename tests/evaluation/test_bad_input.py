@@ -43,7 +43,7 @@ def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
         evaluation.squared_distance: {"truth": TRUTH},
         evaluation.connected_components: {"region": TRUTH},
         evaluation.count_components: {"mask": MASK},
-        evaluation.crispness: {"mask": MASK},
+        evaluation.softness: {"mask": MASK},
         evaluation.calibration: {"masks": MASKS, "areas": AREAS},
         evaluation.continuity: {"masks": MASKS, "areas": AREAS},
         evaluation.area_consistency: {"masks": MASKS, "areas": AREAS},
@@ -160,7 +160,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(evaluation.top_weights, area=-0.1), ValueError, r"area must lie in \[0, 1\]"),
     (_call(evaluation.top_count_weights, count=145), ValueError, r"count must lie in \[0, 144\]"),
     (_call(evaluation.nestedness, masks=MASKS[:1]), ValueError, "masks must be at least 2, got 1"),
-    (_call(evaluation.crispness, mask=MASK + 1), ValueError, r"mask must lie in \[0, 1\]"),
+    (_call(evaluation.softness, mask=MASK + 1), ValueError, r"mask must lie in \[0, 1\]"),
     (_call(evaluation.connected_components, region=MASK), TypeError, "region must be a boolean"),
     (_call(evaluation.connected_components, connectivity=6), ValueError, r"connectivity must be one of \(4, 8\), got 6"),
     (_call(evaluation.count_components, threshold=np.nan), ValueError, "threshold must lie in"),
@@ -216,7 +216,7 @@ def test_bad_arguments_are_refused_by_name(
 
 GOOD = {
     *(f for f in (*ALL_SALIENCY, *TAKES_PAIR, *TAKES_MASKS, *TAKES_IMAGE, *TAKES_SHAPE)),
-    *(evaluation.precision, evaluation.crispness, evaluation.nestedness, evaluation.summarise),
+    *(evaluation.precision, evaluation.softness, evaluation.nestedness, evaluation.summarise),
     *(evaluation.connected_components, evaluation.count_components, evaluation.difficult_cases),
     *(evaluation.squared_distance, evaluation.gaussian_noise, evaluation.remove_square),
 }

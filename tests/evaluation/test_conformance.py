@@ -141,7 +141,7 @@ def test_every_metric_of_a_map_is_here() -> None:
 
     no_metrics = {
         # Of families of masks, of annotations, of functions, and helpers: tested by themselves.
-        *("area_consistency", "calibration", "continuity", "crispness", "nestedness"),
+        *("area_consistency", "calibration", "continuity", "softness", "nestedness"),
         *(
             "difficult_cases",
             "fill_boxes",
@@ -155,8 +155,14 @@ def test_every_metric_of_a_map_is_here() -> None:
         *("blurred_map", "centre_point", "centred_disc", "controls", "random_map"),
         *("random_smooth", "sobel_edges"),
         # Of methods and networks, tested by themselves as well.
-        *("cascading", "compare", "compare_methods", "input_shift_case", "join_cases"),
-        *("network_cases", "one_at_a_time", "random_logit_case", "randomise", "remove"),
+        *(
+            "cascading_randomisation",
+            "compare",
+            "compare_methods",
+            "input_shift_case",
+            "join_cases",
+        ),
+        *("network_cases", "independent_randomisation", "random_logit_case", "randomise", "remove"),
         *("retrained_accuracy", "similarity", "local_models", "local_radius"),
         *("agreement", "agreement_between", "mean_map", "pairwise_agreement"),
     }

@@ -17,7 +17,7 @@ def test_the_page_s_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.uniform(size=(100, 28, 28, 1)), jnp.float32)
     labels = jnp.asarray(rng.integers(0, 10, 100), jnp.int32)
-    examples = evaluation.Mapped(images, labels, images[..., 0])
+    examples = evaluation.ExplainedImages(images, labels, images[..., 0])
     names: dict[str, Any] = {"train_set": examples, "test_set": examples}
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     assert len(blocks) == 3

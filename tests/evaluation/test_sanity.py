@@ -52,14 +52,14 @@ def gradient_of(first: Partial, last: Partial, target: int) -> np.ndarray:
 
 
 def test_the_cascade_goes_from_the_logits_down() -> None:
-    networks = evaluation.cascading(TRAINED, FRESH, LAYERS, OF_LEAVES)
+    networks = evaluation.cascading_randomisation(TRAINED, FRESH, LAYERS, OF_LEAVES)
     for index, (first, last) in enumerate([(TRAINED, FRESH), (FRESH, FRESH)]):
         found = attribution.gradient_magnitude(at(networks, index), IMAGE, 1)
         np.testing.assert_allclose(found, gradient_of(first, last, 1), rtol=1e-4)
 
 
 def test_one_layer_at_a_time_leaves_the_others_trained() -> None:
-    networks = evaluation.one_at_a_time(TRAINED, FRESH, LAYERS, OF_LEAVES)
+    networks = evaluation.independent_randomisation(TRAINED, FRESH, LAYERS, OF_LEAVES)
     for index, (first, last) in enumerate([(TRAINED, FRESH), (FRESH, TRAINED)]):
         found = attribution.gradient_magnitude(at(networks, index), IMAGE, 2)
         np.testing.assert_allclose(found, gradient_of(first, last, 2), rtol=1e-4)
@@ -84,7 +84,7 @@ def compared():
     @jax.jit
     def run(trained, fresh, image, key):
         still = models.shift_input(trained, 0.0)
-        networks = evaluation.cascading(trained, fresh, LAYERS, OF_LEAVES)
+        networks = evaluation.cascading_randomisation(trained, fresh, LAYERS, OF_LEAVES)
         networks = jax.vmap(lambda one: models.shift_input(one, 0.0))(networks)
         cases = evaluation.join_cases(
             evaluation.network_cases(networks, image, 1),
@@ -151,7 +151,7 @@ def test_the_other_class_is_another_and_each_is_as_likely() -> None:
 def test_random_methods_have_the_same_draws_in_every_case() -> None:
     noise = as_saliency(lambda logits_fn, image, target, *, key: jax.random.normal(key, (12, 12)))
     reference = evaluation.Case(TRAINED, IMAGE, jnp.int32(0))
-    networks = evaluation.cascading(TRAINED, FRESH, LAYERS, OF_LEAVES)
+    networks = evaluation.cascading_randomisation(TRAINED, FRESH, LAYERS, OF_LEAVES)
     cases = evaluation.network_cases(networks, IMAGE, 0)
     found = jax.jit(lambda: evaluation.compare(noise, reference, cases, key=KEY))()
     for map_of_case in found.maps:
@@ -159,7 +159,7 @@ def test_random_methods_have_the_same_draws_in_every_case() -> None:
 
 
 def test_chunks_do_not_matter() -> None:
-    networks = evaluation.cascading(TRAINED, FRESH, LAYERS, OF_LEAVES)
+    networks = evaluation.cascading_randomisation(TRAINED, FRESH, LAYERS, OF_LEAVES)
     reference = evaluation.Case(TRAINED, IMAGE, jnp.int32(0))
     cases = evaluation.network_cases(networks, IMAGE, 0)
     one, all_of_them = (
@@ -209,7 +209,7 @@ def test_cells_fit_into_small_and_large_maps() -> None:
             "layer_of_leaves must have one name for each of 2 leaves, got 1",
         ),
         (
-            lambda: evaluation.cascading(TRAINED, FRESH, (), OF_LEAVES),
+            lambda: evaluation.cascading_randomisation(TRAINED, FRESH, (), OF_LEAVES),
             ValueError,
             "layers must name at least one",
         ),

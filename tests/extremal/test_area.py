@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitb_jax.extremal import area_penalty, binarise, crispness_penalty, exact_area
+from fitb_jax.extremal import area_penalty, binarise, exact_area, softness_penalty
 from fitb_jax.types import Array
 
 SHAPE = (14, 18)
@@ -267,9 +267,9 @@ def test_ties_go_in_reading_order_or_by_key() -> None:
     np.testing.assert_array_equal(first, binarise(ties, 0.5, key=jax.random.key(0)))
 
 
-def test_crispness_is_0_for_binary_and_1_for_constant_masks() -> None:
+def test_softness_is_0_for_binary_and_1_for_constant_masks() -> None:
     binary = binarise(_scores("normal"), 0.3)
-    np.testing.assert_allclose(crispness_penalty(binary), 0, atol=1e-6)
-    np.testing.assert_allclose(crispness_penalty(jnp.full(SHAPE, 0.2)), 1, rtol=1e-5)
+    np.testing.assert_allclose(softness_penalty(binary), 0, atol=1e-6)
+    np.testing.assert_allclose(softness_penalty(jnp.full(SHAPE, 0.2)), 1, rtol=1e-5)
     for empty in (jnp.zeros(SHAPE), jnp.ones(SHAPE)):
-        np.testing.assert_allclose(crispness_penalty(empty), 0, atol=1e-6)
+        np.testing.assert_allclose(softness_penalty(empty), 0, atol=1e-6)

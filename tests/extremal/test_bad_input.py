@@ -23,7 +23,7 @@ CANDIDATES = jnp.stack([MASK, 1 - MASK])
 INR = extremal.InrConfig(network=extremal.NetworkConfig(width=4, depth=2), grid=3, steps=2)
 
 find, certify = extremal.sufficient_region, extremal.certify
-nearest, share = extremal.nearest_on_region, extremal.clopper_pearson
+nearest, share = extremal.nearest_neighbours, extremal.clopper_pearson
 controls = extremal.control_backgrounds
 
 

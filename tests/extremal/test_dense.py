@@ -215,7 +215,9 @@ def test_the_smooth_maximum_of_half_precision_is_that_of_single_precision(dtype:
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_the_coldest_smooth_maximum_allowed_has_finite_derivatives(value: float) -> None:
     def total(values: Array) -> Array:
-        return smooth_maximum(values, (16, 16), spacing=1, radius=15, coldness=30.0).sum()
+        return smooth_maximum(
+            values, (16, 16), spacing=1, radius=15, inverse_temperature=30.0
+        ).sum()
 
     assert np.isfinite(jax.grad(total)(jnp.full((16, 16), value))).all()
 

@@ -14,7 +14,7 @@ from fitb_jax.extremal import (
     NetworkConfig,
     disjoint_masks,
     exact_area,
-    exact_shares,
+    joint_exact_areas,
     pairwise_overlap,
 )
 from fitb_jax.objectives import log_prob
@@ -31,7 +31,7 @@ CONFIG = InrConfig(
 )
 AREAS = jnp.asarray([SHARE, SHARE])
 SHAPE = (3, 9, 11)
-_exact_shares = jax.jit(exact_shares)
+_joint_exact_areas = jax.jit(joint_exact_areas)
 
 
 def _random(seed: int = 0, scale: float = 1.0) -> Array:
@@ -41,7 +41,7 @@ def _random(seed: int = 0, scale: float = 1.0) -> Array:
 @pytest.mark.parametrize("scale", [0.0, 1.0, 50.0, 1000.0])
 @pytest.mark.parametrize("areas", [[0.1, 0.2, 0.3], [0.33, 0.33, 0.33], [0.01, 0.02, 0.9]])
 def test_shares_have_their_areas_and_never_exceed_one(scale: float, areas: list) -> None:
-    masks = np.asarray(_exact_shares(_random(scale=scale), jnp.asarray(areas)), np.float64)
+    masks = np.asarray(_joint_exact_areas(_random(scale=scale), jnp.asarray(areas)), np.float64)
     np.testing.assert_allclose(masks.mean((1, 2)), areas, atol=1e-5)
     assert (masks >= 0).all()
     assert (masks.sum(0) <= 1 + 1e-6).all()
@@ -52,13 +52,13 @@ def test_shares_have_their_areas_and_never_exceed_one(scale: float, areas: list)
 def test_shares_of_tied_scores_have_their_areas(scale: float, levels: int) -> None:
     drawn = np.random.default_rng(0).integers(0, levels, size=SHAPE) / (levels - 1)
     scores, areas = jnp.asarray(scale * (2 * drawn - 1), jnp.float32), jnp.full(3, 0.33)
-    masks = np.asarray(_exact_shares(scores, areas), np.float64)
+    masks = np.asarray(_joint_exact_areas(scores, areas), np.float64)
     np.testing.assert_allclose(masks.mean((1, 2)), areas, atol=1e-5)
 
 
 def test_one_share_is_the_mask_of_an_exact_area() -> None:
     scores = _random(scale=3.0)
-    given = exact_shares(scores[:1], jnp.asarray([0.2]))[0]
+    given = joint_exact_areas(scores[:1], jnp.asarray([0.2]))[0]
     np.testing.assert_allclose(given, exact_area(scores[0], 0.2), atol=1e-5)
 
 
@@ -76,8 +76,8 @@ def test_masks_are_found_in_every_precision(method: Any, dtype: Any) -> None:
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
 def test_shares_in_half_precision_are_those_in_single_precision_rounded(dtype: Any) -> None:
     scores, areas = _random(0).astype(dtype), jnp.asarray([0.1, 0.2, 0.3], dtype)
-    wanted = exact_shares(scores.astype(jnp.float32), areas.astype(jnp.float32)).astype(dtype)
-    np.testing.assert_array_equal(exact_shares(scores, areas), wanted)
+    wanted = joint_exact_areas(scores.astype(jnp.float32), areas.astype(jnp.float32)).astype(dtype)
+    np.testing.assert_array_equal(joint_exact_areas(scores, areas), wanted)
 
 
 @pytest.mark.usefixtures("x64")
@@ -86,7 +86,7 @@ def test_derivatives_of_shares_are_finite_differences() -> None:
     areas, areas_move = jnp.asarray([0.1, 0.2, 0.3]), jnp.asarray([0.5, -1.0, 0.3])
 
     def value(scores: Array, areas: Array) -> Array:
-        return (weights * exact_shares(scores, areas) ** 2).sum()
+        return (weights * joint_exact_areas(scores, areas) ** 2).sum()
 
     by_scores, by_areas = jax.jit(jax.grad(value, argnums=(0, 1)))(scores, areas)
     h = 1e-5

@@ -121,7 +121,7 @@ def test_other_numbers_and_keys_do_not_compile_again(fitted: Inr) -> None:
     changed = dataclasses.replace(
         CONFIG,
         learning_rate=0.01,
-        crispness=2.0,
+        softness_weight=2.0,
         network=dataclasses.replace(NETWORK, bandwidth=0.7),
     )
     _fit(changed, jax.random.key(5))
@@ -132,22 +132,22 @@ def test_numbers_of_the_config_are_a_vmap() -> None:
     short = dataclasses.replace(CONFIG, steps=4)
     bandwidths = jnp.asarray([0.3, 0.6])
     rates = jnp.asarray([0.01, 0.02])
-    crispness = jnp.asarray([0.0, 2.0])
+    softness_weight = jnp.asarray([0.0, 2.0])
 
-    def fit(bandwidth: Array, rate: Array, crispness: Array, key: Any) -> Array:
+    def fit(bandwidth: Array, rate: Array, softness_weight: Array, key: Any) -> Array:
         config = dataclasses.replace(
             short,
             network=dataclasses.replace(NETWORK, bandwidth=bandwidth),
             learning_rate=rate,
-            crispness=crispness,
+            softness_weight=softness_weight,
         )
         return fit_inr(LOGITS_FN, IMAGE, 1, config, key=key, background=0.0).history.objective
 
     keys = jax.random.split(KEY, 2)
-    many = jax.jit(jax.vmap(fit))(bandwidths, rates, crispness, keys)
+    many = jax.jit(jax.vmap(fit))(bandwidths, rates, softness_weight, keys)
     one = jax.jit(fit)
     for i in range(2):
-        alone = one(bandwidths[i], rates[i], crispness[i], keys[i])
+        alone = one(bandwidths[i], rates[i], softness_weight[i], keys[i])
         np.testing.assert_allclose(many[i], alone, rtol=1e-3, atol=1e-4)
 
 
@@ -165,14 +165,14 @@ def _last_objective(numbers: dict[str, Array]) -> Array:
     [
         ("bandwidth", [0.3, 0.6]),
         ("learning_rate", [0.01, 0.02]),
-        ("crispness", [0.0, 2.0]),
+        ("softness_weight", [0.0, 2.0]),
         ("score_scale", [2.0, 8.0]),
         ("blur", [0.05, 0.4]),
         ("smallest_area", [0.02, 0.2]),
     ],
 )
 def test_each_number_of_the_config_changes_the_fit(name: str, numbers: list[float]) -> None:
-    same = {"bandwidth": 0.5, "learning_rate": 0.01, "crispness": 1.0, "score_scale": 5.0}
+    same = {"bandwidth": 0.5, "learning_rate": 0.01, "softness_weight": 1.0, "score_scale": 5.0}
     same |= {"blur": 0.1, "smallest_area": 0.02}
     lanes = {key: jnp.full(2, number) for key, number in same.items()}
     first, second = _last_objective({**lanes, name: jnp.asarray(numbers)})

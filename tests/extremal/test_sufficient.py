@@ -18,7 +18,7 @@ from fitb_jax.extremal import (
     certify,
     clopper_pearson,
     control_backgrounds,
-    nearest_on_region,
+    nearest_neighbours,
     regions,
     sufficient_region,
 )
@@ -360,7 +360,7 @@ def test_nearest_images_agree_on_the_region_alone() -> None:
     agreeing = others * (1 - inside) + inside * image[None]
     images = np.concatenate([agreeing[:3] + 0.1 * inside, others, agreeing[:2]])
     labels = jnp.asarray([1, 1, 0, *[0] * 10, 1, 0, 1, 0])
-    find = jax.jit(functools.partial(nearest_on_region, count=5))
+    find = jax.jit(functools.partial(nearest_neighbours, count=5))
     found = find(IMAGE, 1, jnp.asarray(region), jnp.asarray(images), labels)
     np.testing.assert_array_equal(found.indices, [15, 16, 0, 1, 2])
     np.testing.assert_allclose(found.distances, [0, 0, 0.1, 0.1, 0.1], atol=1e-6)

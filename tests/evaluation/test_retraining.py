@@ -27,9 +27,9 @@ def examples(seed: int) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(images, jnp.float32), jnp.asarray(labels, jnp.int32)
 
 
-def mapped(saliency: np.ndarray, seed: int) -> evaluation.Mapped:
+def mapped(saliency: np.ndarray, seed: int) -> evaluation.ExplainedImages:
     maps = jnp.broadcast_to(jnp.asarray(saliency, jnp.float32), (COUNT, *SHAPE))
-    return evaluation.Mapped(*examples(seed), maps)
+    return evaluation.ExplainedImages(*examples(seed), maps)
 
 
 def to_class_mean(means: jax.Array, image: jax.Array) -> jax.Array:

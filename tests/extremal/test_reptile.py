@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from fitb_jax.extremal import InrConfig, NetworkConfig, fit_inr, meta_initial
+from fitb_jax.extremal import InrConfig, NetworkConfig, fit_inr, reptile_init
 from fitb_jax.extremal.coordinates import build
 from fitb_jax.types import Array
 from tests.extremal.toys import IMAGE, PATCH, SIDE, looks_at
@@ -24,7 +24,7 @@ TARGETS = jnp.ones(3, jnp.int32)
 @pytest.fixture(scope="module")
 def initial() -> Any:
     return jax.jit(
-        lambda key: meta_initial(
+        lambda key: reptile_init(
             LOGITS_FN, IMAGES, TARGETS, CONFIG, key=key, rounds=15, background=0.0
         )
     )(jax.random.key(0))
@@ -50,7 +50,7 @@ def test_a_new_image_starts_where_a_cold_fit_has_yet_to_come(initial: Any) -> No
 
 def test_frequencies_stay_as_they_were_drawn(initial: Any) -> None:
     again = jax.jit(
-        lambda key: meta_initial(
+        lambda key: reptile_init(
             LOGITS_FN, IMAGES, TARGETS, CONFIG, key=key, rounds=1, background=0.0
         )
     )(jax.random.key(0))
@@ -60,7 +60,7 @@ def test_frequencies_stay_as_they_were_drawn(initial: Any) -> None:
 
 def test_a_rate_of_nearly_nothing_moves_nothing() -> None:
     def learn(rate: Array) -> Any:
-        return meta_initial(
+        return reptile_init(
             LOGITS_FN, IMAGES, TARGETS, CONFIG, key=jax.random.key(0), rounds=1, rate=rate
         )
 
@@ -80,7 +80,7 @@ def test_a_rate_of_nearly_nothing_moves_nothing() -> None:
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_a_start_can_be_learned_in_double_precision(dtype: Any) -> None:
     short = dataclasses.replace(CONFIG, steps=2)
-    found = meta_initial(
+    found = reptile_init(
         LOGITS_FN, IMAGES.astype(dtype), TARGETS, short, key=jax.random.key(0), rounds=2
     )
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(found))

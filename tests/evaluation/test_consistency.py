@@ -22,7 +22,7 @@ def test_a_perfect_family() -> None:
     np.testing.assert_allclose(found.calibration, np.zeros(4), atol=1e-6)
     np.testing.assert_allclose(found.nestedness, np.zeros(3))
     np.testing.assert_allclose(found.continuity, np.ones(3), rtol=1e-5)
-    np.testing.assert_allclose(found.crispness, np.zeros(4))
+    np.testing.assert_allclose(found.softness, np.zeros(4))
     np.testing.assert_allclose(found.total_variation, np.full(4, 0.1), rtol=1e-6)
     np.testing.assert_array_equal(found.components, np.ones(4))
 
@@ -40,7 +40,7 @@ def test_soft_masks_and_wrong_areas() -> None:
     masks = jnp.full((2, *SHAPE), 0.5)
     areas = jnp.asarray([0.25, 0.75])
     np.testing.assert_allclose(evaluation.calibration(masks, areas), [0.25, 0.25])
-    np.testing.assert_allclose(evaluation.crispness(masks[0]), 1.0)
+    np.testing.assert_allclose(evaluation.softness(masks[0]), 1.0)
     np.testing.assert_allclose(evaluation.continuity(masks, areas), [0.0])
     np.testing.assert_allclose(evaluation.nestedness(masks), [0.0])
 

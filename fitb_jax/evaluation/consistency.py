@@ -20,7 +20,7 @@ class AreaConsistency(NamedTuple):
         calibration: distance of each mask's mean from its area, (a,).
         nestedness: what each mask shows that the next larger one does not, (a - 1,).
         continuity: change to the next mask over the change of area, (a - 1,).
-        crispness: distance of each mask from zeros and ones, (a,).
+        softness: distance of each mask from zeros and ones, (a,).
         total_variation: length of each mask's boundary, (a,).
         components: connected regions of each mask above 0.5, (a,).
     """
@@ -28,7 +28,7 @@ class AreaConsistency(NamedTuple):
     calibration: Float[Array, "a"]
     nestedness: Float[Array, "a-1"]
     continuity: Float[Array, "a-1"]
-    crispness: Float[Array, "a"]
+    softness: Float[Array, "a"]
     total_variation: Float[Array, "a"]
     components: Float[Array, "a"]
 
@@ -53,7 +53,7 @@ def area_consistency(
         calibration=calibration(masks, areas),
         nestedness=nestedness(masks),
         continuity=continuity(masks, areas),
-        crispness=jax.vmap(crispness)(masks),
+        softness=jax.vmap(softness)(masks),
         total_variation=jax.vmap(total_variation)(masks),
         components=jax.vmap(lambda mask: count_components(mask, connectivity=connectivity))(masks),
     )
@@ -112,7 +112,7 @@ def continuity(masks: Float[Array, "a h w"], areas: Float[Array, "a"]) -> Float[
     return jnp.abs(jnp.diff(masks, axis=0)).mean((1, 2)) / jnp.diff(areas)
 
 
-def crispness(mask: Mask) -> Scalar:
+def softness(mask: Mask) -> Scalar:
     """Distance of a mask from zeros and ones.
 
     Args:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitb_jax import checks
-from fitb_jax.evaluation.similarity import unit_range
+from fitb_jax.evaluation.map_similarity import unit_range
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array, Image, Key, Number, Saliency
 

@@ -14,7 +14,9 @@ _MOST_SWEEPS = 100
 _STEP_LENGTHS = np.array([0.0, 0.1, 0.3, 1.0])
 
 
-def exact_shares(scores: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Float[Array, "k h w"]:
+def joint_exact_areas(
+    scores: Float[Array, "k h w"], areas: Float[Array, "k"]
+) -> Float[Array, "k h w"]:
     """A softmax over k masks and "none" at each pixel, with thresholds that make the areas exact.
 
     `m_i = exp(s_i - t_i) / (1 + sum_j exp(s_j - t_j))`. With the other thresholds fixed, one of

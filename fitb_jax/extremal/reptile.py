@@ -14,7 +14,7 @@ from fitb_jax.extremal.inr import fit_inr
 from fitb_jax.types import Array, Background, Float, Int, Key, LogitsFn, Number
 
 
-def meta_initial(
+def reptile_init(
     logits_fn: LogitsFn,
     images: Float[Array, "n h w c"],
     targets: Int[Array, "n"],

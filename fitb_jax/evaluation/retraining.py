@@ -42,7 +42,7 @@ class TrainFn(Protocol):
         ...
 
 
-class Mapped(NamedTuple):
+class ExplainedImages(NamedTuple):
     """Labelled images with the map of one method for each.
 
     Attributes:
@@ -59,8 +59,8 @@ class Mapped(NamedTuple):
 
 def retrained_accuracy(
     train_fn: TrainFn,
-    train: Mapped,
-    test: Mapped,
+    train: ExplainedImages,
+    test: ExplainedImages,
     fraction: Number,
     *,
     key: Key,
@@ -92,7 +92,7 @@ def retrained_accuracy(
     section 3.
     """
     for name, given in (("train", train), ("test", test)):
-        _check_mapped(name, given)
+        _check_explained_images(name, given)
     if test.images.shape[1:] != train.images.shape[1:]:
         raise ValueError(
             f"test.images must have the shape of train.images, {train.images.shape[1:]}, "
@@ -106,7 +106,7 @@ def retrained_accuracy(
     checks.check_background(colour, train.images.shape[1:])
     train_key, *tie_keys = jax.random.split(key, 3)
 
-    def removed(given: Mapped, tie_key: Key) -> Float[Array, "n h w c"]:
+    def removed(given: ExplainedImages, tie_key: Key) -> Float[Array, "n h w c"]:
         sign = 1 if order == "most" else -1
 
         def remove_one(image: Image, saliency: Saliency, key: Key) -> Image:
@@ -149,7 +149,7 @@ def remove(
     return masks.apply(image, kept, background)
 
 
-def _check_mapped(name: str, given: Any) -> None:
+def _check_explained_images(name: str, given: Any) -> None:
     checks.check_image(given.images, name=f"{name}.images", axes=("n", "h", "w", "c"))
     checks.check_floating(f"{name}.saliency", given.saliency, ("n", "h", "w"))
     count = given.images.shape[0]
