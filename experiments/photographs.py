@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.cases import UNLABELLED, Case, find_case, unknown_case
-from experiments.class_maps import imagenet_indices
 from experiments.experiment import Options
 from fitb_jax import batching, cropping, data, models
+from fitb_jax.data.photos.explained_object import UNLABELLED, Case, find_case, unknown_case
+from fitb_jax.data.photos.imagenet_kinds import imagenet_indices
 from fitb_jax.types import LogitsFn
 
 _READ_AT_ONCE = 64
