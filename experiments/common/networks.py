@@ -8,9 +8,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
 from experiments.core import Options
-from experiments.statistics import Interval, proportion_interval
+from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax import batching, data, models
 from fitb_jax.types import LogitsFn
 
@@ -91,6 +92,65 @@ def network(options: NetworkOptions) -> Network:
     accuracy = accuracy_of(trained, test)
     _LOG.info("%s: test accuracy %s", label, accuracy)
     return Network(trained, untrained, train, test, accuracy, label)
+
+
+class Available(NamedTuple):
+    """Networks of those data sets that are here.
+
+    Attributes:
+        networks: by the name of the data set.
+        notes: which data were used, and what is left out and why.
+    """
+
+    networks: dict[str, Network]
+    notes: list[str]
+
+
+def available(options: NetworkOptions, datasets: tuple[str, ...]) -> Available:
+    """A network for each data set, leaving out those that are not found.
+
+    Args:
+        options: as in `network`, which `datasets` replaces the data set of.
+        datasets: their names.
+
+    Returns:
+        The networks.
+
+    Raises:
+        FileNotFoundError: none of them was found.
+    """
+    networks, notes = {}, []
+    for dataset in datasets:
+        try:
+            net = network(dataclasses.replace(options, dataset=dataset))
+        except FileNotFoundError as error:
+            notes.append(f"{dataset} is left out: {error}")
+            continue
+        networks[dataset] = net
+        notes.append(f"{net.label}; {net.test.source}")
+    if not networks:
+        raise FileNotFoundError(f"none of the data sets {datasets} was found: {notes}")
+    return Available(networks, notes)
+
+
+def accuracies(found: xr.Dataset) -> dict[str, Interval]:
+    """What results say of the networks they are of.
+
+    Args:
+        found: with a variable `accuracy`, of an `interval` and perhaps more dimensions.
+
+    Returns:
+        By name.
+    """
+    accuracy = found["accuracy"]
+    cases = [name for name in accuracy.dims if name != "interval"]
+    if not cases:
+        return {"test accuracy": Interval(*accuracy.values.tolist())}
+    stacked = accuracy.stack(case=cases).transpose("case", "interval")
+    return {
+        f"{', '.join(map(str, case))}: test accuracy": Interval(*values.tolist())
+        for case, values in zip(stacked["case"].values, stacked.values, strict=True)
+    }
 
 
 class Ensemble(NamedTuple):

@@ -1,4 +1,4 @@
-"""Fidelity of several updates over masks and images: what Figures 4 and 5 and the table share."""
+"""How well updates fill in images under masks: the sweep that several experiments share."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,17 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.core import Options
-from experiments.grids import GridRun, run_grid
 from experiments.common.networks import Network, head
-from experiments.statistics import Interval, mean_interval, proportion_interval
+from experiments.core import Sweep
 from fitb_jax import ablation, fill, masks, models
 from fitb_jax.types import LogitsFn, UpdateFn
 
 Settings = Sequence[tuple[float, int]]
 """Share of the patches that are blank, and the side of a patch in pixels, of each mask."""
 
-_NUMBERS = fill.Fidelity._fields
+MEASURES = {
+    "probability_filled": "p(target)",
+    "correct_filled": "accuracy",
+    "correlation": "correlation",
+}
+"""Those that tables show of a filled image, and what they are called there."""
+
 FIELDS = {
     "correlation": ablation.Field(
         meaning="correlation of the update with the hidden pixels", nan_is_answer=True
@@ -53,8 +57,7 @@ def fidelity_point(
     return fill.fidelity(judge, pixels, mask, label, update(network, pixels, mask, label))
 
 
-def fidelity_grid(
-    name: str,
+def fidelity_sweep(
     net: Network,
     updates: Mapping[str, UpdateFn],
     settings: Settings,
@@ -62,67 +65,47 @@ def fidelity_grid(
     count: int,
     seed: int,
     chunk: int,
-) -> GridRun:
+    name: str = "",
+) -> Sweep:
     """Fidelity of the updates of a trained network and of its untrained control, over test images.
 
     The trained network judges both, on the same images under the same masks.
 
     Args:
-        name: of the grid.
         net: the network, its control and its data.
         updates: by name; one compile each.
         settings: of the masks.
         count: test images; 0 means all.
         seed: of the masks.
         chunk: points evaluated at once.
+        name: of the sweep, where an experiment has several.
 
     Returns:
-        The grid, of axes update, network, setting, image.
+        The sweep, of axes update, network, setting, image.
     """
     images, labels = head(net.test, count)
     ratios, patches = zip(*settings, strict=True)
-    grid = {
-        "update": ablation.static([*updates.values()], labels=[*updates]),
-        "network": ablation.looped(
-            models.stack([net.trained, net.untrained]), labels=["trained", "untrained"]
-        ),
-        "setting": ablation.vmapped(
-            {"ratio": np.array(ratios, np.float32), "patch": np.array(patches, np.int32)},
-            labels=[f"ratio {ratio:g}, patch {patch}" for ratio, patch in settings],
-        ),
-        "image": ablation.vmapped({"pixels": images, "label": labels}),
-    }
-    arguments = {
-        "key": jax.random.key(seed),
-        "key_axes": ("setting", "image"),
-        "shared": {"judge": net.trained},
-        "fields": FIELDS,
-        "chunk": chunk,
-    }
-    return GridRun(name, fidelity_point, grid, arguments)
-
-
-def fidelity_arrays(options: Options, run: GridRun, prefix: str = "") -> dict[str, np.ndarray]:
-    """Run a fidelity grid, and name its results as they are saved.
-
-    Args:
-        options: of the experiment.
-        run: from `fidelity_grid`.
-        prefix: of the names, such as a network's label and a colon.
-
-    Returns:
-        `{prefix}{network}/{update}/{field}` to array (n, settings), network "trained" or
-        "untrained".
-    """
-    found = run_grid(options, run).transpose("update", "network", "image", "setting").load()
-    return {
-        f"{prefix}{network}/{update}/{field}": found[field]
-        .sel(update=update, network=network)
-        .values
-        for update in found["update"].values.tolist()
-        for network in found["network"].values.tolist()
-        for field in _NUMBERS
-    }
+    return Sweep(
+        name=name,
+        point=fidelity_point,
+        axes={
+            "update": ablation.static([*updates.values()], labels=[*updates]),
+            "network": ablation.looped(
+                models.stack([net.trained, net.untrained]), labels=["trained", "untrained"]
+            ),
+            "setting": ablation.vmapped(
+                {"ratio": np.array(ratios, np.float32), "patch": np.array(patches, np.int32)},
+                labels=[f"ratio {ratio:g}, patch {patch}" for ratio, patch in settings],
+            ),
+            "image": ablation.vmapped({"pixels": images, "label": labels}),
+        },
+        fields=FIELDS,
+        key=jax.random.key(seed),
+        key_axes=("setting", "image"),
+        shared={"judge": net.trained},
+        about={"ratio": ("setting", [*ratios]), "patch": ("setting", [*patches])},
+        chunk=chunk,
+    )
 
 
 def draw_masks(shape: tuple[int, ...], settings: Settings, *, key: jax.Array) -> jax.Array:
@@ -142,43 +125,3 @@ def draw_masks(shape: tuple[int, ...], settings: Settings, *, key: jax.Array) ->
             for index, (ratio, patch) in enumerate(settings)
         ]
     )
-
-
-def intervals(found: fill.Fidelity, setting: int) -> dict[str, Interval]:
-    """p(target), accuracy and correlation after filling, with intervals over images.
-
-    Args:
-        found: fidelities (n, settings).
-        setting: which one.
-
-    Returns:
-        By the names used in tables.
-    """
-    return {
-        "p(target)": mean_interval(found.probability_filled[:, setting]),
-        "accuracy": proportion_interval(found.correct_filled[:, setting]),
-        "correlation": mean_interval(found.correlation[:, setting]),
-    }
-
-
-def from_arrays(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, fill.Fidelity]:
-    """The inverse of `fidelity_arrays`, for one network.
-
-    Args:
-        prefix: with the network.
-        arrays: what was saved.
-
-    Returns:
-        Fidelities per update.
-    """
-    names = {
-        name.removeprefix(f"{prefix}/").split("/")[0]
-        for name in arrays
-        if name.startswith(f"{prefix}/")
-    }
-    return {
-        name: fill.Fidelity(
-            *(jnp.asarray(arrays[f"{prefix}/{name}/{field}"]) for field in fill.Fidelity._fields)
-        )
-        for name in sorted(names)
-    }

@@ -1,23 +1,43 @@
-"""Figure 2: E[dx], the expected update of each class, with its standard error and its controls.
+"""Figure 2: class prototypes E[dx].
 
-    python -m experiments fill_prototypes --datasets mnist_5k fashion_mnist
+    python -m experiments fill_prototypes --datasets mnist_5k fashion_mnist    # 30 s
 
-About 30 s on 2 cores, most of it to train on Fashion-MNIST.
+Needs: Fashion-MNIST for its half, which is left out where it is absent.
+Expected: EXPECTED
+
+The expected update of each class with its standard error, and that of an untrained network.
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import xarray as xr
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
-from experiments.experiment import Experiment, Outcome, Table
-from experiments.common.networks import Network, NetworkOptions, head, network
-from experiments.statistics import Interval, proportion_interval
-from fitb_jax import fill, masks, plotting
+from experiments.common.networks import (
+    Available,
+    Network,
+    NetworkOptions,
+    accuracies,
+    available,
+    head,
+)
+from experiments.common.prototypes import class_prototypes
+from experiments.core import Experiment, Tables, interval_variable, with_notes
+from fitb_jax import fill, plotting
+from fitb_jax.evaluation.intervals import proportion_interval
+from fitb_jax.evaluation.tables import interval_table
+
+MAPS = {
+    "class_mean": ("class mean", "intensity"),
+    "mean": ("E[dx]", "nats / intensity"),
+    "standard_error": ("standard\nerror", "nats / intensity"),
+    "untrained": ("E[dx],\nuntrained", "nats / intensity"),
+}
+PROTOTYPES = {"mean": "E[dx], trained", "untrained": "E[dx], untrained", "class_mean": "class mean"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,127 +63,93 @@ class Config(NetworkOptions):
     chunk: int = 100
 
 
-def compute(config: Config) -> Outcome:
+def compute(config: Config, available: Available) -> xr.Dataset:
     """E[dx] of every class, data set and network, and the nearest-prototype classifier."""
-    arrays: dict[str, np.ndarray] = {}
-    numbers: dict[str, Interval] = {}
-    rows: list[list[object]] = []
-    notes: list[str] = []
-    for dataset in config.datasets:
-        try:
-            net = network(dataclasses.replace(config, dataset=dataset))
-        except FileNotFoundError as error:
-            notes.append(f"{dataset} is left out: {error}")
-            continue
-        notes.append(f"{net.label}; {net.test.source}")
-        numbers[f"{dataset}: test accuracy"] = net.accuracy
-        found = _prototypes(config, net)
-        found["class_names"] = np.array(net.train.class_names)
-        arrays |= {f"{dataset}/{name}": array for name, array in found.items()}
-        rows += _nearest_prototype_rows(config, dataset, net, found)
-    if not arrays:
-        raise FileNotFoundError(f"none of the data sets {config.datasets} was found: {notes}")
-    columns = ["data set", "prototype", "nearest-prototype accuracy", "95 % interval"]
-    return Outcome(arrays, numbers, {"nearest prototype": Table(columns, rows)}, notes)
+    parts = [_of_network(config, net) for net in available.networks.values()]
+    found = xr.concat(parts, pd.Index([*available.networks], name="dataset"), join="outer")
+    return with_notes(found, *available.notes)
 
 
-def _prototypes(config: Config, net: Network) -> dict[str, np.ndarray]:
-    expected_update = jax.jit(
-        functools.partial(
-            fill.expected_update,
-            order=config.order,
-            chunk=config.chunk,
+def _of_network(config: Config, net: Network) -> xr.Dataset:
+    options = {name: getattr(config, name) for name in ("parts", "patch", "seed", "order", "chunk")}
+    trained, untrained = (
+        class_prototypes(
+            logits_fn,
+            net.train,
+            images_per_class=config.images_per_class,
             tolerance=config.tolerance or None,
+            progress=config.progress,
+            **options,
         )
+        for logits_fn in (net.trained, net.untrained)
     )
-    found: dict[str, list[np.ndarray]] = {
-        "mean": [],
-        "standard_error": [],
-        "count": [],
-        "untrained": [],
-        "class_mean": [],
+    of_class = [net.train.images[net.train.labels == k] for k in range(len(trained.mean))]
+    maps = {
+        "mean": trained.mean,
+        "untrained": untrained.mean,
+        "class_mean": np.stack([images[: config.images_per_class].mean(0) for images in of_class]),
+        "standard_error": trained.standard_error,
     }
-    shape = net.train.images.shape[1:3]
-    key = jax.random.key(config.seed)
-    for label in tqdm(range(len(net.train.class_names)), desc="E[dx]", disable=not config.progress):
-        images = jnp.asarray(net.train.images[net.train.labels == label][: config.images_per_class])
-        targets = jnp.full(len(images), label, jnp.int32)
-        keys = jax.random.split(jax.random.fold_in(key, label), len(images))
-        own_masks = jax.vmap(
-            lambda key: masks.partition(shape, config.parts, config.patch, key=key)
-        )(keys)
-        prototype = expected_update(net.trained, images, targets, own_masks)
-        control = expected_update(net.untrained, images, targets, own_masks)
-        found["mean"].append(np.asarray(prototype.mean))
-        found["standard_error"].append(np.asarray(prototype.standard_error))
-        found["count"].append(np.asarray(prototype.count))
-        found["untrained"].append(np.asarray(control.mean))
-        found["class_mean"].append(np.asarray(images.mean(0)))
-    return {name: np.stack(maps) for name, maps in found.items()}
+    shown, labels = head(net.test, config.test_images)
+    nearest = jax.jit(jax.vmap(fill.nearest_prototype, in_axes=(0, None)))
+    hits = [nearest(shown, jnp.asarray(maps[name])) == labels for name in PROTOTYPES]
+    return xr.Dataset(
+        {
+            **{name: (("label", "row", "column", "channel"), each) for name, each in maps.items()},
+            "count": (("label", "row", "column"), trained.count),
+            "hits": (("prototype", "image"), np.stack(hits)),
+            "accuracy": interval_variable(net.accuracy),
+        },
+        {"prototype": [*PROTOTYPES.values()], "class_name": ("label", [*net.train.class_names])},
+    )
 
 
-def _nearest_prototype_rows(
-    config: Config, dataset: str, net: Network, found: dict[str, np.ndarray]
-) -> list[list[object]]:
-    images, labels = head(net.test, config.test_images)
-    classify = jax.jit(jax.vmap(fill.nearest_prototype, in_axes=(0, None)))
-    rows: list[list[object]] = []
-    for name, prototypes in (
-        ("E[dx], trained", found["mean"]),
-        ("E[dx], untrained", found["untrained"]),
-        ("class mean image", found["class_mean"]),
-    ):
-        share = proportion_interval(np.asarray(classify(images, jnp.asarray(prototypes)) == labels))
-        rows.append([dataset, name, share.estimate, f"[{share.low:.3f}, {share.high:.3f}]"])
-    return rows
+def tables(config: Config, found: xr.Dataset) -> Tables:
+    """How well the nearest prototype classifies."""
+    shares = interval_table(
+        found["hits"],
+        rows=("dataset", "prototype"),
+        over="image",
+        title="nearest-prototype accuracy",
+        of=proportion_interval,
+    )
+    return {"nearest prototype": shares}
 
 
-def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
+def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """For each data set: class mean, E[dx], its standard error, E[dx] of the untrained network."""
-    figures = {}
-    for dataset in dict.fromkeys(name.split("/")[0] for name in outcome.arrays):
-        maps = {
-            name: outcome.arrays[f"{dataset}/{name}"]
-            for name in ("class_mean", "mean", "standard_error", "untrained")
-        }
-        figures[f"prototypes_{dataset.replace(':', '_')}"] = plotting.signed_maps(
-            list(maps.values()),
-            column_titles=outcome.arrays[f"{dataset}/class_names"].tolist(),
-            row_titles=["class mean", "E[dx]", "standard\nerror", "E[dx],\nuntrained"],
-            units=["intensity", "nats / intensity", "nats / intensity", "nats / intensity"],
+    return {
+        f"prototypes_{name.replace(':', '_')}": plotting.signed_maps(
+            [of_dataset[each].squeeze("dataset").values for each in MAPS],
+            column_titles=of_dataset["class_name"].squeeze("dataset").values.tolist(),
+            row_titles=[title for title, _ in MAPS.values()],
+            units=[unit for _, unit in MAPS.values()],
         )
-    return figures
+        for name, of_dataset in found.groupby("dataset")
+    }
 
 
-def caption(config: Config, outcome: Outcome) -> str:
+def caption(config: Config, found: xr.Dataset) -> str:
     """State what the prototypes are and how well they classify."""
-    shares = "; ".join(
-        f"{dataset}: {name} {share:.2f}"
-        for dataset, name, share, _ in outcome.tables["nearest prototype"].rows
-    )
-    errors = [array for name, array in outcome.arrays.items() if name.endswith("/standard_error")]
-    means = [array for name, array in outcome.arrays.items() if name.endswith("/mean")]
-    signal = np.mean(
-        [np.nanstd(mean) / np.nanmean(error) for mean, error in zip(means, errors, strict=True)]
-    )
+    spread = found["mean"].std(("label", "row", "column", "channel"))
+    signal = spread / found["standard_error"].mean(("label", "row", "column", "channel"))
+    share = found["hits"].mean("image").isel(dataset=0).values
     return (
         f"E[dx]: the {config.order}-order update averaged over up to {config.images_per_class} "
         f"training images a class and the {config.parts} masks of a partition into patches of "
-        f"{config.patch} pixels drawn for each image, per pixel over the times it was hidden. Its "
-        "spread over the pixels is "
-        f"{signal:.1f} times its mean standard error. Control: the same for an untrained network. "
-        f"Accuracy of the nearest prototype on test images: {shares} (chance 0.10)."
+        f"{config.patch} pixels, per pixel over the times it was hidden. Its spread over the "
+        f"pixels is {float(signal.mean()):.1f} times its mean standard error. The nearest prototype "
+        f"is that of the class for {share[0]:.2f} of the test images, by an untrained network for "
+        f"{share[1]:.2f} (chance 0.10)."
     )
 
 
 EXPERIMENT = Experiment(
-    name="fill_prototypes",
-    title="Class prototypes E[dx]",
-    regenerates="Figure 2",
-    needs="Fashion-MNIST for its half (left out where absent)",
-    duration="30 s",
     config=Config,
+    load=lambda config: available(config, config.datasets),
     compute=compute,
+    numbers=lambda config, found: accuracies(found),
+    tables=tables,
     draw=draw,
     caption=caption,
     smoke={"epochs": 1, "datasets": ("mnist_5k",), "images_per_class": 20, "test_images": 50},

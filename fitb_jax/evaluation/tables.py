@@ -25,7 +25,7 @@ def intervals(
     Args:
         values: of any dimensions.
         over: dimensions of the cases, such as "image".
-        of: from the cases (n,) to an interval.
+        of: from the cases (n,), without those that are nan, to an interval.
 
     Returns:
         The other dimensions and, last, `interval` with the labels `ENDS`.
@@ -42,7 +42,8 @@ def intervals(
     flat = ordered.to_numpy().reshape(*shape, -1)
     found = np.empty((*shape, len(ENDS)))
     for place in np.ndindex(shape):
-        found[place] = of(flat[place])
+        known = flat[place][~np.isnan(flat[place].astype(float))]
+        found[place] = of(known) if known.size else (np.nan,) * len(ENDS)
     labels = {name: values[name] for name in rest if name in values.coords}
     return xr.DataArray(
         found,
