@@ -20,8 +20,8 @@ from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.mask_scores import FIELDS as SCORE_FIELDS
 from experiments.mask_scores import MaskScores, score_masks
 from experiments.photographs import AreaOptions, Explained, explained_in_parts
-from experiments.statistics import mean_interval
 from fitb_jax import ablation, extremal
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.types import Array, LogitsFn
 
 

@@ -17,9 +17,9 @@ from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.mask_methods import DENSE, INR, MaskRow, controls, mask_methods
 from experiments.mask_scores import FIELDS, MaskScores, score_masks
 from experiments.photographs import AreaOptions, Explained, recognised
-from experiments.statistics import mean_interval
 from experiments.timing import median_seconds
 from fitb_jax import plotting
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.extremal import DenseConfig, InrConfig
 from fitb_jax.types import LogitsFn
 

@@ -20,8 +20,8 @@ from tqdm.auto import tqdm
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.mask_scores import probabilities
 from experiments.photographs import AreaOptions, explained
-from experiments.statistics import mean_interval
 from fitb_jax import extremal
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.extremal import coordinates
 from fitb_jax.types import Array, Image, LogitsFn, Target
 

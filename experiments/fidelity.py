@@ -9,8 +9,8 @@ import numpy as np
 from experiments.experiment import Options
 from experiments.grids import GridRun, run_grid
 from experiments.networks import Network, head
-from experiments.statistics import Interval, mean_interval, proportion_interval
 from fitb_jax import ablation, fill, masks, models
+from fitb_jax.evaluation.intervals import Interval, mean_interval, proportion_interval
 from fitb_jax.types import LogitsFn, UpdateFn
 
 Settings = Sequence[tuple[float, int]]

@@ -16,8 +16,8 @@ from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.networks import Network, NetworkOptions, head, network
-from experiments.statistics import Interval, proportion_interval
 from fitb_jax import fill, masks, plotting
+from fitb_jax.evaluation.intervals import Interval, proportion_interval
 
 
 @dataclasses.dataclass(frozen=True)

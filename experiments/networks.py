@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.experiment import Options
-from experiments.statistics import Interval, proportion_interval
 from fitb_jax import batching, data, models
+from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax.types import LogitsFn
 
 _LOG = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from tqdm.auto import tqdm
 from experiments.cases import UNLABELLED, class_indices
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.photographs import PhotographOptions, photographs, pretrained
-from experiments.statistics import Interval, proportion_interval
 from fitb_jax import data
+from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax.types import LogitsFn
 
 TOP = 5

@@ -21,8 +21,8 @@ from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.mask_scores import probabilities
 from experiments.methods import OURS, controls, photo_methods
 from experiments.photographs import AreaOptions, Explained, explained
-from experiments.statistics import mean_interval
 from fitb_jax import ablation, checks, evaluation, extremal, models, plotting
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.saliency import as_saliency, dense_saliency, extremal_saliency
 from fitb_jax.types import Array, Float, LogitsFn, Saliency, SaliencyFn
 
