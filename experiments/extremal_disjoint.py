@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.mask_scores import probabilities
 from experiments.photographs import PhotographOptions, recognised
 from fitb_jax import evaluation, extremal, plotting
 from fitb_jax.evaluation.intervals import mean_interval
@@ -72,7 +71,7 @@ def compute(config: Config) -> Outcome:
         )(jax.random.split(control_key, config.controls))
         left = 1 - binary.sum(0)[None]
         seen = jnp.concatenate([binary, left, everything, nothing, random])
-        p = probabilities(logits_fn, image, target, seen)
+        p = extremal.probabilities_through(logits_fn, image, target, seen)
         shown, rest = jnp.split(p, [config.masks])
         return {
             "masks": binary,

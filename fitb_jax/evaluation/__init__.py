@@ -82,6 +82,7 @@ from fitb_jax.evaluation.sanity import input_shift_case as input_shift_case
 from fitb_jax.evaluation.sanity import join_cases as join_cases
 from fitb_jax.evaluation.sanity import network_cases as network_cases
 from fitb_jax.evaluation.sanity import random_logit_case as random_logit_case
+from fitb_jax.evaluation.sanity import random_other_class as random_other_class
 from fitb_jax.evaluation.stability import Agreement as Agreement
 from fitb_jax.evaluation.stability import MeanMap as MeanMap
 from fitb_jax.evaluation.stability import agreement as agreement

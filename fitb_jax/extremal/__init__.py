@@ -37,6 +37,9 @@ from fitb_jax.extremal.neighbours import nearest_neighbours as nearest_neighbour
 from fitb_jax.extremal.reptile import reptile_init as reptile_init
 from fitb_jax.extremal.reward import Variant as Variant
 from fitb_jax.extremal.reward import rewards as rewards
+from fitb_jax.extremal.scores import MaskScores as MaskScores
+from fitb_jax.extremal.scores import probabilities_through as probabilities_through
+from fitb_jax.extremal.scores import score_masks as score_masks
 from fitb_jax.extremal.sufficient import CONTROLS as CONTROLS
 from fitb_jax.extremal.sufficient import SufficientRegion as SufficientRegion
 from fitb_jax.extremal.sufficient import control_backgrounds as control_backgrounds
