@@ -148,10 +148,9 @@ def _binary_probabilities(
     logits_fn: LogitsFn, image: jax.Array, target: jax.Array, inr: extremal.Inr
 ) -> jax.Array:
     areas = jnp.asarray(_AREAS)
-    blend = extremal.make_blend(image, "blur")
     masks = extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
     binary = jax.vmap(extremal.binarise)(masks, areas)
-    return jax.lax.map(lambda mask: jax.nn.softmax(logits_fn(blend(mask)))[target], binary)
+    return extremal.probabilities_through(logits_fn, image, target, binary)
 
 
 def _compiled(fn: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:

@@ -55,7 +55,7 @@ def test_the_page_of_chapter_two_runs() -> None:
 
 def test_the_page_of_sufficient_regions_runs() -> None:
     names = _run("sufficient.md")
-    assert float(names["found"].certificate.share) == 1
+    assert float(names["found"].certificate.estimate) == 1
     assert float(names["found"].certificate.low) > 0.6  # ten of ten
 
 

@@ -35,6 +35,7 @@ ALLOWED = {
         "batching",
         "smoothing",
         "components",
+        "evaluation",
     },
     "evaluation": {
         "renamed",

@@ -15,8 +15,8 @@ from sklearn.neighbors import NearestNeighbors
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.common.networks import Network, NetworkOptions, head, network
-from experiments.statistics import mean_interval
 from fitb_jax import attribution, models, plotting
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.types import LogitsFn
 
 KINDS = ("animals", "artefacts", "other")

@@ -16,9 +16,9 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.common.networks import Network, NetworkOptions, head, network
 from experiments.scores import CHECKS, faithfulness_scores
-from experiments.statistics import mean_interval
 from experiments.sufficient_regions import backgrounds
 from fitb_jax import ablation, attribution, evaluation, extremal, plotting
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.types import Array, Image, Key, LogitsFn, Saliency
 
 ROWS = ("black", "mean", "blur", "other digits", "random map")

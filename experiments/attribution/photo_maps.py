@@ -18,11 +18,10 @@ from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import GridRun, method_grid, plan_grid, run_grid
-from experiments.mask_scores import probabilities
 from experiments.common.methods import OURS, controls, photo_methods
 from experiments.common.photographs import AreaOptions, Explained, explained
-from experiments.statistics import mean_interval
 from fitb_jax import ablation, checks, evaluation, extremal, models, plotting
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.saliency import as_saliency, dense_saliency, extremal_saliency
 from fitb_jax.types import Array, Float, LogitsFn, Saliency, SaliencyFn
 
@@ -114,7 +113,9 @@ def point(
     map_key, tie_key = jax.random.split(key)
     saliency = method(logits_fn, image["pixels"], image["target"], key=map_key)
     best = jax.vmap(lambda area: extremal.binarise(saliency, area, key=tie_key))(areas)
-    return MapScores(saliency, probabilities(logits_fn, image["pixels"], image["target"], best))
+    return MapScores(
+        saliency, extremal.probabilities_through(logits_fn, image["pixels"], image["target"], best)
+    )
 
 
 def grid(config: Config, net: Explained) -> GridRun:

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.common.networks import Network, NetworkOptions, first_of_class, head, network
-from experiments.statistics import bootstrap_interval, mean_interval
 from fitb_jax import attribution, fill, masks, objectives, plotting
+from fitb_jax.evaluation.intervals import bootstrap_interval, mean_interval
 from fitb_jax.types import Array, Image, Logits, LogitsFn, Objective
 
 NETWORKS = ("trained", "untrained")

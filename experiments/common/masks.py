@@ -8,11 +8,23 @@ from typing import NamedTuple, TypeAlias
 import jax
 
 from experiments.common.methods import RANDOM_CLASS, UNTRAINED
-from fitb_jax import evaluation, extremal
+from fitb_jax import ablation, evaluation, extremal
 from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
 
 MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
 """`(logits_fn, image, target, areas, *, key) -> masks`."""
+
+SCORE_FIELDS = {
+    "soft": ablation.Field(dims=("area",), meaning="p(target) through the mask"),
+    "binary": ablation.Field(dims=("area",), meaning="p(target) through the binary mask"),
+    "calibration": ablation.Field(dims=("area",), meaning="|mean(mask) - area|"),
+    "nestedness": ablation.Field(meaning="shown by a mask and hidden by the next larger one"),
+    "continuity": ablation.Field(meaning="change of the mask over change of the area"),
+    "softness": ablation.Field(meaning="mean(4 m (1 - m))"),
+    "total_variation": ablation.Field(meaning="steps between neighbouring pixels"),
+    "components": ablation.Field(dims=("area",), meaning="connected regions of the binary mask"),
+}
+"""Of `extremal.MaskScores`."""
 
 INR, PENALTY, DENSE = "INR, exact area", "INR, penalty", "dense"
 
@@ -48,8 +60,9 @@ class MaskRow(NamedTuple):
             return image
         classes = jax.eval_shape(trained, image["pixels"]).shape[0]
         # Another key than the fit's, which is that of the row with the photograph's own class.
-        drawn = jax.random.randint(jax.random.fold_in(key, 1), (), 0, classes - 1)
-        return {**image, "target": drawn + (drawn >= image["target"])}
+        other_key = jax.random.fold_in(key, 1)
+        other = evaluation.random_other_class(image["target"], classes, key=other_key)
+        return {**image, "target": other}
 
     def masks(
         self,

@@ -22,10 +22,10 @@ BLURRED = "gradient, blurred"
 """Name of a control of its method: the same map without detail."""
 
 RANDOM_CLASS = ", random class"
-"""Follows the name of a method whose map or mask is of a class drawn at random."""
+"""Follows the name of a method whose map or mask is of another class, drawn at random."""
 
 OF_RANDOM_CLASS = f"gradient{RANDOM_CLASS}"
-"""Name of a control of its method: a map whose class says nothing of the image's."""
+"""Name of a control of its method: a map of any class but the image's."""
 
 UNTRAINED = ", untrained network"
 """Follows the name of a method whose map or mask is of a network with freshly drawn weights."""
@@ -114,13 +114,13 @@ def blurred(method: SaliencyFn, *, blur: float = BLUR) -> SaliencyFn:
 
 
 def of_random_class(method: SaliencyFn) -> SaliencyFn:
-    """A control of a method: its own map, of a class drawn uniformly for each image.
+    """A control of a method: its own map, of another class, drawn uniformly for each image.
 
     Args:
         method: whose map.
 
     Returns:
-        The method that does not use the target; equal to another of the same method.
+        The method of any class but the target; equal to another of the same method.
     """
     return as_saliency(_of_random_class, explained=method)
 
@@ -194,8 +194,7 @@ def _blurred(
 def _of_random_class(
     logits_fn: LogitsFn, image: Image, target: Target, *, key: Key, explained: SaliencyFn
 ) -> Saliency:
-    del target
     class_key, map_key = jax.random.split(key)
     classes = jax.eval_shape(logits_fn, image).shape[0]
-    drawn = jax.random.randint(class_key, (), 0, classes)
-    return explained(logits_fn, image, drawn, key=map_key)
+    other = evaluation.random_other_class(target, classes, key=class_key)
+    return explained(logits_fn, image, other, key=map_key)

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from experiments.core import Options
-from fitb_jax.evaluation.intervals import Interval, proportion_interval
+from experiments.core.experiment import Options
 from fitb_jax import batching, data, models
+from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax.types import LogitsFn
 
 _LOG = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.core import Options
+from experiments.core.experiment import Options
 from fitb_jax import batching, cropping, data, models
 from fitb_jax.data.photos.explained_object import UNLABELLED, Case, find_case, unknown_case
 from fitb_jax.data.photos.imagenet_kinds import imagenet_indices

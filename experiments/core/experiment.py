@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar
 
 import jax
@@ -87,8 +86,8 @@ class Sweep:
     fields: Mapping[str, ablation.Field]
     key: jax.Array
     key_axes: Sequence[str] | None = None
-    shared: Mapping[str, Any] = MappingProxyType({})
-    about: Mapping[str, tuple[Any, Any]] = MappingProxyType({})
+    shared: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    about: Mapping[str, tuple[Any, Any]] = dataclasses.field(default_factory=dict)
     name: str = ""
     chunk: int | None = None
     block: int | None = None
@@ -218,8 +217,8 @@ class Experiment:
     numbers: Callable[[Any, Found], dict[str, Any]] = lambda config, found: {}
     animate: Callable[[Any, Found], dict[str, np.ndarray]] = lambda config, found: {}
     left_out: Callable[[Any], str | None] = lambda config: None
-    smoke: Mapping[str, Any] = MappingProxyType({})
-    full: Mapping[str, Any] = MappingProxyType({})
+    smoke: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    full: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def default(self, *, smoke: bool = False, full: bool = False) -> Any:
         """The options before any is given on the command line.

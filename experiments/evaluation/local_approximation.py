@@ -18,8 +18,8 @@ from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.local_perturbations import FIELDS, OBJECTIVES, Perturbation, perturbations, point
 from experiments.common.networks import Network, NetworkOptions, head, network
-from experiments.statistics import Interval, bootstrap_interval, proportion_interval
 from fitb_jax import ablation
+from fitb_jax.evaluation.intervals import Interval, bootstrap_interval, proportion_interval
 
 ORDERS = ("first order", "second order")
 CURVES = {

@@ -20,9 +20,9 @@ from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.localised import FIELDS, Localised, Row, point, rows
 from experiments.common.methods import OURS
 from experiments.common.photographs import AreaOptions, Explained, recognised
-from experiments.statistics import mean_interval
 from experiments.common.timing import median_seconds
 from fitb_jax import checks, evaluation
+from fitb_jax.evaluation.intervals import mean_interval
 
 SMALL = (0.5, 0.25)
 """Objects that take less of the image: where they take all of it, every map points at them."""

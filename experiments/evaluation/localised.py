@@ -116,12 +116,7 @@ def point(
     map_key, tie_key = jax.random.split(key)
     explained = untrained if method.is_untrained else trained
     saliency = method.saliency_fn(explained, pixels, target, key=map_key)
-    blend = extremal.make_blend(pixels, "blur")
-
-    def probability(area: Array) -> Array:
-        seen = blend(extremal.binarise(saliency, area, key=tie_key))
-        return jax.nn.softmax(trained(seen))[target]
-
+    regions = jax.vmap(lambda area: extremal.binarise(saliency, area, key=tie_key))(areas)
     decided = evaluation.leave_out(saliency, image["ignored"])
     return Localised(
         pointing=evaluation.pointing_game(decided, truth, tolerance=tolerance),
@@ -131,5 +126,5 @@ def point(
         precision=jax.vmap(
             lambda area: evaluation.precision(extremal.binarise(decided, area, key=tie_key), truth)
         )(areas),
-        probability=jax.lax.map(probability, areas),
+        probability=extremal.probabilities_through(trained, pixels, target, regions),
     )

@@ -17,9 +17,9 @@ from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.common.photographs import PhotographOptions, photographs, pretrained
-from experiments.statistics import Interval, proportion_interval
 from fitb_jax import data
 from fitb_jax.data.photos.explained_object import UNLABELLED, class_indices
+from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax.types import LogitsFn
 
 TOP = 5

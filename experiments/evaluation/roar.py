@@ -22,7 +22,7 @@ from experiments.roar_grids import (
     splits,
 )
 from experiments.sanity_cases import chosen
-from experiments.statistics import Interval, mean_interval
+from fitb_jax.evaluation.intervals import Interval, mean_interval
 
 
 def plan(config: RoarOptions) -> list[str]:

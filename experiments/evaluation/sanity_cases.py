@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from experiments.common.networks import Network, NetworkOptions, network, random_labels
-from experiments.statistics import Interval
 from fitb_jax import evaluation, models
+from fitb_jax.evaluation.intervals import Interval
 from fitb_jax.types import Image, Key, LogitsFn, SaliencyFn
 
 RANDOM_LABELS = "random labels"

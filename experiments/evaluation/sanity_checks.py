@@ -29,8 +29,8 @@ from experiments.sanity_cases import (
     chosen,
     compare,
 )
-from experiments.statistics import mean_interval
 from fitb_jax import ablation, plotting
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.types import Key, LogitsFn, SaliencyFn
 
 MEASURES = {

@@ -20,8 +20,8 @@ from experiments.sanity_cases import chosen
 from experiments.stability_figures import draw
 from experiments.stability_points import FIELDS, point
 from experiments.stability_results import caption, table
-from experiments.statistics import Interval
 from fitb_jax import ablation, data, models
+from fitb_jax.evaluation.intervals import Interval
 from fitb_jax.types import LogitsFn, SaliencyFn
 
 Row = tuple[tuple[str, SaliencyFn | None], ...]

@@ -11,8 +11,8 @@ from experiments.experiment import Outcome
 from experiments.sanity_checks import heat
 from experiments.stability_points import MEASURES
 from experiments.stability_results import HEADLINE
-from experiments.statistics import bootstrap_interval
 from fitb_jax import plotting
+from fitb_jax.evaluation.intervals import bootstrap_interval
 
 
 def draw(config: Any, outcome: Outcome) -> dict[str, Figure]:

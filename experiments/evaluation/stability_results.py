@@ -7,7 +7,7 @@ import numpy as np
 from experiments.common import methods as listed
 from experiments.experiment import Outcome, Table
 from experiments.stability_points import MEASURES
-from experiments.statistics import Interval, bootstrap_interval
+from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
 
 HEADLINE = [*MEASURES].index("spearman")
 """The measure of the table's controls and of the caption. Not that of magnitudes: maps that are

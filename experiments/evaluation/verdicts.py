@@ -11,7 +11,7 @@ from experiments.experiment import Table
 from experiments.common.methods import CONTROLS
 from experiments.sanity_cases import ALIKE, INVARIANT
 from experiments.scores import CHECKS, Check
-from experiments.statistics import mean_interval
+from fitb_jax.evaluation.intervals import mean_interval
 
 
 def passes(

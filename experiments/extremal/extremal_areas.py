@@ -18,7 +18,6 @@ from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.common.masks import DENSE, INR, PENALTY, mask_methods
-from experiments.mask_scores import probabilities
 from experiments.common.photographs import PhotographOptions, explained
 from fitb_jax import checks, evaluation, extremal, plotting
 from fitb_jax.types import Array, Float, Image, LogitsFn, Target
@@ -97,7 +96,10 @@ def compute(config: Config) -> Outcome:
     ) -> dict[str, Array]:
         masks = methods[name](logits_fn, image, target, areas, key=jax.random.key(config.seed))
         binary = jax.vmap(extremal.binarise)(masks, areas)
-        return {"masks": masks, "binary": probabilities(logits_fn, image, target, binary)}
+        return {
+            "masks": masks,
+            "binary": extremal.probabilities_through(logits_fn, image, target, binary),
+        }
 
     run = jax.jit(find, static_argnames="name")
     found: dict[str, list[Any]] = {name: [] for name in methods}

@@ -18,10 +18,9 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.mask_scores import probabilities
 from experiments.common.photographs import PhotographOptions, recognised
-from experiments.statistics import mean_interval
 from fitb_jax import evaluation, extremal, plotting
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.types import Array, Float, Image, LogitsFn
 
 METHODS = get_args(extremal.DisjointMethod)
@@ -72,7 +71,7 @@ def compute(config: Config) -> Outcome:
         )(jax.random.split(control_key, config.controls))
         left = 1 - binary.sum(0)[None]
         seen = jnp.concatenate([binary, left, everything, nothing, random])
-        p = probabilities(logits_fn, image, target, seen)
+        p = extremal.probabilities_through(logits_fn, image, target, seen)
         shown, rest = jnp.split(p, [config.masks])
         return {
             "masks": binary,

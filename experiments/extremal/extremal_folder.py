@@ -17,11 +17,10 @@ from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
-from experiments.mask_scores import FIELDS as SCORE_FIELDS
-from experiments.mask_scores import MaskScores, score_masks
+from experiments.common.masks import SCORE_FIELDS
 from experiments.common.photographs import AreaOptions, Explained, explained_in_parts
-from experiments.statistics import mean_interval
 from fitb_jax import ablation, extremal
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.types import Array, LogitsFn
 
 
@@ -78,7 +77,7 @@ def point(
         "saliency": extremal.inr_saliency(inr, shape),
         "whole": jax.nn.softmax(logits_fn(pixels))[target],
         "converged": inr.converged,
-        **score_masks(logits_fn, pixels, target, masks, areas)._asdict(),
+        **extremal.score_masks(logits_fn, pixels, target, masks, areas)._asdict(),
     }
 
 
@@ -126,7 +125,7 @@ def plan(config: Config) -> list[str]:
 
 def compute(config: Config) -> Outcome:
     """Fit every photograph, part by part; only the numbers are kept in memory."""
-    kept = (*MaskScores._fields, "whole", "converged")
+    kept = (*extremal.MaskScores._fields, "whole", "converged")
     parts, names, classes, source = [], [], [], ""
     for run, net in grids(config):
         found = run_grid(config, run).isel(config=0)

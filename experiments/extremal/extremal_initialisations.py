@@ -19,7 +19,6 @@ from scipy.spatial.distance import squareform
 from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.mask_scores import probabilities
 from experiments.common.photographs import AreaOptions, explained
 from fitb_jax import checks, extremal, plotting
 from fitb_jax.types import Image, LogitsFn
@@ -76,7 +75,7 @@ def compute(config: Config) -> Outcome:
         soft = jnp.concatenate([masks, masks.mean(0)[None]])
         binary = jax.vmap(lambda each: jax.vmap(extremal.binarise)(each, areas))(soft)
         flat = binary.reshape(-1, *shape)
-        p = probabilities(logits_fn, image, target, flat).reshape(soft.shape[:2])
+        p = extremal.probabilities_through(logits_fn, image, target, flat).reshape(soft.shape[:2])
         return {"masks": binary > 0.5, "p": p, "converged": converged}
 
     found = []

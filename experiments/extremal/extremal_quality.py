@@ -14,13 +14,12 @@ from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, method_grid, plan_grid, run_grid
-from experiments.common.masks import DENSE, INR, MaskRow, controls, mask_methods
-from experiments.mask_scores import FIELDS, MaskScores, score_masks
+from experiments.common.masks import DENSE, INR, SCORE_FIELDS, MaskRow, controls, mask_methods
 from experiments.common.photographs import AreaOptions, Explained, recognised
-from experiments.statistics import mean_interval
 from experiments.common.timing import median_seconds
 from fitb_jax import plotting
-from fitb_jax.extremal import DenseConfig, InrConfig
+from fitb_jax.evaluation.intervals import mean_interval
+from fitb_jax.extremal import DenseConfig, InrConfig, MaskScores, score_masks
 from fitb_jax.types import LogitsFn
 
 
@@ -90,7 +89,7 @@ def grid(config: Config, net: Explained) -> GridRun:
             **net.networks,
             "areas": jnp.asarray(config.areas, jnp.float32),
         },
-        fields=FIELDS,
+        fields=SCORE_FIELDS,
         chunk=config.chunk,
     )
 

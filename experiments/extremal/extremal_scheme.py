@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import ConnectionPatch
 
 from experiments.experiment import Experiment, Outcome
-from experiments.mask_scores import probabilities
 from experiments.common.photographs import AreaOptions, explained, one_photograph
 from fitb_jax import extremal, plotting
 from fitb_jax.extremal import coordinates
@@ -60,7 +59,9 @@ def compute(config: Config) -> Outcome:
         binary = jax.vmap(extremal.binarise)(masks, areas)
         blend = extremal.make_blend(image, "blur", blur=settings.blur)
         ends = jnp.stack([jnp.ones(shape), jnp.zeros(shape)])
-        p = probabilities(logits_fn, image, target, jnp.concatenate([masks, binary, ends]))
+        p = extremal.probabilities_through(
+            logits_fn, image, target, jnp.concatenate([masks, binary, ends])
+        )
         soft, hard, (whole, blank) = jnp.split(p, [len(areas), 2 * len(areas)])
         return {
             "positions": positions.T.reshape(2, *coarse),

@@ -27,8 +27,8 @@ from experiments.setting_scores import (
     point,
     step_milliseconds,
 )
-from experiments.statistics import mean_interval
 from fitb_jax import ablation
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.extremal import InrConfig
 
 

@@ -18,10 +18,9 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.mask_scores import probabilities
 from experiments.common.photographs import AreaOptions, explained
-from experiments.statistics import mean_interval
 from fitb_jax import extremal
+from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.extremal import coordinates
 from fitb_jax.types import Array, Image, LogitsFn, Target
 
@@ -92,7 +91,7 @@ def compute(config: Config) -> Outcome:
         inr = extremal.fit_inr(logits_fn, image, target, settings(steps), key=key, initial=start)
         masks = extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
         binary = jax.vmap(extremal.binarise)(masks, areas)
-        p = probabilities(logits_fn, image, target, binary)
+        p = extremal.probabilities_through(logits_fn, image, target, binary)
         return {"objective": inr.history.objective, "p": p, "state": inr.state}
 
     run = jax.jit(fit, static_argnames="steps")

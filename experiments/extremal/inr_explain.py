@@ -64,16 +64,18 @@ def compute(config: Config) -> Outcome:
         blend = extremal.make_blend(image, "blur", blur=settings.blur)
         masks = extremal.inr_masks(inr, shown, (height, width))
         binary = jax.vmap(extremal.binarise)(masks, shown)
-        seen = jax.lax.map(blend, jnp.concatenate([masks, binary]))
-        p = jax.nn.softmax(jax.lax.map(logits_fn, seen))[:, target]
+        ends = jnp.stack([jnp.ones((height, width)), jnp.zeros((height, width))])
+        every = jnp.concatenate([masks, binary, ends])
+        p = extremal.probabilities_through(logits_fn, image, target, every, blur=settings.blur)
+        soft, hard, whole_and_blank = jnp.split(p, [len(shown), 2 * len(shown)])
         return {
             "masks": masks,
-            "blended": seen[len(shown) :],
-            "p_soft": p[: len(shown)],
-            "p_binary": p[len(shown) :],
+            "blended": jax.lax.map(blend, binary),
+            "p_soft": soft,
+            "p_binary": hard,
             "mask_area": masks.mean((1, 2)),
-            "p_whole": jax.nn.softmax(logits_fn(image))[target],
-            "p_blank": jax.nn.softmax(logits_fn(blend(jnp.zeros((height, width)))))[target],
+            "p_whole": whole_and_blank[0],
+            "p_blank": whole_and_blank[1],
             "saliency": extremal.inr_saliency(inr, (height, width)),
             "sweep": extremal.inr_masks(inr, sweep, (height, width)),
             "converged": inr.converged,

@@ -103,10 +103,10 @@ def point(
         search_share=found.search_share,
         connectivity_cost=found.connectivity_cost,
         calls=found.calls,
-        share=found.certificate.share,
+        share=found.certificate.estimate,
         low=found.certificate.low,
         high=found.certificate.high,
         pasted=pasted,
         seen=jnp.argmax(logits_fn(pasted)),
-        base=without.share,
+        base=without.estimate,
     )

@@ -18,8 +18,8 @@ from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.photo_backgrounds import Backgrounds, backgrounds
 from experiments.photo_region_points import FIELDS, WAYS, Setting, point
 from experiments.common.photographs import Explained, PhotographOptions, explained
-from experiments.statistics import Interval
 from fitb_jax import ablation, plotting
+from fitb_jax.evaluation.intervals import Interval
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,7 +136,7 @@ def _search(
         pixels, target, found.region, data["images"], data["labels"], count=setting["nearest"]
     )
     controls = [
-        extremal.certify(network, pixels, target, found.region, one[None]).share
+        extremal.certify(network, pixels, target, found.region, one[None]).estimate
         for one in extremal.control_backgrounds(pixels)
     ]
     return Point(
@@ -145,7 +145,7 @@ def _search(
         found.found.astype(jnp.float32),
         found.minimal.astype(jnp.float32),
         found.search_share,
-        found.certificate.share,
+        found.certificate.estimate,
         found.certificate.low,
         found.certificate.high,
         jnp.stack(controls),

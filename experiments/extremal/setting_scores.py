@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from numpy.typing import ArrayLike
 
 from experiments.common.masks import MaskRow
-from experiments.mask_scores import probabilities
 from experiments.common.timing import median_seconds
 from fitb_jax import ablation, evaluation, extremal
 from fitb_jax.types import Array, Float, Image, LogitsFn, Scalar
@@ -148,7 +147,7 @@ def _scores(
     swept, _ = masks_of_sweep
     saliency = evaluation.leave_out(swept.mean(0), image["ignored"])
     return SettingScores(
-        binary=probabilities(logits_fn, image["pixels"], image["target"], binary),
+        binary=extremal.probabilities_through(logits_fn, image["pixels"], image["target"], binary),
         continuity=evaluation.continuity(*masks_of_sweep).mean(),
         pointing=evaluation.pointing_game(saliency, image["truth"], tolerance=tolerance),
         steps=steps,

@@ -16,8 +16,8 @@ from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.common.networks import Network, NetworkOptions, head, network
 from experiments.region_points import FIELDS, blur_point, images_point
-from experiments.statistics import mean_interval, proportion_interval
 from fitb_jax import ablation, models, plotting
+from fitb_jax.evaluation.intervals import mean_interval, proportion_interval
 
 SHOWN = 8
 NEAREST = 3

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common.networks import Network, head
-from experiments.core import Sweep
+from experiments.core.experiment import Sweep
 from fitb_jax import ablation, fill, masks, models
 from fitb_jax.types import LogitsFn, UpdateFn
 

@@ -17,11 +17,17 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.networks import Network, NetworkOptions, first_of_class, network
-from experiments.core import Experiment, Sweep, interval_variable, with_notes
+from experiments.common.networks import (
+    Network,
+    NetworkOptions,
+    accuracies,
+    first_of_class,
+    network,
+)
+from experiments.core.experiment import Experiment, Sweep
+from experiments.core.labelled import interval_variable, with_notes
 from experiments.fill._fidelity import draw_masks, fidelity_sweep
 from fitb_jax import fill, plotting
-from fitb_jax.evaluation.intervals import Interval
 from fitb_jax.types import LogitsFn
 
 TITLES = {
@@ -100,7 +106,7 @@ def compute(config: Config, net: Network, found: xr.Dataset) -> xr.Dataset:
 def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
     """How sure the network is of its own digits, and the size of the grid."""
     return {
-        "test accuracy": Interval(*found["accuracy"].values.tolist()),
+        **accuracies(found),
         "points (image x mask x order x network)": found["correlation"].size,
         "compiled programs, one for each order": len(ORDERS),
     }

@@ -21,8 +21,8 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.fidelity import FIELDS
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.common.networks import NetworkOptions, ensemble
-from experiments.statistics import Interval, mean_interval
 from fitb_jax import ablation, data, fill, masks, models, plotting
+from fitb_jax.evaluation.intervals import Interval, mean_interval
 from fitb_jax.types import LogitsFn
 
 MEASURES = {

@@ -16,8 +16,8 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.fidelity import fidelity_arrays, fidelity_grid, from_arrays, intervals
 from experiments.grids import GridRun, plan_grid
 from experiments.common.networks import Network, NetworkOptions, network
-from experiments.statistics import Interval, mean_interval, proportion_interval
 from fitb_jax import fill, models, plotting
+from fitb_jax.evaluation.intervals import Interval, mean_interval, proportion_interval
 
 NUMBERS = ("p(target)", "accuracy", "correlation")
 ORDERS = {"first": fill.first_order, "second": fill.second_order}

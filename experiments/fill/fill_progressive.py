@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.common.networks import NetworkOptions, first_of_class, head, network
-from experiments.statistics import mean_interval, proportion_interval
 from fitb_jax import batching, fill, masks, plotting
+from fitb_jax.evaluation.intervals import mean_interval, proportion_interval
 from fitb_jax.types import Image, LogitsFn
 
 MODES: tuple[fill.Mode, ...] = ("parallel", "sequential")

@@ -26,7 +26,8 @@ from experiments.common.networks import (
     head,
 )
 from experiments.common.prototypes import class_prototypes
-from experiments.core import Experiment, Tables, interval_variable, with_notes
+from experiments.core.experiment import Experiment, Tables
+from experiments.core.labelled import interval_variable, with_notes
 from fitb_jax import fill, plotting
 from fitb_jax.evaluation.intervals import proportion_interval
 from fitb_jax.evaluation.tables import interval_table

@@ -17,8 +17,8 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.fidelity import fidelity_arrays, fidelity_grid, from_arrays, intervals
 from experiments.grids import GridRun, plan_grid
 from experiments.common.networks import Network, NetworkOptions, head, network
-from experiments.statistics import mean_interval, proportion_interval
 from fitb_jax import fill, masks, plotting
+from fitb_jax.evaluation.intervals import mean_interval, proportion_interval
 from fitb_jax.types import Image, LogitsFn, UpdateFn
 
 METHODS: tuple[fill.Method, ...] = ("newton", "gauss_newton", "principal", "curvature")

@@ -19,8 +19,8 @@ from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, plan_grid, run_grid
 from experiments.photo_judgement import COARSE, FIELDS, SMOOTH, Judged, point
 from experiments.common.photographs import Explained, PhotographOptions, explained
-from experiments.statistics import mean_interval
 from fitb_jax import ablation, checks, models, plotting
+from fitb_jax.evaluation.intervals import mean_interval
 
 NETWORKS = ("trained", "untrained")
 

@@ -2,7 +2,6 @@
 
 from fitb_jax.components import Components as Components
 from fitb_jax.components import connected_components as connected_components
-from fitb_jax.evaluation.aggregation import Mean as Mean
 from fitb_jax.evaluation.aggregation import Summary as Summary
 from fitb_jax.evaluation.aggregation import difficult_cases as difficult_cases
 from fitb_jax.evaluation.aggregation import fill_boxes as fill_boxes
@@ -29,6 +28,11 @@ from fitb_jax.evaluation.faithfulness import Curve as Curve
 from fitb_jax.evaluation.faithfulness import deletion as deletion
 from fitb_jax.evaluation.faithfulness import insertion as insertion
 from fitb_jax.evaluation.faithfulness import rise_blur as rise_blur
+from fitb_jax.evaluation.intervals import Interval as Interval
+from fitb_jax.evaluation.intervals import bootstrap_interval as bootstrap_interval
+from fitb_jax.evaluation.intervals import clopper_pearson as clopper_pearson
+from fitb_jax.evaluation.intervals import mean_interval as mean_interval
+from fitb_jax.evaluation.intervals import proportion_interval as proportion_interval
 from fitb_jax.evaluation.localisation import IouCurve as IouCurve
 from fitb_jax.evaluation.localisation import energy_pointing_game as energy_pointing_game
 from fitb_jax.evaluation.localisation import iou_curve as iou_curve
@@ -78,6 +82,7 @@ from fitb_jax.evaluation.sanity import input_shift_case as input_shift_case
 from fitb_jax.evaluation.sanity import join_cases as join_cases
 from fitb_jax.evaluation.sanity import network_cases as network_cases
 from fitb_jax.evaluation.sanity import random_logit_case as random_logit_case
+from fitb_jax.evaluation.sanity import random_other_class as random_other_class
 from fitb_jax.evaluation.stability import Agreement as Agreement
 from fitb_jax.evaluation.stability import MeanMap as MeanMap
 from fitb_jax.evaluation.stability import agreement as agreement
@@ -92,6 +97,7 @@ from fitb_jax.renamed import renamed as _renamed
 __getattr__ = _renamed(
     "fitb_jax.evaluation",
     {
+        "Mean": "evaluation.Interval",
         "crispness": "evaluation.softness",
         "cascading": "evaluation.cascading_randomisation",
         "one_at_a_time": "evaluation.independent_randomisation",

@@ -8,28 +8,10 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from scipy import special
 
 from fitb_jax import checks
+from fitb_jax.evaluation.intervals import Interval, student_interval
 from fitb_jax.types import Array, Bool, Float, Number, Truth
-
-CONFIDENCE = 0.95
-
-
-class Mean(NamedTuple):
-    """A mean with its uncertainty.
-
-    Attributes:
-        estimate: the mean.
-        standard_error: over the draw of the images; nan where it cannot be told.
-        low: lower end of the 95 % confidence interval.
-        high: upper end.
-    """
-
-    estimate: float
-    standard_error: float
-    low: float
-    high: float
 
 
 class Summary(NamedTuple):
@@ -47,9 +29,9 @@ class Summary(NamedTuple):
         counts: the cases of each of them, (k,).
     """
 
-    case_mean: Mean
-    class_mean: Mean
-    image_mean: Mean
+    case_mean: Interval
+    class_mean: Interval
+    image_mean: Interval
     cases: int
     missing: int
     classes: np.ndarray
@@ -184,21 +166,20 @@ def _per_image(score: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.nda
     return means, np.zeros(means.size, np.int64), np.arange(means.size)
 
 
-def _mean(score: np.ndarray, group: np.ndarray, image: np.ndarray) -> Mean:
+def _mean(score: np.ndarray, group: np.ndarray, image: np.ndarray) -> Interval:
     """Mean over groups of the mean within each, its error from the spread between the images."""
     if score.size == 0:
-        return Mean(np.nan, np.nan, np.nan, np.nan)
+        return Interval(np.nan, np.nan, np.nan)
     counts = np.bincount(group)
     means = np.bincount(group, weights=score) / counts
     estimate = float(means.mean())
     if (counts < 2).any() or image.max() < 1:
-        return Mean(estimate, np.nan, np.nan, np.nan)
+        return Interval(estimate, np.nan, np.nan)
     images_of_group = np.bincount(np.unique(np.stack([group, image]), axis=1)[0])
     if (images_of_group < 2).any():
-        return Mean(estimate, np.nan, np.nan, np.nan)
+        return Interval(estimate, np.nan, np.nan)
     # Bessel's correction: of the images of a group, one is spent on its mean.
     bessel = np.sqrt(images_of_group / (images_of_group - 1))
     deviation = bessel[group] * (score - means[group]) / (counts[group] * counts.size)
     error = float(np.sqrt((np.bincount(image, weights=deviation) ** 2).sum()))
-    reach = float(special.stdtrit(image.max(), 0.5 + CONFIDENCE / 2)) * error
-    return Mean(estimate, error, estimate - reach, estimate + reach)
+    return student_interval(estimate, error, int(image.max()))

@@ -137,6 +137,26 @@ def network_cases(logits_fns: LogitsFn, image: Image, target: Target) -> Case:
     )
 
 
+def random_other_class(target: Target, classes: int, *, key: Key) -> Int[Array, ""]:
+    """A class drawn uniformly from all but one.
+
+    Args:
+        target: the one that is never drawn, in [0, classes).
+        classes: how many there are, at least 2.
+        key: of the draw.
+
+    Returns:
+        Its index.
+
+    Raises:
+        TypeError, ValueError: not a class, or no other.
+    """
+    checks.check_count("classes", classes, least=2)
+    checks.check_target(target, classes)
+    drawn = jax.random.randint(key, (), 0, classes - 1)
+    return drawn + (drawn >= target)
+
+
 def random_logit_case(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Case:
     """The same image and network, and another class, drawn uniformly from the others.
 

@@ -10,9 +10,7 @@ from fitb_jax.extremal.background import blend_pyramid as blend_pyramid
 from fitb_jax.extremal.background import blur_pyramid as blur_pyramid
 from fitb_jax.extremal.background import make_blend as make_blend
 from fitb_jax.extremal.background import mean_colour as mean_colour
-from fitb_jax.extremal.certificate import Certificate as Certificate
 from fitb_jax.extremal.certificate import certify as certify
-from fitb_jax.extremal.certificate import clopper_pearson as clopper_pearson
 from fitb_jax.extremal.config import AreaForm as AreaForm
 from fitb_jax.extremal.config import AreaSpacing as AreaSpacing
 from fitb_jax.extremal.config import InrConfig as InrConfig
@@ -39,6 +37,9 @@ from fitb_jax.extremal.neighbours import nearest_neighbours as nearest_neighbour
 from fitb_jax.extremal.reptile import reptile_init as reptile_init
 from fitb_jax.extremal.reward import Variant as Variant
 from fitb_jax.extremal.reward import rewards as rewards
+from fitb_jax.extremal.scores import MaskScores as MaskScores
+from fitb_jax.extremal.scores import probabilities_through as probabilities_through
+from fitb_jax.extremal.scores import score_masks as score_masks
 from fitb_jax.extremal.sufficient import CONTROLS as CONTROLS
 from fitb_jax.extremal.sufficient import SufficientRegion as SufficientRegion
 from fitb_jax.extremal.sufficient import control_backgrounds as control_backgrounds
@@ -48,6 +49,8 @@ from fitb_jax.renamed import renamed as _renamed
 __getattr__ = _renamed(
     "fitb_jax.extremal",
     {
+        "Certificate": "evaluation.Interval",
+        "clopper_pearson": "evaluation.clopper_pearson",
         "crispness_penalty": "extremal.softness_penalty",
         "exact_shares": "extremal.joint_exact_areas",
         "meta_initial": "extremal.reptile_init",

@@ -10,14 +10,9 @@ import jax
 import jax.numpy as jnp
 
 from fitb_jax import checks, masks
+from fitb_jax.evaluation.intervals import Interval, check_confidence, clopper_pearson
 from fitb_jax.extremal.background import BLUR, BackgroundName, check_background, mean_colour
-from fitb_jax.extremal.certificate import (
-    Certificate,
-    check_backgrounds,
-    check_confidence,
-    clopper_pearson,
-    kept_count,
-)
+from fitb_jax.extremal.certificate import check_backgrounds, kept_count
 from fitb_jax.extremal.config import InrConfig, check_config
 from fitb_jax.extremal.inr import fit_inr, inr_masks
 from fitb_jax.extremal.regions import (
@@ -65,7 +60,8 @@ class SufficientRegion(NamedTuple):
         found: whether the required share was reached on the backgrounds of the search. Where it was
             not, the region is the best there was, and nothing below holds of it.
         search_share: of the backgrounds of the search, with the class kept.
-        certificate: the same of fresh backgrounds, which the search has not seen.
+        certificate: that of fresh backgrounds, which the search has not seen, with its interval.
+        trials: how many fresh backgrounds those were.
         minimal: whether it was confirmed that the required share is lost whichever single patch
             goes without breaking the region into pieces.
         share_without: (h, w), share of the backgrounds of the search that keep the class when this
@@ -81,7 +77,8 @@ class SufficientRegion(NamedTuple):
     area: Scalar
     found: Bool[Array, ""]
     search_share: Scalar
-    certificate: Certificate
+    certificate: Interval
+    trials: Int[Array, ""]
     minimal: Bool[Array, ""]
     share_without: Float[Array, "h w"]
     unconnected: Mask
@@ -195,6 +192,7 @@ def sufficient_region(
         found=is_found,
         search_share=best.kept / searched,
         certificate=clopper_pearson(kept_fresh, fresh.shape[0], confidence=confidence),
+        trials=jnp.asarray(fresh.shape[0], jnp.int32),
         minimal=is_found & (best.kept_without < needed).all(),
         share_without=masks.from_patches(without, shape, patch),
         unconnected=unconnected,

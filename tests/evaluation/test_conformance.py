@@ -163,6 +163,8 @@ def test_every_metric_of_a_map_is_here() -> None:
             "join_cases",
         ),
         *("network_cases", "independent_randomisation", "random_logit_case", "randomise", "remove"),
+        *("random_other_class", "bootstrap_interval", "clopper_pearson", "mean_interval"),
+        "proportion_interval",
         *("retrained_accuracy", "similarity", "local_models", "local_radius"),
         *("agreement", "agreement_between", "mean_map", "pairwise_agreement"),
     }

@@ -148,6 +148,22 @@ def test_the_other_class_is_another_and_each_is_as_likely() -> None:
     assert abs(counts[0] - 300) < 4 * np.sqrt(150)
 
 
+def test_a_random_other_class_is_never_the_target_and_each_is_as_likely() -> None:
+    draw = jax.jit(lambda target, key: evaluation.random_other_class(target, 4, key=key))
+    for target in range(4):
+        drawn = jax.vmap(draw, (None, 0))(target, jax.random.split(KEY, 900))
+        counts = np.bincount(np.asarray(drawn), minlength=4)
+        assert counts[target] == 0
+        assert (abs(np.delete(counts, target) - 300) < 4 * np.sqrt(200)).all()
+
+
+def test_a_random_other_class_needs_another_and_a_class() -> None:
+    with pytest.raises(ValueError, match="classes must be at least 2, got 1"):
+        evaluation.random_other_class(0, 1, key=KEY)
+    with pytest.raises(ValueError, match=r"target must lie in \[0, 3\), got 3"):
+        evaluation.random_other_class(3, 3, key=KEY)
+
+
 def test_random_methods_have_the_same_draws_in_every_case() -> None:
     noise = as_saliency(lambda logits_fn, image, target, *, key: jax.random.normal(key, (12, 12)))
     reference = evaluation.Case(TRAINED, IMAGE, jnp.int32(0))

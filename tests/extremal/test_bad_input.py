@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitb_jax import extremal
+from fitb_jax import evaluation, extremal
 from tests import problems
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -23,7 +23,7 @@ CANDIDATES = jnp.stack([MASK, 1 - MASK])
 INR = extremal.InrConfig(network=extremal.NetworkConfig(width=4, depth=2), grid=3, steps=2)
 
 find, certify = extremal.sufficient_region, extremal.certify
-nearest, share = extremal.nearest_neighbours, extremal.clopper_pearson
+nearest, share = extremal.nearest_neighbours, evaluation.clopper_pearson
 controls = extremal.control_backgrounds
 
 

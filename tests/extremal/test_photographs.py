@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fitb_jax import models
-from fitb_jax.extremal import binarise, fit_inr, inr_masks, make_blend
+from fitb_jax.extremal import binarise, fit_inr, inr_masks, probabilities_through
 from fitb_jax.types import Array
 
 AREAS = jnp.asarray([0.1, 0.2, 0.4])
@@ -24,14 +24,10 @@ def test_small_masks_keep_the_class(photo: str, target: int) -> None:
     def explain(image: Array) -> tuple[Array, Array, Array, Array]:
         inr = fit_inr(lite0.logits_fn, image, target, key=jax.random.key(0))
         masks = inr_masks(inr, AREAS, (224, 224))
-        blend = make_blend(image)
-
-        def probability(mask: Array) -> Array:
-            return jax.nn.softmax(lite0.logits_fn(blend(mask)))[target]
-
         binary = jax.vmap(binarise)(masks, AREAS)
-        whole = probability(jnp.ones(image.shape[:2]))
-        return whole, jax.lax.map(probability, masks), jax.lax.map(probability, binary), masks
+        every = jnp.concatenate([jnp.ones((1, 224, 224)), masks, binary])
+        p = probabilities_through(lite0.logits_fn, image, target, every)
+        return p[0], *jnp.split(p[1:], 2), masks
 
     whole, soft, hard, masks = explain(image)
     np.testing.assert_allclose(np.asarray(masks, np.float64).mean((1, 2)), AREAS, atol=1e-5)

@@ -1,10 +1,17 @@
+"""Intervals against SciPy, and how often they cover what they should."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.statistics import (
+from fitb_jax.evaluation.intervals import (
     Interval,
     bootstrap_interval,
+    clopper_pearson,
     mean_interval,
     proportion_interval,
 )
@@ -76,3 +83,16 @@ def test_bootstrap_interval_covers_the_mean_nearly_as_often_as_it_says() -> None
     draws = np.random.default_rng(0).exponential(size=(300, 60))
     found = [bootstrap_interval(values, resamples=300) for values in draws]
     assert 0.88 < np.mean([low <= 1 <= high for _, low, high in found]) < 0.98
+
+
+@pytest.mark.parametrize(
+    ("trials", "confidence"), [(1, 0.8), (400, 0.99), (100, 0.9999999), (100, 1.0)]
+)
+def test_clopper_pearson_is_scipys(trials: int, confidence: float) -> None:
+    successes = np.arange(trials + 1)
+    one = functools.partial(clopper_pearson, trials=trials, confidence=confidence)
+    found = jax.jit(jax.vmap(one))(jnp.asarray(successes))
+    wanted = [stats.binomtest(k, trials).proportion_ci(confidence, "exact") for k in successes]
+    np.testing.assert_allclose(found.low, [each.low for each in wanted], atol=2e-5)
+    np.testing.assert_allclose(found.high, [each.high for each in wanted], atol=2e-5)
+    np.testing.assert_allclose(found.estimate, successes / trials, rtol=1e-6)
