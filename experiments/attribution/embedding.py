@@ -1,6 +1,8 @@
-"""Figure 27: classes by their weights and digits by their activations, in the plane.
+"""Figure 32: Classes and activations in the plane.
 
-python -m experiments embedding
+    python -m experiments embedding    # 2 min
+
+Expected: TODO.
 """
 
 import dataclasses

@@ -1,6 +1,8 @@
-"""Figure 24: what a square says depends on its colour, and a black one on black says nothing.
+"""Figure 30: A black square says nothing where the image is black.
 
-python -m experiments occlusion_backgrounds
+    python -m experiments occlusion_backgrounds    # 2 min
+
+Expected: TODO.
 """
 
 import dataclasses

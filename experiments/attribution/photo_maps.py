@@ -1,7 +1,9 @@
-"""Figure 28: the same photographs by several methods, side by side.
+"""Figure 29: The same photographs by several methods.
 
-    python -m experiments photo_maps
-    python -m experiments photo_maps --methods gradient "extremal INR" --count 5
+    python -m experiments photo_maps    # 15 min
+
+Needs: nothing (photographs of scikit-image).
+Expected: TODO.
 
 Each method as in the tables (`experiments.methods`), beside free masks and two maps that ask no
 network. Below a map stands p(class) of its most important tenth on a blur. It resumes.

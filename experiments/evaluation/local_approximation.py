@@ -1,6 +1,8 @@
-"""Figure 22: how far from an image does a plane or a paraboloid stand for the classifier?
+"""Figure 28: How far a local model of the classifier holds.
 
-    python -m experiments local_approximation
+    python -m experiments local_approximation    # 4 min
+
+Expected: TODO.
 
 The error of the first- and second-order Taylor model of J along what each explanation does to the
 image. It resumes.

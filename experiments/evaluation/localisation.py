@@ -1,6 +1,9 @@
-"""Table 5, Figure 15: do the maps point at the object? Every method, and controls that ask nothing.
+"""Figure 23, Table 10: Localisation of every method, and of controls.
 
-    python -m experiments localisation --photographs manifest --photo-dir DIR --count 0
+    python -m experiments localisation --photographs manifest --photo-dir DIR --count 0    # 40 s a photograph
+
+Needs: photographs with boxes or masks, `--photographs LAYOUT --photo-dir DIR`.
+Expected: TODO.
 
 Any layout of `data.photographs` with boxes or masks (ImageNet validation, ImageNet-S, VOC, COCO)
 whose classes the network knows. It resumes. Photographs that the network gets wrong are left out:

@@ -1,6 +1,9 @@
-"""Figure 17, Table 8: does a network trained again miss the pixels that a method calls important?
+"""Figure 25, Table 12: Remove and retrain.
 
-    python -m experiments roar --full --data-dir DIR
+    python -m experiments roar --full --data-dir DIR    # 6 min
+
+Needs: nothing; MNIST and Fashion-MNIST for --full.
+Expected: TODO.
 
 Embedded digits by default; `--full` is all of MNIST and Fashion-MNIST. It resumes.
 """

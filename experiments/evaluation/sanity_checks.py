@@ -1,6 +1,8 @@
-"""Figure 16, Table 7: which explanations change when the network forgets, and which do not?
+"""Figure 24, Table 11: Sanity checks of every method.
 
-    python -m experiments sanity_checks
+    python -m experiments sanity_checks    # 3 min
+
+Expected: TODO.
 
 Under 3 minutes on 2 cores, training included. It resumes.
 """

@@ -1,6 +1,8 @@
-"""Table 9, Figure 18: every method against every check, on a small network.
+"""Figure 26, Table 13: Scoreboard of every method and check.
 
-    python -m experiments scoreboard
+    python -m experiments scoreboard    # 10 min
+
+Expected: TODO.
 
 About 10 minutes on 2 cores. It resumes.
 """

@@ -1,6 +1,8 @@
-"""Figure 21, Table 12: do networks trained alike explain alike?
+"""Figure 27, Table 14: Agreement of explanations across networks.
 
-    python -m experiments stability
+    python -m experiments stability    # 8 min
+
+Expected: TODO.
 
 It trains several networks of each architecture at once. It resumes.
 """

@@ -1,7 +1,9 @@
-"""Figure 11: masks over a fine sweep of areas, from one network and from a fit for each.
+"""Figure 14: Masks over a fine sweep of areas.
 
-    python -m experiments extremal_areas
-    python -m experiments extremal_areas --full
+    python -m experiments extremal_areas    # 5 min
+
+Needs: nothing (a photograph of scikit-image).
+Expected: TODO.
 
 A dense mask costs about 15 s an area with the 800 steps of its paper, so that by default it has
 fewer areas and steps than `--full`; the figure says how many.

@@ -1,6 +1,9 @@
-"""Figure 29, Table 15: the masks of every photograph of a folder, however many there are.
+"""Figure 19, Table 6: The masks of a folder of photographs.
 
-    python -m experiments extremal_folder --photographs folder --photo-dir DIR
+    python -m experiments extremal_folder --photographs folder --photo-dir DIR    # 15 s a photograph
+
+Needs: nothing (five photographs of scikit-image).
+Expected: TODO.
 
 The photographs are read part by part, and the masks of each part lie in a zarr store of their own
 under `results/grids`, which xarray opens. A run that is stopped goes on at the photograph it had

@@ -1,6 +1,9 @@
-"""Figure 12: the scheme, drawn from a fit: positions, features, scores, masks, what is seen.
+"""Figure 12: From positions to masks, step by step.
 
-python -m experiments extremal_scheme
+    python -m experiments extremal_scheme    # 1 min
+
+Needs: nothing (a photograph of scikit-image).
+Expected: TODO.
 """
 
 import dataclasses

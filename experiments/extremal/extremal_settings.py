@@ -1,6 +1,9 @@
-"""Table 6: which coordinate network, fitted how? One factor at a time around the default.
+"""Figure 15, Table 4: Settings of the coordinate network.
 
-    python -m experiments extremal_settings --photographs LAYOUT --photo-dir DIR --count 40 --timed
+    python -m experiments extremal_settings --photographs LAYOUT --photo-dir DIR --count 40 --timed    # 3 min a photograph
+
+Needs: photographs, `--photographs LAYOUT --photo-dir DIR`.
+Expected: TODO.
 
 Features, bandwidth, width, steps, grid, conditioning and form of the area. Settings that differ in
 numbers alone share a program. It resumes.

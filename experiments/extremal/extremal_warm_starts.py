@@ -1,7 +1,9 @@
-"""Figure 25, Table 14: does a network that starts elsewhere need fewer steps?
+"""Figure 18, Table 5: Steps from a warm start and from a cold one.
 
-    python -m experiments extremal_warm_starts
-    python -m experiments extremal_warm_starts --photographs manifest --photo-dir DIR --count 40
+    python -m experiments extremal_warm_starts    # 4 min
+
+Needs: nothing (five photographs of scikit-image).
+Expected: TODO.
 
 Three starts of the same fit: fresh weights, the network of another photograph, and a start learned
 from the other photographs (`extremal.reptile_init`). Those are never the ones that are fitted.

@@ -1,6 +1,9 @@
-"""Figure 10: the masks of every area for any photograph, from one coordinate network.
+"""Figure 11: Which part of a photograph is enough.
 
-    python -m experiments inr_explain --image PHOTO
+    python -m experiments inr_explain --image PHOTO    # 15 s a photograph
+
+Needs: nothing (three photographs of scikit-image).
+Expected: TODO.
 
 A photograph of yours is turned upright as its camera noted, and its centre square is explained.
 """

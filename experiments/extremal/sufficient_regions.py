@@ -1,6 +1,8 @@
-"""Figure 20, Table 11: the smallest connected part of a digit that keeps its class on other digits.
+"""Figure 20, Table 7: The smallest part of a digit that keeps its class.
 
-    python -m experiments sufficient_regions
+    python -m experiments sufficient_regions    # 10 s a digit
+
+Expected: TODO.
 
 Two grids: regions found on other digits, for every required share, and found on a blur alone.
 """

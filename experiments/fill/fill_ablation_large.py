@@ -1,7 +1,8 @@
-"""Ratio x patch x class x order x network x seed: fidelity and E[dx], with bands over networks.
+"""Figure 7: Large ablation with bands over networks.
 
-    python -m experiments fill_ablation_large --plan
-    python -m experiments fill_ablation_large
+    python -m experiments fill_ablation_large --plan    # 45 s
+
+Expected: TODO.
 
 About 45 s on 2 cores for 24,000 points, half of it to train three networks at once. `--full` is
 6.8 million points; it continues where it was stopped.

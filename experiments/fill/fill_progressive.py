@@ -1,6 +1,8 @@
-"""Figure 3: an image replaced part after part by what the classifier fills in, in both modes.
+"""Figure 3: Progressive masking.
 
-    python -m experiments fill_progressive --digits 3 8
+    python -m experiments fill_progressive --digits 3 8    # 10 s
+
+Expected: TODO.
 
 About 10 s on 2 cores.
 """

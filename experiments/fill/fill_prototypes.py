@@ -72,12 +72,13 @@ def compute(config: Config, available: Available) -> xr.Dataset:
 
 
 def _of_network(config: Config, net: Network) -> xr.Dataset:
+    count = config.images_per_class
     options = {name: getattr(config, name) for name in ("parts", "patch", "seed", "order", "chunk")}
     trained, untrained = (
         class_prototypes(
             logits_fn,
             net.train,
-            images_per_class=config.images_per_class,
+            images_per_class=count,
             tolerance=config.tolerance or None,
             progress=config.progress,
             **options,
@@ -88,7 +89,7 @@ def _of_network(config: Config, net: Network) -> xr.Dataset:
     maps = {
         "mean": trained.mean,
         "untrained": untrained.mean,
-        "class_mean": np.stack([images[: config.images_per_class].mean(0) for images in of_class]),
+        "class_mean": np.stack([jnp.asarray(images[:count]).mean(0) for images in of_class]),
         "standard_error": trained.standard_error,
     }
     shown, labels = head(net.test, config.test_images)
@@ -119,14 +120,15 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """For each data set: class mean, E[dx], its standard error, E[dx] of the untrained network."""
+    each = {str(name): found.sel(dataset=name) for name in found["dataset"].values}
     return {
         f"prototypes_{name.replace(':', '_')}": plotting.signed_maps(
-            [of_dataset[each].squeeze("dataset").values for each in MAPS],
-            column_titles=of_dataset["class_name"].squeeze("dataset").values.tolist(),
+            [of_dataset[one].values for one in MAPS],
+            column_titles=of_dataset["class_name"].values.tolist(),
             row_titles=[title for title, _ in MAPS.values()],
             units=[unit for _, unit in MAPS.values()],
         )
-        for name, of_dataset in found.groupby("dataset")
+        for name, of_dataset in each.items()
     }
 
 

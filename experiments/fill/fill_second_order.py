@@ -1,6 +1,8 @@
-"""Figure 5: first against second order, the four second-order directions side by side.
+"""Figure 5: First against second order.
 
-    python -m experiments fill_second_order
+    python -m experiments fill_second_order    # 30 s
+
+Expected: TODO.
 
 About 30 s on 2 cores.
 """
