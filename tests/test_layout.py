@@ -121,7 +121,7 @@ def test_public_functions_are_documented(name: str) -> None:
     function = PUBLIC[name]
     text = inspect.getdoc(function) or ""
     assert text, name
-    if name.startswith("fitb_jax.checks."):
+    if name.startswith("fitb_jax.checks.") or re.search("^See `.+`.$", text, re.M):
         return
     parameters = inspect.signature(function).parameters
     if parameters:
