@@ -112,8 +112,8 @@ def _grid(images: int, masks_per_image: int) -> dict[str, Any]:
     pixels = jax.random.uniform(jax.random.key(1), (images, 28, 28, 1))
     targets = np.arange(images, dtype=np.int32) % 10
     return {
-        "image": ablation.batched({"pixels": pixels, "target": targets}),
-        "mask": ablation.batched(seen),
+        "image": ablation.vmapped({"pixels": pixels, "target": targets}),
+        "mask": ablation.vmapped(seen),
     }
 
 
@@ -216,18 +216,18 @@ def _large_fields(place: Path) -> None:
 
 
 def _compile_row(logits_fn: LogitsFn, grid: dict[str, Any]) -> Row:
-    """Programs compiled for a grid with two structural values."""
+    """Programs compiled for a grid with two static values."""
 
     def point(*, order: fill.Order, image: Any, mask: Mask) -> dict[str, jax.Array]:
         update = fill.resolve_order(order)(logits_fn, image["pixels"], mask, image["target"])
         return {"norm": jnp.linalg.norm(update.ravel())}
 
-    few = {name: ablation.batched(_head(axis.values, 9)) for name, axis in grid.items()}
-    axes = {"order": ablation.structural(["first", "second"]), **few}
+    few = {name: ablation.vmapped(_head(axis.values, 9)) for name, axis in grid.items()}
+    axes = {"order": ablation.static(["first", "second"]), **few}
     compile_chunk = mock.Mock(wraps=evaluation.compile_chunk)
     with mock.patch.object(evaluation, "compile_chunk", compile_chunk):
         ablation.run(point, axes, chunk=16, block=27, progress=False)
-    return Row("compiles for 2 structural values", f"{compile_chunk.call_count}", "2")
+    return Row("compiles for 2 static values", f"{compile_chunk.call_count}", "2")
 
 
 def _head(values: Any, count: int) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks import timing
 from benchmarks.timing import Row, Timing
 from fitb_jax import attribution, checks, data, models
-from fitb_jax.models.activations import relu
+from fitb_jax.models.architectures.activations import relu
 from fitb_jax.types import LogitsFn, Saliency
 
 try:

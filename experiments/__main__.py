@@ -1,16 +1,20 @@
 """`python -m experiments`: list the experiments, run one, or run all."""
 
+import contextlib
+import importlib
 import logging
 import sys
 
-import tyro
-from tqdm.contrib.logging import logging_redirect_tqdm
+from experiments.core.discovery import CHAPTERS, experiments, load
 
-from experiments.experiment import Experiment, Options, run
-from experiments.photo_folder import with_folder
-from experiments.registry import EXPERIMENTS
-from experiments.reproduce import Config as ReproduceConfig
-from experiments.reproduce import reproduce
+COMMANDS = {
+    "reproduce": "every figure and table that takes minutes at most, and results/index.html",
+    "publish": "keep the results of finished runs with the documentation",
+    "index": "write experiments/README.md anew",
+}
+"""Besides the experiments: a module of `core` each, with a `Config` and a `run`."""
+
+RENAMED = {"photo_scoreboard": "scoreboard --source photographs"}
 
 
 def main(arguments: list[str]) -> int:
@@ -30,8 +34,7 @@ def main(arguments: list[str]) -> int:
         return 0
     name, *rest = arguments
     try:
-        with logging_redirect_tqdm():
-            _dispatch(name, rest)
+        _dispatch(name, rest)
     except KeyboardInterrupt:
         print(
             "stopped; finished experiments, networks and blocks of grids are kept", file=sys.stderr
@@ -44,41 +47,57 @@ def main(arguments: list[str]) -> int:
 
 
 def overview() -> str:
-    """The experiments with what they regenerate, what they need and about how long they take."""
-    header = ("name", "regenerates", "shows", "needs", "2 cores")
-    rows = [(e.name, e.regenerates, e.title, e.needs, e.duration) for e in EXPERIMENTS.values()]
-    rows.append(("reproduce", "all", "everything, and results/index.html", "nothing", "15 min"))
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [header, *rows]
-    ]
-    usage = "\npython -m experiments NAME --help   options; --smoke tiny, --full the paper's scale"
-    return "\n".join([*lines, usage])
+    """The experiments by chapter, with what they regenerate and about how long they take."""
+    every = experiments()
+    rows = [(one.name, one.regenerates, one.title, one.duration) for one in every.values()]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for chapter, title in CHAPTERS.items():
+        lines += ["", f"{title} ({chapter}/)"]
+        for one, row in zip(every.values(), rows, strict=True):
+            if one.chapter == chapter:
+                cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+                lines.append(f"  {'  '.join(cells)}".rstrip())
+    lines += ["", "All of them", *(f"  {name.ljust(widths[0])}  {COMMANDS[name]}" for name in COMMANDS)]
+    usage = "python -m experiments NAME --help   options; --smoke tiny, --full the paper's scale"
+    return "\n".join([*lines[1:], "", f"Times are on 2 cores. {usage}"])
 
 
 def _dispatch(name: str, arguments: list[str]) -> None:
-    if name == "reproduce":
-        options = tyro.cli(ReproduceConfig, args=arguments, prog="python -m experiments reproduce")
-        reproduce(with_folder(options))
+    every = experiments()
+    if name in COMMANDS:
+        module = importlib.import_module(f"experiments.core.{name}")
+        options = _parsed(module.Config, arguments, name)
+        with _redirected_logging():
+            module.run(options)
         return
-    if name not in EXPERIMENTS:
-        raise ValueError(f"experiment must be one of {[*EXPERIMENTS, 'reproduce']}, got {name!r}")
-    experiment = EXPERIMENTS[name]
-    command = " ".join(["python -m experiments", name, *arguments])
-    run(experiment, with_folder(_options(experiment, arguments)), command=command)
+    if name in RENAMED:
+        raise ValueError(f"{name} is called {RENAMED[name]!r} since version 0.2.0")
+    if name not in every:
+        raise ValueError(f"experiment must be one of {[*every, *COMMANDS]}, got {name!r}")
+    from experiments.core.running import run  # what runs an experiment takes a second to import
 
-
-def _options(experiment: Experiment, arguments: list[str]) -> Options:
-    """Options given on the command line over those of the preset asked for."""
+    experiment = load(every[name])
     default = experiment.default(smoke="--smoke" in arguments, full="--full" in arguments)
-    return tyro.cli(
-        experiment.config,
-        args=arguments,
-        default=default,
-        prog=f"python -m experiments {experiment.name}",
-        description=experiment.title,
-    )
+    options = _parsed(experiment.config, arguments, name, default=default)
+    command = " ".join(["python -m experiments", name, *arguments])
+    with _redirected_logging():
+        run(every[name], experiment, options, command=command)
+
+
+def _parsed(config: type, arguments: list[str], name: str, **default: object) -> object:
+    """Options given on the command line over those of the preset asked for."""
+    import tyro
+
+    return tyro.cli(config, args=arguments, prog=f"python -m experiments {name}", **default)
+
+
+def _redirected_logging() -> contextlib.AbstractContextManager[None]:
+    """Lines of the log above the progress bars."""
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    redirected: contextlib.AbstractContextManager[None] = logging_redirect_tqdm()
+    return redirected
 
 
 if __name__ == "__main__":

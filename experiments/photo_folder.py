@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 from typing import TypeVar
 
-from experiments.experiment import Options
+from experiments.core.experiment import Options
 
 _SHARED = Path(__file__).parents[2] / "shared" / "data"
 _FOLDERS = {"manifest": "imagenet_val_s288", "coco_polygons": "coco_masks"}

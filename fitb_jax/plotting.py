@@ -1,13 +1,14 @@
-"""Drawing: pictures of masks, updates and fills, and charts of numbers, from saved arrays.
+"""Drawing: pictures of masks, updates and fills, and charts of numbers, from labelled results.
 
 Every function returns a `matplotlib.figure.Figure` or draws into an `Axes`; nothing touches
 pyplot's global state, so that figures can be drawn in any process and order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from jaxtyping import Float, Int
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -198,10 +199,10 @@ def signed_maps(
 
 def heat_map(
     axis: Axes,
-    values: Float[np.ndarray, "rows columns"],
+    values: xr.DataArray,
     *,
-    row_labels: Sequence[Any],
-    column_labels: Sequence[Any],
+    rows: str,
+    columns: str,
     title: str,
     limits: tuple[float, float] | None = None,
 ) -> None:
@@ -209,18 +210,19 @@ def heat_map(
 
     Args:
         axis: where to draw.
-        values: (rows, columns).
-        row_labels: one per row.
-        column_labels: one per column.
+        values: of two dimensions.
+        rows: dimension whose labels are the lines.
+        columns: the other one.
         title: above the cells.
         limits: values at the ends of the colour scale; by default those of the data.
     """
-    low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
-    drawn = axis.imshow(values, vmin=low, vmax=high, cmap="viridis", aspect="auto")
-    axis.set_xticks(range(len(column_labels)), [str(label) for label in column_labels])
-    axis.set_yticks(range(len(row_labels)), [str(label) for label in row_labels])
+    cells = values.transpose(rows, columns).to_numpy()
+    low, high = limits or (float(np.nanmin(cells)), float(np.nanmax(cells)))
+    drawn = axis.imshow(cells, vmin=low, vmax=high, cmap="viridis", aspect="auto")
+    axis.set_xticks(range(cells.shape[1]), _texts(values, columns))
+    axis.set_yticks(range(cells.shape[0]), _texts(values, rows))
     axis.set_title(title, fontsize=9)
-    for (row, column), value in np.ndenumerate(values):
+    for (row, column), value in np.ndenumerate(cells):
         dark = value < (low + high) / 2
         axis.text(
             column,
@@ -237,59 +239,122 @@ def heat_map(
 
 def interval_chart(
     axis: Axes,
-    values: Float[np.ndarray, "groups bars 3"],
+    values: xr.DataArray,
     *,
-    group_labels: Sequence[str],
-    bar_labels: Sequence[str],
-    title: str,
+    groups: str,
+    bars: str | None = None,
+    title: str = "",
+    is_horizontal: bool = False,
+    colours: Sequence[str] | None = None,
+    spread: float | None = None,
 ) -> None:
-    """Points with intervals, grouped.
+    """Points with their intervals: groups side by side, or line by line from the top.
 
     Args:
         axis: where to draw.
-        values: (groups, bars, 3): estimate, lower and upper end.
-        group_labels: under each group.
-        bar_labels: in the legend.
+        values: intervals, of the dimensions `groups`, `bars` and `interval` (estimate, low, high).
+        groups: dimension whose labels stand on the axis.
+        bars: dimension whose labels stand in the legend; None where there is none.
         title: above the chart.
+        is_horizontal: groups are lines, and values go to the right.
+        colours: of the bars; by default matplotlib's own.
+        spread: distance of the first from the last bar of a group; by default it fills the group.
     """
-    groups, bars, _ = values.shape
-    for bar in range(bars):
-        at = np.arange(groups) + (bar - (bars - 1) / 2) * 0.8 / bars
-        estimate, low, high = values[:, bar].T
+    labels = _texts(values, bars) if bars else [None]
+    cells = values.transpose(groups, *([bars] if bars else []), "interval").to_numpy()
+    cells = cells.reshape(cells.shape[0], len(labels), 3)
+    between = 0.8 / len(labels) if spread is None else spread / max(len(labels) - 1, 1)
+    for bar, label in enumerate(labels):
+        places = np.arange(len(cells)) + (bar - (len(labels) - 1) / 2) * between
+        estimate, low, high = cells[:, bar].T
+        reach = np.nan_to_num(np.clip([estimate - low, high - estimate], 0, None))
+        at, error = (
+            ((estimate, places), {"xerr": reach})
+            if is_horizontal
+            else ((places, estimate), {"yerr": reach})
+        )
         axis.errorbar(
-            at,
-            estimate,
-            yerr=np.clip([estimate - low, high - estimate], 0, None),
+            *at,
+            **error,
             fmt="o",
             markersize=4,
             capsize=2,
-            label=bar_labels[bar],
+            label=label,
+            color=colours[bar] if colours else None,
         )
-    axis.set_xticks(range(groups), group_labels, fontsize=8)
     axis.set_title(title, fontsize=9)
-    axis.grid(axis="y", alpha=0.3)
+    if is_horizontal:
+        axis.set_yticks(range(len(cells)), _texts(values, groups), fontsize=8)
+        axis.set_ylim(len(cells) - 0.4, -0.6)
+        axis.grid(axis="x", alpha=0.3)
+    else:
+        axis.set_xticks(range(len(cells)), _texts(values, groups), fontsize=8)
+        axis.grid(axis="y", alpha=0.3)
+
+
+def map_strips(
+    maps: xr.DataArray,
+    *,
+    rows: str,
+    columns: str,
+    show: Callable[[np.ndarray], np.ndarray] = lambda picture: picture,
+    row_titles: Sequence[str] | None = None,
+    column_titles: Sequence[str] | None = None,
+    captions: Sequence[Sequence[str]] = (),
+    size: float = 1.15,
+) -> Figure:
+    """Strips of maps or images: a line for each label of one dimension.
+
+    Args:
+        maps: of `rows`, `columns` and, last, those of a picture: (h, w) or (h, w, c).
+        rows: dimension of the lines.
+        columns: dimension along a line.
+        show: from a map to a picture (h, w, 3) or (h, w, 1) in [0, 1].
+        row_titles: in place of the labels.
+        column_titles: in place of the labels.
+        captions: under each picture.
+        size: side of a picture in inches.
+
+    Returns:
+        The figure.
+    """
+    picture = [name for name in maps.dims if name not in (rows, columns)]
+    cells = maps.transpose(rows, columns, *picture).to_numpy()
+    return image_grid(
+        [[show(cell) for cell in line] for line in cells],
+        row_titles=_texts(maps, rows) if row_titles is None else row_titles,
+        column_titles=_texts(maps, columns) if column_titles is None else column_titles,
+        captions=captions,
+        size=size,
+    )
 
 
 def band(
     axis: Axes,
-    places: Float[np.ndarray, "n"],
-    values: Float[np.ndarray, "n 3"],
+    values: xr.DataArray,
     *,
+    along: str,
     label: str,
-    control: Float[np.ndarray, "n"],
+    control: xr.DataArray | None = None,
+    **style: Any,
 ) -> None:
     """A curve with its band, and a dashed one of the same colour for a control.
 
     Args:
         axis: where to draw.
-        places: on the horizontal axis, (n,).
-        values: estimate, lower and upper end, (n, 3).
+        values: intervals, of the dimensions `along` and `interval` (estimate, low, high).
+        along: dimension whose labels are the places on the horizontal axis.
         label: in the legend.
-        control: values without a band, (n,).
+        control: values without a band, of the dimension `along`.
+        **style: of the line, see `matplotlib.lines.Line2D`.
     """
-    (line,) = axis.plot(places, values[:, 0], marker="o", markersize=3, label=label)
-    axis.fill_between(places, values[:, 1], values[:, 2], alpha=0.2, color=line.get_color())
-    axis.plot(places, control, linestyle="--", linewidth=0.9, color=line.get_color())
+    places = values[along].to_numpy()
+    estimate, low, high = values.transpose("interval", along).to_numpy()
+    drawn = {"marker": "o", "markersize": 3, **style}
+    (line,) = axis.plot(places, estimate, label=label, **drawn)
+    axis.fill_between(places, low, high, alpha=0.2, color=line.get_color(), linewidth=0)
+    if control is not None:
+        axis.plot(places, control, linestyle="--", linewidth=0.9, color=line.get_color())
     axis.grid(alpha=0.3)
 
 
@@ -336,6 +401,12 @@ def scatter(
         )
     axis.set_xticks([])
     axis.set_yticks([])
+
+
+def _texts(values: xr.DataArray, dimension: str) -> list[str]:
+    """The labels of a dimension as they are written on an axis."""
+    labels = values[dimension].to_numpy().tolist()
+    return [f"{label:g}" if isinstance(label, float) else str(label) for label in labels]
 
 
 def _scale(maps: np.ndarray) -> tuple[Normalize, str]:

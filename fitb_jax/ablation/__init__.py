@@ -3,9 +3,9 @@
 from fitb_jax.ablation.fields import Field as Field
 from fitb_jax.ablation.fields import Reduction as Reduction
 from fitb_jax.ablation.grid import Axis as Axis
-from fitb_jax.ablation.grid import batched as batched
 from fitb_jax.ablation.grid import looped as looped
-from fitb_jax.ablation.grid import structural as structural
+from fitb_jax.ablation.grid import static as static
+from fitb_jax.ablation.grid import vmapped as vmapped
 from fitb_jax.ablation.inspection import Failure as Failure
 from fitb_jax.ablation.inspection import failures as failures
 from fitb_jax.ablation.inspection import forget_failures as forget_failures
@@ -17,3 +17,6 @@ from fitb_jax.ablation.running import PointError as PointError
 from fitb_jax.ablation.running import plan as plan
 from fitb_jax.ablation.running import run as run
 from fitb_jax.ablation.store import StoreError as StoreError
+from fitb_jax.renamed import renamed
+
+__getattr__ = renamed(__name__, {"batched": "ablation.vmapped", "structural": "ablation.static"})

@@ -65,7 +65,7 @@ def assemble(schema: Schema, block: Block, pieces: Pieces) -> Results:
 
 
 class Evaluator:
-    """Keeps the compiled program of one structural value and the block's inputs on the devices."""
+    """Keeps the compiled program of one static value and the block's inputs on the devices."""
 
     def __init__(
         self, task: Task, schema: Schema, chunk: int | None, lanes: int | None, memory: int
@@ -86,8 +86,8 @@ class Evaluator:
         self._held: dict[str, tuple[Any, Any]] = {}
         self._constant: Any = None
 
-    def structural(self, block: Block) -> tuple[int, ...]:
-        """Place of a block on each structural axis.
+    def static(self, block: Block) -> tuple[int, ...]:
+        """Place of a block on each static axis.
 
         Args:
             block: which.
@@ -96,10 +96,10 @@ class Evaluator:
             The index of its program.
         """
         grid = self._task.grid
-        return tuple(block.start[grid.place(name)] for name in grid.of_kind("structural"))
+        return tuple(block.start[grid.place(name)] for name in grid.of_kind("static"))
 
     def program(self, block: Block) -> Program:
-        """The program for a block's structural value, compiled at the first use.
+        """The program for a block's static value, compiled at the first use.
 
         Args:
             block: any of that value.
@@ -110,7 +110,7 @@ class Evaluator:
         Raises:
             Exception: what tracing or compiling raised.
         """
-        index = self.structural(block)
+        index = self.static(block)
         if index not in self._programs:
             self._programs.clear()  # blocks of one value come together
             one = self._task.programs[index]
@@ -132,7 +132,7 @@ class Evaluator:
         pieces = Pieces([], {})
         try:
             self.program(block)
-        except Exception as error:  # the whole structural value fails, the others go on
+        except Exception as error:  # the whole static value fails, the others go on
             pieces.failed.update(dict.fromkeys(range(math.prod(block.shape)), _reason(error)))
             count(math.prod(block.shape))
         else:
@@ -163,7 +163,7 @@ class Evaluator:
                 flying.clear()
                 if is_out_of_memory(error) and program.chunk > self._task.mesh.size:
                     self._smaller(program.chunk)
-                    self._programs.pop(self.structural(block), None)
+                    self._programs.pop(self.static(block), None)
                     sent = done
                     continue
                 stop = min(done + program.chunk, points_of_block)
@@ -174,9 +174,9 @@ class Evaluator:
 
     def _one_by_one(self, block: Block, everything: Points, at: int, pieces: Pieces) -> None:
         """Find out which point of a failed chunk it was."""
-        index = (*self.structural(block), -1)
+        index = (*self.static(block), -1)
         if index not in self._programs:
-            one = self._task.programs[self.structural(block)]
+            one = self._task.programs[self.static(block)]
             self._programs[index] = self._compile(one, self._inputs(block), self._rounded(1))
         program = self._programs[index]
         points = self._chunk_of(everything, at, at + 1, program.chunk)
@@ -187,7 +187,7 @@ class Evaluator:
             pieces.failed[at] = _reason(error)
 
     def _compile(self, one: Any, inputs: Inputs, chunk: int) -> Program:
-        names = list(self._task.grid.of_kind("batched"))
+        names = list(self._task.grid.of_kind("vmapped"))
         lanes = self._lanes or chunk // self._task.mesh.size
         return compile_chunk(one, inputs, names, chunk, lanes, self._task.mesh)
 
@@ -253,7 +253,7 @@ class Evaluator:
         here = dict(zip(grid.names, within, strict=True))
         everywhere = {name: here[name] + block.start[grid.place(name)] for name in grid.names}
         words = key_words(self._task.key_digests, everywhere)
-        places = {name: here[name].astype(np.int32) for name in grid.of_kind("batched")}
+        places = {name: here[name].astype(np.int32) for name in grid.of_kind("vmapped")}
         return Points(places, words)
 
     def _inputs(self, block: Block) -> Inputs:
@@ -282,7 +282,7 @@ class Evaluator:
         return Inputs(
             shared,
             {name: held(name, looped) for name in grid.of_kind("looped")},
-            {name: held(name, values) for name in grid.of_kind("batched")},
+            {name: held(name, values) for name in grid.of_kind("vmapped")},
             key_data,
         )
 

@@ -12,19 +12,19 @@ import numpy as np
 from fitb_jax import checks
 from fitb_jax.ablation.identity import on_host
 
-Kind: TypeAlias = Literal["batched", "looped", "structural"]
+Kind: TypeAlias = Literal["vmapped", "looped", "static"]
 RESERVED = ("key", "status", "work", "quantile")
 """Names of what is in a store besides its axes and fields."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a grid; made by `batched`, `looped` or `structural`.
+    """One axis of a grid; made by `vmapped`, `looped` or `static`.
 
     Attributes:
         kind: how the values reach the compiled program.
         labels: the coordinate, (n,), numbers or strings without repetition.
-        values: pytree of arrays with leading axis n; a tuple of n Python values if structural.
+        values: pytree of arrays with leading axis n; a tuple of n Python values if static.
         units: of the coordinate, such as "pixels".
         meaning: one line for a reader of the results.
     """
@@ -41,10 +41,10 @@ class Axis:
         return len(self.labels)
 
 
-def batched(
+def vmapped(
     values: Any, *, labels: Sequence[Any] | None = None, units: str = "", meaning: str = ""
 ) -> Axis:
-    """Values that are evaluated together: flattened with the other batched axes and `vmap`ped.
+    """Values that are evaluated together: flattened with the other vmapped axes and `vmap`ped.
 
     Args:
         values: pytree of arrays with one common leading axis; each point gets one slice of it.
@@ -58,7 +58,7 @@ def batched(
     Raises:
         ValueError: leading axes that differ or are empty, or labels that do not fit or repeat.
     """
-    return _array_axis("batched", values, labels, units, meaning)
+    return _array_axis("vmapped", values, labels, units, meaning)
 
 
 def looped(
@@ -84,7 +84,7 @@ def looped(
     return _array_axis("looped", values, labels, units, meaning)
 
 
-def structural(
+def static(
     values: Sequence[Any],
     *,
     labels: Sequence[Any] | None = None,
@@ -107,10 +107,10 @@ def structural(
     """
     values = tuple(values)
     if not values:
-        raise ValueError("a structural axis must have at least one value, got none")
+        raise ValueError("a static axis must have at least one value, got none")
     if labels is None and not all(isinstance(value, str | int | float) for value in values):
         raise ValueError(f"labels must be given for values that are no names or numbers: {values}")
-    return Axis("structural", _labels(values if labels is None else labels), values, units, meaning)
+    return Axis("static", _labels(values if labels is None else labels), values, units, meaning)
 
 
 def _array_axis(
@@ -196,7 +196,7 @@ class Grid:
 
 
 def as_grid(grid: Mapping[str, Any]) -> Grid:
-    """Check the axes; a plain sequence of numbers is a batched axis.
+    """Check the axes; a plain sequence of numbers is a vmapped axis.
 
     Args:
         grid: name to `Axis` or numbers.
@@ -220,10 +220,10 @@ def as_grid(grid: Mapping[str, Any]) -> Grid:
             array = np.asarray(axis)
             if array.ndim != 1 or array.dtype.kind not in "biuf":
                 raise TypeError(
-                    f"axis {name!r} must be numbers, or made by ablation.batched, looped or "
-                    f"structural, got {type(axis).__name__}"
+                    f"axis {name!r} must be numbers, or made by ablation.vmapped, looped or "
+                    f"static, got {type(axis).__name__}"
                 )
-            axis = batched(array)
+            axis = vmapped(array)
         axes[name] = axis
     return Grid(axes)
 
@@ -232,7 +232,7 @@ def block_extents(grid: Grid, points: int, *, first: Sequence[str] = ()) -> tupl
     """Sides of blocks of at most `points` points, as even as the axes allow.
 
     Args:
-        grid: the grid; blocks hold one value of its looped and structural axes.
+        grid: the grid; blocks hold one value of its looped and static axes.
         points: most points of a block, at least 1.
         first: axes to be taken as whole as possible, such as those that are averaged over.
 
@@ -240,7 +240,7 @@ def block_extents(grid: Grid, points: int, *, first: Sequence[str] = ()) -> tupl
         The extent on each axis.
     """
     checks.check_count("block", points)
-    names = grid.of_kind("batched")
+    names = grid.of_kind("vmapped")
     order = [name for name in names if name in first]
     order += [name for name in reversed(names) if name not in first]
     extents, room = dict.fromkeys(grid.names, 1), points
@@ -253,7 +253,7 @@ def block_extents(grid: Grid, points: int, *, first: Sequence[str] = ()) -> tupl
 
 
 def blocks(grid: Grid, extents: Sequence[int]) -> Iterator[Block]:
-    """All blocks, those of one structural value together, then those of one looped value.
+    """All blocks, those of one static value together, then those of one looped value.
 
     Args:
         grid: the grid.
@@ -263,9 +263,9 @@ def blocks(grid: Grid, extents: Sequence[int]) -> Iterator[Block]:
         The blocks.
     """
     counts = [math.ceil(n / e) for n, e in zip(grid.shape, extents, strict=True)]
-    slow = [grid.place(name) for name in grid.of_kind("structural")]
+    slow = [grid.place(name) for name in grid.of_kind("static")]
     slow += [grid.place(name) for name in grid.of_kind("looped")]
-    slow += [grid.place(name) for name in grid.of_kind("batched")]
+    slow += [grid.place(name) for name in grid.of_kind("vmapped")]
     for found in itertools.product(*(range(counts[axis]) for axis in slow)):
         index = tuple(found[slow.index(axis)] for axis in range(len(counts)))
         start = tuple(i * e for i, e in zip(index, extents, strict=True))

@@ -18,7 +18,7 @@ class Plan(NamedTuple):
     Attributes:
         axes: size of each axis.
         points: product of the sizes.
-        compiles: one for each value of the structural axes.
+        compiles: one for each value of the static axes.
         chunk: points evaluated at once.
         chunks: how many of them the whole grid is.
         chunk_bytes: memory the first compiled program needs for a chunk; 0 where it is not known.
@@ -68,7 +68,7 @@ def make_plan(task: Task, schema: Schema, evaluator: Evaluator, pending: list[Bl
         The plan.
 
     Raises:
-        Exception: what tracing or compiling raised, if it did so for every structural value.
+        Exception: what tracing or compiling raised, if it did so for every static value.
     """
     first = pending[0] if pending else next(blocks(schema.grid, schema.extents))
     program = _first_program(evaluator, itertools.chain([first], _one_of_each(schema, evaluator)))
@@ -90,13 +90,13 @@ def make_plan(task: Task, schema: Schema, evaluator: Evaluator, pending: list[Bl
 
 
 def _one_of_each(schema: Schema, evaluator: Evaluator) -> Iterator[Block]:
-    """The first block of each structural value."""
+    """The first block of each static value."""
     every = blocks(schema.grid, schema.extents)
-    return (next(group) for _, group in itertools.groupby(every, evaluator.structural))
+    return (next(group) for _, group in itertools.groupby(every, evaluator.static))
 
 
 def _first_program(evaluator: Evaluator, candidates: Iterable[Block]) -> Program:
-    """Of the first block whose structural value can be compiled; the others go on without it."""
+    """Of the first block whose static value can be compiled; the others go on without it."""
     failed = None
     for block in candidates:
         try:

@@ -14,7 +14,7 @@ from fitb_jax.ablation.mesh import POINTS
 
 PointFn: TypeAlias = Callable[..., Any]
 OneFn: TypeAlias = jax.stages.Wrapped
-"""(shared, looped, batched, words, key data) of one point -> its fields."""
+"""(shared, looped, vmapped, words, key data) of one point -> its fields."""
 
 
 class Inputs(NamedTuple):
@@ -23,7 +23,7 @@ class Inputs(NamedTuple):
     Attributes:
         shared: what no axis varies, by name.
         looped: one value of each looped axis, by name.
-        values: of each batched axis the values in the block, by name.
+        values: of each vmapped axis the values in the block, by name.
         key_data: of the run's key.
     """
 
@@ -37,7 +37,7 @@ class Points(NamedTuple):
     """Which points a chunk consists of.
 
     Attributes:
-        places: of each batched axis the place in the block, (chunk,) each.
+        places: of each vmapped axis the place in the block, (chunk,) each.
         words: that make the random key of each point, (chunk, 2).
     """
 
@@ -60,13 +60,13 @@ class Program(NamedTuple):
 
 
 def bind(
-    point_fn: PointFn, structural: Mapping[str, Any], *, takes_key: bool, impl: str | None
+    point_fn: PointFn, static: Mapping[str, Any], *, takes_key: bool, impl: str | None
 ) -> OneFn:
-    """A function of arrays alone, for one value of each structural axis.
+    """A function of arrays alone, for one value of each static axis.
 
     Args:
         point_fn: the user's.
-        structural: a Python value for each structural axis.
+        static: a Python value for each static axis.
         takes_key: whether it has an argument `key`.
         impl: of the random key.
 
@@ -78,7 +78,7 @@ def bind(
     def one(
         shared: Any, looped: Any, values: Any, words: jax.Array, key_data: jax.Array
     ) -> dict[str, jax.Array]:
-        arguments = {**shared, **structural, **looped, **values}
+        arguments = {**shared, **static, **looped, **values}
         if takes_key:
             key = jax.random.wrap_key_data(key_data, impl=impl)
             for word in (words[0], words[1]):
@@ -136,7 +136,7 @@ def compile_chunk(
     Args:
         one: from `bind`.
         inputs: of any block; all blocks have the same shapes.
-        places: names of the batched axes.
+        places: names of the vmapped axes.
         chunk: points at once; a multiple of the number of devices times `lanes`.
         lanes: points that are vectorised together; a device takes those of its part in turns.
         mesh: devices of this process that the points are divided over.

@@ -25,7 +25,7 @@ from fitb_jax.ablation.mesh import wait_for_all
 from fitb_jax.ablation.planning import Plan, make_plan
 from fitb_jax.ablation.program import PointFn
 from fitb_jax.ablation.schema import Schema, judge
-from fitb_jax.ablation.task import Task, prepare, structural_label
+from fitb_jax.ablation.task import Task, prepare, static_label
 from fitb_jax.types import Key
 
 _LOG = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def run(
     Args:
         point_fn: pure function of one point. It takes the axes and `shared` by name, and `key` if
             it likes to; it returns a NamedTuple or a dict of arrays.
-        grid: name to `Axis`, or to a sequence of numbers, which is a batched axis. The results
+        grid: name to `Axis`, or to a sequence of numbers, which is a vmapped axis. The results
             have these dimensions in this order.
         key: random key; each point gets its own, derived from its coordinates.
         store: folder of the zarr store; None keeps the results in memory only.
@@ -271,10 +271,10 @@ def _compute(
         ThreadPoolExecutor(1) as writer,
         tqdm(total=total, desc=label, unit="point", unit_scale=True, disable=not progress) as bar,
     ):
-        for index, group in itertools.groupby(own, evaluator.structural):
+        for index, group in itertools.groupby(own, evaluator.static):
             same = list(group)
             points = sum(math.prod(block.shape) for block in same)
-            name = structural_label(task.grid, index)
+            name = static_label(task.grid, index)
             _LOG.info("%s: %d points in %d blocks", name, points, len(same))
             for block in same:
                 pieces = evaluator.results(block, count=bar.update)

@@ -20,7 +20,7 @@ from fitb_jax.ablation.identity import digest, label_digests
 from fitb_jax.ablation.mesh import own_devices, point_mesh
 from fitb_jax.ablation.program import Inputs, OneFn, PointFn, bind, trace
 
-StructuralIndex = tuple[int, ...]
+StaticIndex = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Task:
         key_digests: of the labels of each axis that the points' keys depend on; none without keys.
         fields: what a point returns.
         outputs: shape and dtype of each field.
-        programs: for each place on the structural axes the function of one point, or what was
+        programs: for each place on the static axes the function of one point, or what was
             raised when it was traced.
         identity: JSON values by which a store recognises this run.
         mesh: devices of this process.
@@ -46,7 +46,7 @@ class Task:
     key_digests: dict[str, np.ndarray]
     fields: dict[str, Field]
     outputs: dict[str, Any]
-    programs: dict[StructuralIndex, OneFn | Exception]
+    programs: dict[StaticIndex, OneFn | Exception]
     identity: dict[str, Any]
     mesh: Mesh
 
@@ -70,7 +70,7 @@ def prepare(
     config: Mapping[str, Any],
     mesh: Mesh | None,
 ) -> Task:
-    """Check the arguments of `run`, and trace the points of each structural value.
+    """Check the arguments of `run`, and trace the points of each static value.
 
     Args:
         point_fn: as in `run`, like all the others.
@@ -87,7 +87,7 @@ def prepare(
 
     Raises:
         TypeError, ValueError: an argument that does not fit, named; or what `point_fn` raised, if
-            it did so for every structural value.
+            it did so for every static value.
     """
     checked = as_grid(grid)
     takes_key = _check_arguments(point_fn, checked, shared)
@@ -97,7 +97,7 @@ def prepare(
     if unknown := set(key_axes) - set(checked.names):
         raise ValueError(f"key_axes must be among {checked.names}, got {sorted(unknown)}")
     key_data, impl = _key_data(key)
-    programs: dict[StructuralIndex, OneFn | Exception] = {}
+    programs: dict[StaticIndex, OneFn | Exception] = {}
     own_mesh = own_devices(point_mesh() if mesh is None else mesh)
     bind_point = functools.partial(bind, point_fn, takes_key=takes_key, impl=impl)
     outputs, fingerprints = _trace_all(
@@ -179,23 +179,23 @@ def _trace_all(
     shared: dict[str, Any],
     key_data: np.ndarray,
     mesh: Mesh,
-    programs: dict[StructuralIndex, OneFn | Exception],
+    programs: dict[StaticIndex, OneFn | Exception],
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Fill `programs`; return the outputs, the same for all, and a fingerprint of each."""
-    names = grid.of_kind("structural")
-    values = {name: grid.axes[name].values for name in grid.of_kind("looped", "batched")}
+    names = grid.of_kind("static")
+    values = {name: grid.axes[name].values for name in grid.of_kind("looped", "vmapped")}
     looped = {
         name: jax.tree.map(lambda leaf: leaf[0], values[name]) for name in grid.of_kind("looped")
     }
     inputs = Inputs(
-        shared, looped, {name: values[name] for name in grid.of_kind("batched")}, key_data
+        shared, looped, {name: values[name] for name in grid.of_kind("vmapped")}, key_data
     )
     outputs: dict[str, Any] = {}
     fingerprints, failed = {}, None
     for index in itertools.product(*(range(grid.axes[name].size) for name in names)):
-        structural = {n: grid.axes[n].values[i] for n, i in zip(names, index, strict=True)}
-        one = bind_point(structural)
-        label = structural_label(grid, index)
+        static = {n: grid.axes[n].values[i] for n, i in zip(names, index, strict=True)}
+        one = bind_point(static)
+        label = static_label(grid, index)
         try:
             found, fingerprints[label] = trace(one, inputs, mesh)
         except Exception as error:  # anything the user's function raises is that value's result
@@ -207,7 +207,7 @@ def _trace_all(
         expected = {name: _shape(output) for name, output in (outputs or found).items()}
         if described != expected:
             raise ValueError(
-                "point_fn must return the same shapes for every structural value, got "
+                "point_fn must return the same shapes for every static value, got "
                 f"{described} for {label} after {expected}"
             )
         outputs = found
@@ -216,17 +216,17 @@ def _trace_all(
     return outputs, fingerprints
 
 
-def structural_label(grid: Grid, index: StructuralIndex) -> str:
-    """The values of the structural axes as text.
+def static_label(grid: Grid, index: StaticIndex) -> str:
+    """The values of the static axes as text.
 
     Args:
         grid: the grid.
-        index: place on each structural axis.
+        index: place on each static axis.
 
     Returns:
-        Such as "order=first, steps=8"; "all" without structural axes.
+        Such as "order=first, steps=8"; "all" without static axes.
     """
-    names = grid.of_kind("structural")
+    names = grid.of_kind("static")
     labels = (f"{n}={grid.axes[n].labels[i]}" for n, i in zip(names, index, strict=True))
     return ", ".join(labels) or "all"
 
@@ -239,7 +239,7 @@ def _describe(grid: Grid, name: str) -> dict[str, Any]:
     axis = grid.axes[name]
     labels = axis.labels.tolist()
     few = labels if len(labels) <= 20 else f"{len(labels)} labels {digest(_encoded(axis.labels))}"
-    values = "" if axis.kind == "structural" else digest(axis.values)
+    values = "" if axis.kind == "static" else digest(axis.values)
     return {"kind": axis.kind, "labels": few, "values": values}
 
 

@@ -4,30 +4,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fitb_jax.data.corrupt import CorruptFileError
-from fitb_jax.data.images import Images
-from fitb_jax.data.loading import NAMES, load
+from fitb_jax.data.digits.images import Images
+from fitb_jax.data.digits.loading import NAMES, load
 
 if TYPE_CHECKING:
-    from fitb_jax.data.opening import PHOTOGRAPH_NAMES, photographs
-    from fitb_jax.data.photograph import IGNORED, NO_CLASS, Annotated, Objects, Photograph
-    from fitb_jax.data.streaming import Layout, Photographs, subset, with_label
-    from fitb_jax.data.truth import ignored_mask, truth_mask
+    from fitb_jax.data.photos.opening import PHOTOGRAPH_NAMES, photographs
+    from fitb_jax.data.photos.photograph import IGNORED, NO_CLASS, Annotated, Objects, Photograph
+    from fitb_jax.data.photos.streaming import Layout, Photographs, subset, with_label
+    from fitb_jax.data.photos.truth import ignored_mask, truth_mask
 
 # Only who asks for photographs waits for PIL, Grain and pycocotools.
 _MODULE_OF = {
-    "PHOTOGRAPH_NAMES": "opening",
-    "photographs": "opening",
-    "IGNORED": "photograph",
-    "NO_CLASS": "photograph",
-    "Annotated": "photograph",
-    "Objects": "photograph",
-    "Photograph": "photograph",
-    "Layout": "streaming",
-    "Photographs": "streaming",
-    "subset": "streaming",
-    "with_label": "streaming",
-    "ignored_mask": "truth",
-    "truth_mask": "truth",
+    "PHOTOGRAPH_NAMES": "photos.opening",
+    "photographs": "photos.opening",
+    "IGNORED": "photos.photograph",
+    "NO_CLASS": "photos.photograph",
+    "Annotated": "photos.photograph",
+    "Objects": "photos.photograph",
+    "Photograph": "photos.photograph",
+    "Layout": "photos.streaming",
+    "Photographs": "photos.streaming",
+    "subset": "photos.streaming",
+    "with_label": "photos.streaming",
+    "ignored_mask": "photos.truth",
+    "truth_mask": "photos.truth",
 }
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fitb_jax.data.prepare import prepare
+from fitb_jax.data.digits.preparation import prepare
 
 
 def prepare_command(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from fitb_jax import checks
-from fitb_jax.models.recording import recorder
+from fitb_jax.models.introspection import recorder
 from fitb_jax.types import Array, Float, Key
 
 Architecture: TypeAlias = Literal["cnn", "mlp"]

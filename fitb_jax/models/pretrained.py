@@ -14,12 +14,19 @@ from PIL import Image as Pictures
 
 from fitb_jax import checks, cropping, imagenet
 from fitb_jax.cropping import AnyImage
-from fitb_jax.models import hub, torchvision
-from fitb_jax.models.efficientnet import LITE, MEAN_COLOUR, Compute, EfficientNetLite, Parameters
-from fitb_jax.models.functional import as_logits_fn
-from fitb_jax.models.layers import features_of
-from fitb_jax.models.normalisation import IMAGENET, Normalisation
-from fitb_jax.models.weight_files import read_weights
+from fitb_jax.models.adapters import as_logits_fn
+from fitb_jax.models.architectures import torchvision
+from fitb_jax.models.architectures.efficientnet import (
+    LITE,
+    MEAN_COLOUR,
+    Compute,
+    EfficientNetLite,
+    Parameters,
+)
+from fitb_jax.models.architectures.normalisation import IMAGENET, Normalisation
+from fitb_jax.models.introspection import features_of
+from fitb_jax.models.weights import hub
+from fitb_jax.models.weights.files import read_weights
 from fitb_jax.types import FeaturesFn, Float, Key, LogitsFn
 
 Recipe: TypeAlias = Literal["lite", "torchvision"]

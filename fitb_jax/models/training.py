@@ -11,8 +11,8 @@ import optax
 from flax import nnx
 
 from fitb_jax import checks
+from fitb_jax.models.adapters import as_logits_fn
 from fitb_jax.models.classifiers import ClassifierConfig, build
-from fitb_jax.models.functional import as_logits_fn
 from fitb_jax.types import Array, Float, Int, Key, LogitsFn
 
 

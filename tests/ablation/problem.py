@@ -65,9 +65,9 @@ def point(
 def grid(orders: tuple[str, ...] = ORDERS, ratios: Any = (0.25, 0.5, 0.75)) -> dict[str, Any]:
     return {
         "network": ablation.looped(NETWORKS, meaning="independent networks"),
-        "order": ablation.structural(orders),
+        "order": ablation.static(orders),
         "ratio": np.asarray(ratios),
-        "image": ablation.batched({"pixels": IMAGES, "label": np.arange(5, dtype=np.int32) % 3}),
+        "image": ablation.vmapped({"pixels": IMAGES, "label": np.arange(5, dtype=np.int32) % 3}),
         "seed": [0, 1],
     }
 

@@ -16,7 +16,7 @@ SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 @settings(max_examples=60, deadline=None)
 @given(sizes=SIZES, points=st.integers(1, 60), data=st.data())
 def test_blocks_cover_the_grid_once(sizes: list[int], points: int, data: st.DataObject) -> None:
-    kinds = [data.draw(st.sampled_from(["batched", "looped", "structural"])) for _ in sizes]
+    kinds = [data.draw(st.sampled_from(["vmapped", "looped", "static"])) for _ in sizes]
     axes = {
         f"a{i}": grid.Axis(kind, np.arange(size), tuple(range(size)))
         for i, (size, kind) in enumerate(zip(sizes, kinds, strict=True))
@@ -30,9 +30,9 @@ def test_blocks_cover_the_grid_once(sizes: list[int], points: int, data: st.Data
     for block in grid.blocks(whole, extents):
         counted[block.region] += 1
         assert counted[block.region].shape == block.shape
-        order.append([block.start[i] for i, kind in enumerate(kinds) if kind == "structural"])
+        order.append([block.start[i] for i, kind in enumerate(kinds) if kind == "static"])
     assert (counted == 1).all()
-    assert order == sorted(order), "blocks of one structural value come together"
+    assert order == sorted(order), "blocks of one static value come together"
 
 
 def test_averaged_axes_are_kept_whole() -> None:
@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "many keys": (_point, X, {"key": jax.random.split(KEY)}, "must be one random key"),
     "key axes": (_point, X, {"key_axes": ("y",)}, r"key_axes must be among \('x',\), got \['y'\]"),
     "no fields": (lambda *, x: x, X, {}, "must return a NamedTuple or a dict of arrays, got"),
-    "shapes": (_shapes, {**X, "n": ablation.structural([1, 2])}, {}, "the same shapes for every"),
+    "shapes": (_shapes, {**X, "n": ablation.static([1, 2])}, {}, "the same shapes for every"),
     "unknown field": (_point, X, {"fields": {"y": ablation.Field()}}, r"among \['value'\], got"),
     "dims": (_point, X, {"fields": {"value": ablation.Field(("y",))}}, "dims of 'value' must name"),
     "field named as axis": (lambda *, x: {"x": x}, X, {}, "must not have the name of an axis"),
@@ -193,22 +193,28 @@ def test_bad_arguments_are_named_before_anything_is_compiled(
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ablation.batched(np.zeros((0, 3))), "leading axis of at least 1"),
+        (lambda: ablation.vmapped(np.zeros((0, 3))), "leading axis of at least 1"),
         (
-            lambda: ablation.batched({"a": np.zeros(3), "b": np.zeros(2)}),
+            lambda: ablation.vmapped({"a": np.zeros(3), "b": np.zeros(2)}),
             r"shapes \[\(3,\), \(2,\)",
         ),
         (lambda: ablation.looped(np.float32(1)), "leading axis of at least 1"),
-        (lambda: ablation.batched([1.0, 1.0]), "labels must not repeat"),
-        (lambda: ablation.batched([1.0, np.nan]), "labels must be finite"),
+        (lambda: ablation.vmapped([1.0, 1.0]), "labels must not repeat"),
+        (lambda: ablation.vmapped([1.0, np.nan]), "labels must be finite"),
         (
-            lambda: ablation.batched(np.zeros((3, 2)), labels=["a"]),
+            lambda: ablation.vmapped(np.zeros((3, 2)), labels=["a"]),
             "one for each of 3 values, got 1",
         ),
-        (lambda: ablation.structural([]), "at least one value"),
-        (lambda: ablation.structural([min, max]), "labels must be given"),
+        (lambda: ablation.static([]), "at least one value"),
+        (lambda: ablation.static([min, max]), "labels must be given"),
     ],
 )
 def test_axes_are_checked(make: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_former_names_of_axes_say_what_they_are_called_now() -> None:
+    for old, new in {"batched": "vmapped", "structural": "static"}.items():
+        with pytest.raises(AttributeError, match=rf"{old} is called ablation\.{new}"):
+            getattr(ablation, old)

@@ -192,7 +192,7 @@ def test_a_finished_grid_is_not_computed_again(
         ({"fields": {}}, r"fields.update.over: the store has \['image', 'seed'\]"),
         ({"key_axes": ("image",)}, "key_axes: the store has .*'ratio'"),
     ],
-    ids=["config", "labels", "structural", "fields", "key_axes"],
+    ids=["config", "labels", "static", "fields", "key_axes"],
 )
 def test_a_store_of_another_run_is_refused_with_the_difference(
     change: dict[str, Any], message: str, whole_store: Path

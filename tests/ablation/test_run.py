@@ -109,7 +109,7 @@ def test_the_expected_update_is_a_reduction() -> None:
     reduction = ablation.Reduction(("image", "seed"), ("mean", "count"))
     found = ablation.run(
         hidden_update,
-        {"image": ablation.batched(images), "seed": np.arange(4)},
+        {"image": ablation.vmapped(images), "seed": np.arange(4)},
         key=jax.random.key(0),
         fields={"update": ablation.Field(reduction=reduction, nan_is_answer=True)},
         progress=False,
@@ -148,7 +148,7 @@ def _noise(*, key: jax.Array, **_: object) -> dict[str, jax.Array]:
     return {"noise": jax.random.normal(key)}
 
 
-def test_one_compile_for_each_structural_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_compile_for_each_static_value(monkeypatch: pytest.MonkeyPatch) -> None:
     from fitb_jax.ablation import evaluation
 
     compile_chunk = mock.Mock(wraps=evaluation.compile_chunk)
@@ -160,7 +160,7 @@ def test_one_compile_for_each_structural_value(monkeypatch: pytest.MonkeyPatch) 
         return {"value": ratio * network}
 
     grid = {
-        "order": ablation.structural(["a", "b", "c"]),
+        "order": ablation.static(["a", "b", "c"]),
         "network": ablation.looped(np.arange(4.0)),
         "ratio": np.linspace(0, 1, 23),
     }
@@ -184,14 +184,14 @@ def test_a_small_chunk_is_what_is_asked_for() -> None:
     assert plan.chunk == devices
 
 
-def test_a_structural_value_that_does_not_compile_is_recorded_whatever_its_place() -> None:
+def test_a_static_value_that_does_not_compile_is_recorded_whatever_its_place() -> None:
     def point(*, kind: str, x: jax.Array) -> dict[str, jax.Array]:
         if kind == "bad":  # it can be traced, and not be vectorised
             x = jax.pure_callback(np.asarray, jax.ShapeDtypeStruct((), jnp.float32), x)
         return {"v": x}
 
     for kinds in (["bad", "good"], ["good", "bad"]):
-        grid = {"kind": ablation.structural(kinds), "x": np.arange(3.0)}
+        grid = {"kind": ablation.static(kinds), "x": np.arange(3.0)}
         found = ablation.run(point, grid, progress=False)
         assert (found["status"].sel(kind="good") == 1).all()
         assert (found["status"].sel(kind="bad") == 3).all()
@@ -228,7 +228,7 @@ def test_the_plan_says_what_will_be_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_a_structural_value_that_raises_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_static_value_that_raises_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     store = tmp_path / "store"
     found = problem.run(store, grid=problem.grid(orders=("first", "third")))
     assert (found["status"].sel(order="first") == 1).all()
@@ -345,6 +345,6 @@ def test_a_grid_may_hold_keys_and_no_batched_axis() -> None:
         return {"value": jax.random.normal(own)}
 
     expected = jax.vmap(jax.random.normal)(keys)
-    for axis in (ablation.batched(keys), ablation.looped(keys)):
+    for axis in (ablation.vmapped(keys), ablation.looped(keys)):
         found = ablation.run(draw, {"own": axis}, progress=False)
         np.testing.assert_array_equal(found["value"], expected)

@@ -7,7 +7,7 @@ import pytest
 from jax.tree_util import Partial
 
 from fitb_jax import attribution, models
-from fitb_jax.models.activations import relu, relu6
+from fitb_jax.models.architectures.activations import relu, relu6
 
 SHAPE = (3, 4, 2)
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fitb_jax import attribution, models
-from fitb_jax.models.activations import relu
+from fitb_jax.models.architectures.activations import relu
 from fitb_jax.types import LogitsFn
 
 torch = pytest.importorskip("torch", reason="PyTorch is no dependency of the package")

@@ -49,7 +49,7 @@ def write_folder() -> Callable[..., dict]:
 def nothing_installed(tmp_path, monkeypatch):
     """Debian's folder (tmp_path/debian) and TFDS's default one (returned) do not exist."""
     monkeypatch.setattr(
-        "fitb_jax.data.loading.DEBIAN_FOLDERS", {"fashion_mnist": tmp_path / "debian"}
+        "fitb_jax.data.digits.loading.DEBIAN_FOLDERS", {"fashion_mnist": tmp_path / "debian"}
     )
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "default_tfds"))
     return tmp_path / "default_tfds"

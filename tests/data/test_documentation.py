@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fitb_jax import data
-from tests.data import layouts, test_coco, test_coco_polygons, test_imagenet_s
-from tests.data.test_tfds_photographs import SmallVoc, download_config
+from tests.data.photos import layouts, test_coco, test_coco_polygons, test_imagenet_s
+from tests.data.photos.test_tfds_photographs import SmallVoc, download_config
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 

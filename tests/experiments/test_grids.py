@@ -18,7 +18,7 @@ def _run(results: Path, *names: str) -> list[float]:
     run = GridRun(
         "of_a_folder",
         lambda image, key: {"double": 2 * image},
-        {"image": ablation.batched(jnp.asarray(values), labels=names)},
+        {"image": ablation.vmapped(jnp.asarray(values), labels=names)},
         {"key": jax.random.key(0), "chunk": 1, "block": 1},
     )
     found = run_grid(Options(results=results, progress=False), run)

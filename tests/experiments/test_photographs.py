@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from experiments import __main__ as command_line
-from experiments import cases, photo_folder, photographs
-from experiments.class_maps import imagenet_indices
+from experiments import photo_folder, photographs
 from experiments.experiment import Options
 from fitb_jax import cropping, data, imagenet
 from fitb_jax.data import Photograph
+from fitb_jax.data.photos.imagenet_kinds import imagenet_indices
 
 VOC = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from fitb_jax import models
-from fitb_jax.models import torchvision
+from fitb_jax.models.architectures import torchvision
 from tests.models.random_weights import random_weights
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fitb_jax import models
-from fitb_jax.models.efficientnet import LITE
+from fitb_jax.models.architectures.efficientnet import LITE
 
 ROOT = Path(__file__).parents[2]
 PHOTOGRAPHS = ROOT.parent / "shared" / "data" / "imagenet_val_s288"

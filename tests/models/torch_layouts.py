@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from fitb_jax.models.resnet import ResNetConfig
-from fitb_jax.models.vgg import VGGConfig
-from fitb_jax.models.vit import ViTConfig
+from fitb_jax.models.architectures.resnet import ResNetConfig
+from fitb_jax.models.architectures.vgg import VGGConfig
+from fitb_jax.models.architectures.vit import ViTConfig
 
 
 class _Block(nn.Module):

@@ -1,0 +1,1 @@
+"""The methods that masks and fills are compared with."""

@@ -1,0 +1,1 @@
+"""Networks, photographs, methods and masks that experiments of several chapters share."""

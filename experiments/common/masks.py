@@ -1,0 +1,225 @@
+"""Ways to find the masks of several areas of a photograph, through one signature."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import jax
+
+from experiments.common.methods import RANDOM_CLASS, UNTRAINED
+from fitb_jax import ablation, evaluation, extremal
+from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
+
+MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
+"""`(logits_fn, image, target, areas, *, key) -> masks`."""
+
+SCORE_FIELDS = {
+    "soft": ablation.Field(dims=("area",), meaning="p(target) through the mask"),
+    "binary": ablation.Field(dims=("area",), meaning="p(target) through the binary mask"),
+    "calibration": ablation.Field(dims=("area",), meaning="|mean(mask) - area|"),
+    "nestedness": ablation.Field(meaning="shown by a mask and hidden by the next larger one"),
+    "continuity": ablation.Field(meaning="change of the mask over change of the area"),
+    "softness": ablation.Field(meaning="mean(4 m (1 - m))"),
+    "total_variation": ablation.Field(meaning="steps between neighbouring pixels"),
+    "components": ablation.Field(dims=("area",), meaning="connected regions of the binary mask"),
+}
+"""Of `extremal.MaskScores`."""
+
+INR, PENALTY, DENSE = "INR, exact area", "INR, penalty", "dense"
+
+
+class MaskRow(NamedTuple):
+    """A line of a table of masks.
+
+    Attributes:
+        method: finds the masks.
+        is_untrained: in an untrained network, as a control.
+        is_of_random_class: of a class drawn at random, as a control: how sure of a class that the
+            photograph does not show does a search make the network?
+    """
+
+    method: MaskMethod
+    is_untrained: bool = False
+    is_of_random_class: bool = False
+
+    def asked(
+        self, trained: LogitsFn, image: dict[str, jax.Array], *, key: Key
+    ) -> dict[str, jax.Array]:
+        """The photograph with the class whose masks are found, and by which they are judged.
+
+        Args:
+            trained: the classifier, for the number of its classes.
+            image: `pixels`, `target` and what else a point is given.
+            key: that of `masks`.
+
+        Returns:
+            The same, with any other class as `target` in the rows of a random class.
+        """
+        if not self.is_of_random_class:
+            return image
+        classes = jax.eval_shape(trained, image["pixels"]).shape[0]
+        # Another key than the fit's, which is that of the row with the photograph's own class.
+        other_key = jax.random.fold_in(key, 1)
+        other = evaluation.random_other_class(image["target"], classes, key=other_key)
+        return {**image, "target": other}
+
+    def masks(
+        self,
+        trained: LogitsFn,
+        untrained: LogitsFn,
+        image: dict[str, jax.Array],
+        areas: Float[Array, "a"],
+        *,
+        key: Key,
+    ) -> Float[Array, "a h w"]:
+        """Those of one photograph.
+
+        Args:
+            trained: the classifier.
+            untrained: the control.
+            image: `pixels` and `target`.
+            areas: (a,), ascending.
+            key: of the method.
+
+        Returns:
+            The masks.
+        """
+        explained = untrained if self.is_untrained else trained
+        return self.method(explained, image["pixels"], image["target"], areas, key=key)
+
+
+def inr_masks(
+    config: extremal.InrConfig,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    *,
+    key: Key,
+) -> Float[Array, "a h w"]:
+    """The masks of one coordinate network, fitted for this.
+
+    Args:
+        config: of the fit.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), ascending.
+        key: random key.
+
+    Returns:
+        The masks at the resolution of the image.
+    """
+    inr = extremal.fit_inr(logits_fn, image, target, config, key=key)
+    return extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
+
+
+def dense_masks(
+    config: extremal.DenseConfig,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    *,
+    key: Key,
+) -> Float[Array, "a h w"]:
+    """One free mask for each area; nothing in it is random.
+
+    Args:
+        config: of the fit.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), ascending.
+        key: not used.
+
+    Returns:
+        The masks.
+    """
+    del key
+    return extremal.dense_masks(logits_fn, image, target, areas, config)
+
+
+def centred_discs(
+    logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
+) -> Float[Array, "a h w"]:
+    """A control that asks nothing: photographers put things in the middle.
+
+    Args:
+        logits_fn: not asked.
+        image: (h, w, c), for its shape.
+        target: not used.
+        areas: (a,).
+        key: not used.
+
+    Returns:
+        The discs.
+    """
+    del logits_fn, target, key
+    shape = image.shape[0], image.shape[1]
+    return jax.vmap(lambda area: evaluation.centred_disc(shape, area))(areas)
+
+
+def random_smooth_masks(
+    logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
+) -> Float[Array, "a h w"]:
+    """A control as smooth as masks are, and of their exact areas.
+
+    Args:
+        logits_fn: not asked.
+        image: (h, w, c), for its shape.
+        target: not used.
+        areas: (a,).
+        key: of the map whose largest values are shown.
+
+    Returns:
+        The masks.
+    """
+    del logits_fn, target
+    drawn = evaluation.random_smooth((image.shape[0], image.shape[1]), key=key)
+    return jax.vmap(lambda area: extremal.binarise(drawn, area))(areas)
+
+
+def controls(config: extremal.InrConfig) -> dict[str, MaskRow]:
+    """Masks that do not ask the classifier, or not for the class of the photograph.
+
+    Args:
+        config: of the coordinate networks.
+
+    Returns:
+        By the name in tables.
+    """
+    fitted = functools.partial(inr_masks, config)
+    return {
+        "centred disc": MaskRow(centred_discs),
+        "random smooth masks": MaskRow(random_smooth_masks),
+        f"{INR}{UNTRAINED}": MaskRow(fitted, is_untrained=True),
+        f"{INR}{RANDOM_CLASS}": MaskRow(fitted, is_of_random_class=True),
+    }
+
+
+def mask_methods(steps: int, dense_steps: int, penalty_steps: int = 0) -> dict[str, MaskMethod]:
+    """The methods of chapter 2.
+
+    Args:
+        steps: of the coordinate networks.
+        dense_steps: of the dense masks.
+        penalty_steps: of the coordinate network with a penalty, at a rate that is lower in
+            proportion; 0 means as many as of the others.
+
+    Returns:
+        By the name in tables.
+    """
+    config = extremal.InrConfig(steps=steps)
+    penalty_steps = penalty_steps or steps
+    rate = config.learning_rate * steps / penalty_steps
+    penalty = dataclasses.replace(
+        config, area_form="penalty", steps=penalty_steps, learning_rate=rate
+    )
+    dense = extremal.DenseConfig(steps=dense_steps)
+    return {
+        INR: functools.partial(inr_masks, config),
+        PENALTY: functools.partial(inr_masks, penalty),
+        DENSE: functools.partial(dense_masks, dense),
+    }

@@ -1,0 +1,347 @@
+"""The data and the networks that the experiments on small images share."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from experiments.core.experiment import Options
+from fitb_jax import batching, data, models
+from fitb_jax.evaluation.intervals import Interval, proportion_interval
+from fitb_jax.types import LogitsFn
+
+_LOG = logging.getLogger(__name__)
+_FEW_IMAGES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkOptions(Options):
+    """Options of an experiment that explains one small network.
+
+    Attributes:
+        dataset: "mnist_5k" (embedded), "mnist", "fashion_mnist" or "tfds:NAME".
+        architecture: "cnn" or "mlp".
+        activation: "gelu", "softplus" or "relu".
+        epochs: of training; 0 chooses by the size of the data set.
+        test_images: how many images of the test split the numbers are averages over; 0 means all.
+    """
+
+    dataset: str = "mnist_5k"
+    architecture: models.Architecture = "cnn"
+    activation: models.Activation = "gelu"
+    epochs: int = 0
+    test_images: int = 1000
+
+    ZERO_ALLOWED = frozenset({"epochs", "test_images"})
+
+
+class Network(NamedTuple):
+    """A classifier with what it is judged on.
+
+    Attributes:
+        trained: the classifier.
+        untrained: the control: same architecture, freshly drawn weights.
+        train: images and labels it was trained on.
+        test: held out ones.
+        accuracy: of the trained classifier on the whole test split.
+        label: such as "mnist_5k, cnn gelu".
+    """
+
+    trained: LogitsFn
+    untrained: LogitsFn
+    train: data.Images
+    test: data.Images
+    accuracy: Interval
+    label: str
+
+
+def network(options: NetworkOptions) -> Network:
+    """Load the data, and train the network or find it again.
+
+    Args:
+        options: which data, architecture and seed.
+
+    Returns:
+        The network, its untrained control and its data.
+
+    Raises:
+        FileNotFoundError: the data set is not here.
+        ValueError: an option that is not allowed.
+    """
+    train = data.load(options.dataset, split="train", data_dir=options.data_dir)
+    test = data.load(options.dataset, split="test", data_dir=options.data_dir)
+    classifier, training = configurations(options, train)
+    untrained = _untrained(options, classifier)
+    label = f"{options.dataset}, {options.architecture} {options.activation}"
+    if options.plan:
+        return Network(untrained, untrained, train, test, Interval(0, 0, 0), label)
+    trained = models.train_or_restore(
+        classifier,
+        training,
+        train.images,
+        train.labels,
+        seed=options.seed,
+        folder=Path(options.results) / "networks",
+        progress=options.progress,
+    ).logits_fn
+    accuracy = accuracy_of(trained, test)
+    _LOG.info("%s: test accuracy %s", label, accuracy)
+    return Network(trained, untrained, train, test, accuracy, label)
+
+
+class Available(NamedTuple):
+    """Networks of those data sets that are here.
+
+    Attributes:
+        networks: by the name of the data set.
+        notes: which data were used, and what is left out and why.
+    """
+
+    networks: dict[str, Network]
+    notes: list[str]
+
+
+def available(options: NetworkOptions, datasets: tuple[str, ...]) -> Available:
+    """A network for each data set, leaving out those that are not found.
+
+    Args:
+        options: as in `network`, which `datasets` replaces the data set of.
+        datasets: their names.
+
+    Returns:
+        The networks.
+
+    Raises:
+        FileNotFoundError: none of them was found.
+    """
+    networks, notes = {}, []
+    for dataset in datasets:
+        try:
+            net = network(dataclasses.replace(options, dataset=dataset))
+        except FileNotFoundError as error:
+            notes.append(f"{dataset} is left out: {error}")
+            continue
+        networks[dataset] = net
+        notes.append(f"{net.label}; {net.test.source}")
+    if not networks:
+        raise FileNotFoundError(f"none of the data sets {datasets} was found: {notes}")
+    return Available(networks, notes)
+
+
+def accuracies(found: xr.Dataset) -> dict[str, Interval]:
+    """What results say of the networks they are of.
+
+    Args:
+        found: with a variable `accuracy`, of an `interval` and perhaps more dimensions.
+
+    Returns:
+        By name.
+    """
+    accuracy = found["accuracy"]
+    cases = [name for name in accuracy.dims if name != "interval"]
+    if not cases:
+        return {"test accuracy": Interval(*accuracy.values.tolist())}
+    stacked = accuracy.stack(case=cases).transpose("case", "interval")
+    return {
+        f"{', '.join(map(str, case))}: test accuracy": Interval(*values.tolist())
+        for case, values in zip(stacked["case"].values, stacked.values, strict=True)
+    }
+
+
+class Ensemble(NamedTuple):
+    """Networks of one architecture, trained at once from different seeds.
+
+    Attributes:
+        trained: the classifiers.
+        untrained: the control.
+        accuracies: of the trained ones on the whole test split.
+    """
+
+    trained: list[LogitsFn]
+    untrained: LogitsFn
+    accuracies: list[Interval]
+
+
+def ensemble(
+    options: NetworkOptions, count: int, train: data.Images, test: data.Images
+) -> Ensemble:
+    """Train networks at once, by `vmap` over their seeds, or find them again.
+
+    Args:
+        options: which architecture; seeds count from its own.
+        count: how many networks.
+        train: images they are trained on.
+        test: held out ones.
+
+    Returns:
+        The networks; untrained ones if only a plan is asked for.
+    """
+    classifier, training = configurations(options, train)
+    untrained = _untrained(options, classifier)
+    if options.plan:
+        return Ensemble([untrained] * count, untrained, [])
+    stacked = models.train_or_restore(
+        classifier,
+        training,
+        train.images,
+        train.labels,
+        seed=tuple(range(options.seed, options.seed + count)),
+        folder=Path(options.results) / "networks",
+        progress=options.progress,
+    ).logits_fn
+    trained = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(count)]
+    return Ensemble(trained, untrained, [accuracy_of(logits_fn, test) for logits_fn in trained])
+
+
+def untrained_networks(options: NetworkOptions, count: int, train: data.Images) -> LogitsFn:
+    """Controls of an ensemble: as many networks with freshly drawn weights.
+
+    Args:
+        options: which architecture; seeds count from its own.
+        count: how many networks.
+        train: images that the trained ones have learned.
+
+    Returns:
+        The networks, stacked.
+    """
+    classifier, _ = configurations(options, train)
+    seeds = (options.seed + i for i in range(count))
+    return models.stack(
+        [_untrained(dataclasses.replace(options, seed=seed), classifier) for seed in seeds]
+    )
+
+
+class RandomLabels(NamedTuple):
+    """A network that has learned labels by heart which say nothing about the images.
+
+    Attributes:
+        logits_fn: the classifier.
+        fitted: share of the permuted labels that it gives to the images it was trained on.
+    """
+
+    logits_fn: LogitsFn
+    fitted: Interval
+
+
+def random_labels(options: NetworkOptions, train: data.Images, *, epochs: int) -> RandomLabels:
+    """Train the same architecture to fit permuted labels, or find it again.
+
+    Args:
+        options: which architecture and seed, as in `network`.
+        train: the images; their labels are permuted, so that classes stay as frequent.
+        epochs: of training, without weight decay: what is memorised must not be forgotten.
+
+    Returns:
+        The network, and how well it fits; an untrained one if only a plan is asked for.
+
+    Source: Adebayo et al. 2018, "Sanity checks for saliency maps", section 4.
+    """
+    classifier, training = configurations(options, train)
+    if options.plan:
+        return RandomLabels(_untrained(options, classifier), Interval(0, 0, 0))
+    rng = np.random.default_rng(options.seed)
+    permuted = train._replace(labels=rng.permutation(train.labels))
+    batch = min(2 * training.batch, len(train.images))
+    logits_fn = models.train_or_restore(
+        classifier,
+        dataclasses.replace(training, epochs=epochs, batch=batch, weight_decay=0.0),
+        permuted.images,
+        permuted.labels,
+        seed=options.seed,
+        folder=Path(options.results) / "networks",
+        progress=options.progress,
+    ).logits_fn
+    fitted = accuracy_of(logits_fn, permuted)
+    _LOG.info("random labels: %s of them are fitted", fitted)
+    return RandomLabels(logits_fn, fitted)
+
+
+def _untrained(options: NetworkOptions, classifier: models.ClassifierConfig) -> LogitsFn:
+    key = jax.random.key(options.seed + 1000)
+    return models.as_logits_fn(models.build(classifier, key=key))
+
+
+def configurations(
+    options: NetworkOptions, train: data.Images
+) -> tuple[models.ClassifierConfig, models.TrainingConfig]:
+    """Architecture and hyperparameters for a data set.
+
+    Args:
+        options: as in `network`.
+        train: the images to be trained on.
+
+    Returns:
+        Both.
+    """
+    classifier = models.ClassifierConfig(
+        architecture=options.architecture,
+        activation=options.activation,
+        widths=(16, 32) if options.architecture == "cnn" else (256, 128),
+        image_shape=train.images.shape[1:],
+        classes=len(train.class_names),
+        mean=round(float(train.images.mean()), 4),
+        deviation=round(float(train.images.std()), 4),
+    )
+    training = models.TrainingConfig(
+        epochs=options.epochs or (15 if len(train.images) < _FEW_IMAGES else 6),
+        batch=min(100, len(train.images)),
+    )
+    return classifier, training
+
+
+def accuracy_of(logits_fn: LogitsFn, test: data.Images) -> Interval:
+    """Share of test images that are classified as they are labelled.
+
+    Args:
+        logits_fn: the classifier.
+        test: images and labels.
+
+    Returns:
+        The accuracy.
+    """
+    predicted = batching.stream(
+        jax.jit(lambda images: models.predict(logits_fn, images)),
+        test.images,
+        chunk=1000,
+        progress=False,
+    )
+    return proportion_interval(predicted == test.labels)
+
+
+def head(images: data.Images, count: int) -> tuple[jax.Array, jax.Array]:
+    """The first `count` images and labels on the device; all of them for 0.
+
+    Args:
+        images: of one split.
+        count: how many.
+
+    Returns:
+        Images (n, h, w, c) and labels (n,).
+    """
+    stop = count or len(images.images)
+    return jnp.asarray(images.images[:stop]), jnp.asarray(images.labels[:stop])
+
+
+def first_of_class(images: data.Images, label: int) -> np.ndarray:
+    """The first image of a class.
+
+    Args:
+        images: of one split.
+        label: class index.
+
+    Returns:
+        The image, (h, w, c).
+
+    Raises:
+        ValueError: no image has this label.
+    """
+    places = np.flatnonzero(images.labels == label)
+    if places.size == 0:
+        known = sorted(set(images.labels.tolist()))
+        raise ValueError(f"digit must be one of the labels {known}, got {label}")
+    return images.images[places[0]]

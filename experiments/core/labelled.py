@@ -1,0 +1,102 @@
+"""Labelled results: what experiments add to the datasets that sweeps return."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from fitb_jax.evaluation.intervals import Interval
+
+ENDS = ("estimate", "low", "high")
+"""Labels of the dimension `interval`."""
+
+
+def interval_variable(interval: Interval) -> xr.DataArray:
+    """An interval as a variable of a dataset; `Interval(*variable.values)` is the inverse.
+
+    Args:
+        interval: which.
+
+    Returns:
+        (interval,), labelled.
+    """
+    return xr.DataArray([*interval], {"interval": [*ENDS]}, ("interval",))
+
+
+def with_notes(found: xr.Dataset, *notes: str) -> xr.Dataset:
+    """A dataset with what a reader must know, such as a data set that was not found.
+
+    Args:
+        found: results.
+        *notes: sentences for people, after those that it has.
+
+    Returns:
+        The dataset with the notes among its attributes.
+    """
+    return found.assign_attrs(notes=json.dumps([*notes_of(found), *notes]))
+
+
+def notes_of(found: xr.Dataset) -> list[str]:
+    """The notes of a dataset.
+
+    Args:
+        found: results.
+
+    Returns:
+        None where nothing was noted.
+    """
+    notes: list[str] = json.loads(found.attrs.get("notes", "[]"))
+    return notes
+
+
+def as_json(value: Any) -> Any:
+    """Numbers, arrays, paths, intervals, tables and what holds them as JSON values.
+
+    Args:
+        value: what is written.
+
+    Returns:
+        An interval is `{"estimate", "low", "high"}`, a table `{"columns", "rows"}`.
+    """
+    if isinstance(value, Interval):
+        return dict(zip(ENDS, map(float, value), strict=True))
+    if isinstance(value, pd.DataFrame):
+        rows = value.reset_index() if value.index.names != [None] else value
+        columns = [str(column) for column in rows.columns]
+        return {"columns": columns, "rows": as_json(rows.to_numpy(object).tolist())}
+    if isinstance(value, Mapping):
+        return {str(name): as_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, np.generic | np.ndarray | jax.Array | xr.DataArray):
+        return np.asarray(value).tolist()
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def text(value: Any) -> str:
+    """A cell or number of `as_json` as people read it.
+
+    Args:
+        value: an interval, a number, text, or what holds them.
+
+    Returns:
+        Text.
+    """
+    if isinstance(value, dict):
+        if value.keys() == set(ENDS):
+            return str(Interval(*(value[end] for end in ENDS)))
+        return ", ".join(f"{key} {text(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(text(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""Labelled images in memory: digits, and any other set of small images."""

@@ -1,0 +1,1 @@
+"""Photographs with their ground truth, as a stream."""

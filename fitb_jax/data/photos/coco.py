@@ -1,0 +1,114 @@
+"""COCO's instances (Lin et al. 2014, arXiv 1405.0312), and what others write in the same form."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+
+from fitb_jax.data.photos import coco_masks, files
+from fitb_jax.data.photos.photograph import Annotated, Objects, listed
+from fitb_jax.data.photos.streaming import Layout
+
+_PREFIX = "instances_"
+
+
+def layout(data_dir: Path, split: str) -> Layout:
+    """Open one split.
+
+    Args:
+        data_dir: the folder with `annotations/instances_SPLIT.json` and the images in `SPLIT/` or
+            `images/SPLIT/`.
+        split: such as "val2017".
+
+    Returns:
+        All images of the file in the order of their ids, also those without an object. Labels are
+        places among the category ids in order. `iscrowd` becomes `difficult`.
+
+    Raises:
+        FileNotFoundError: a folder is missing.
+        ValueError: there is no such split.
+        CorruptFileError: the file is damaged.
+    """
+    annotations = files.first_existing(data_dir, ["annotations"], "COCO")
+    splits = sorted(path.stem[len(_PREFIX) :] for path in annotations.glob(f"{_PREFIX}*.json"))
+    if not splits:
+        raise FileNotFoundError(f"{annotations} holds no {_PREFIX}SPLIT.json")
+    files.check_split("coco", split, splits)
+    folder = files.first_existing(data_dir, [split, f"images/{split}"], f"COCO's images of {split}")
+    path = annotations / f"{_PREFIX}{split}.json"
+    images, objects_of, categories = _read(path)
+    label_of = {category["id"]: label for label, category in enumerate(categories)}
+
+    def read_objects(index: int) -> Objects:
+        return _objects(path, objects_of.get(images[index]["id"], ()), label_of)
+
+    def read(index: int) -> Annotated:
+        image = images[index]
+        size = (image["width"], image["height"])
+        picture = files.read_picture(files.inside(folder, str(image["file_name"]), path), size)
+        found = objects_of.get(image["id"], ())
+        # Sets that only have boxes leave the segmentation out.
+        has_masks = all(item.get("segmentation") is not None for item in found)
+        masks = _masks(path, found, *size) if has_masks else None
+        return Annotated(picture, read_objects(index), None, masks)
+
+    return Layout(
+        names=tuple(str(image["file_name"]) for image in images),
+        class_names=tuple(str(category["name"]) for category in categories),
+        source=f"COCO in {path}, images in {folder}",
+        read=read,
+        read_objects=read_objects,
+    )
+
+
+def _read(path: Path) -> tuple[list[Any], Mapping[Any, Sequence[Any]], list[Any]]:
+    with files.damage_named(path, "JSON in the form of COCO's instances"):
+        try:
+            content = json.loads(path.read_bytes())
+        except RecursionError as error:
+            raise ValueError("lists in lists without end") from error
+        images = sorted(_entries(content, "images", "id", "file_name", "width", "height"), key=_id)
+        categories = sorted(_entries(content, "categories", "id", "name"), key=_id)
+        objects_of = defaultdict(list)
+        for item in _entries(content, "annotations", "image_id", "category_id", "bbox"):
+            objects_of[item["image_id"]].append(item)
+        for kind, entries in (("images", images), ("categories", categories)):
+            if not entries or len({entry["id"] for entry in entries}) != len(entries):
+                raise ValueError(f"no {kind}, or two with one id")
+    return images, dict(objects_of), categories
+
+
+def _id(entry: Mapping[str, Any]) -> Any:
+    return entry["id"]
+
+
+def _entries(content: Any, kind: str, *keys: str) -> list[Any]:
+    entries = content[kind]
+    for entry in entries:
+        missing = [key for key in keys if key not in entry]
+        if missing:
+            raise ValueError(f"one of the {kind} without {', '.join(missing)}")
+    return list(entries)
+
+
+def _objects(path: Path, found: Sequence[Any], label_of: Mapping[Any, int]) -> Objects:
+    with files.damage_named(path, "a known category and x, y, width, height for each object"):
+        labels = [label_of[item["category_id"]] for item in found]
+        boxes = [(x, y, x + width, y + height) for x, y, width, height in _boxes(found)]
+        return listed(path, labels, boxes, [bool(item.get("iscrowd", 0)) for item in found])
+
+
+def _boxes(found: Sequence[Any]) -> Iterator[list[float]]:
+    for item in found:
+        yield [float(value) for value in item["bbox"]]
+
+
+def _masks(
+    path: Path, found: Sequence[Any], width: int, height: int
+) -> Iterator[Bool[np.ndarray, "h w"]]:
+    for item in found:
+        yield coco_masks.decode(path, item["segmentation"], width, height)

@@ -1,0 +1,133 @@
+"""One entry for every source of photographs."""
+
+import difflib
+import functools
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from fitb_jax import checks, cropping
+from fitb_jax.data.photos import coco, coco_polygons, imagenet_s, imagenet_val, picture_folder, voc
+from fitb_jax.data.photos.files import check_split
+from fitb_jax.data.photos.streaming import Layout, OnCorrupt, Photographs
+from fitb_jax.data.tfds_folder import default_data_dir
+
+TFDS_PREFIX = "tfds:"
+
+_logger = logging.getLogger(__name__)
+
+
+class _Known(NamedTuple):
+    """A layout by name: how to open it, and the split that is meant when none is said."""
+
+    open: Callable[[Path, str], Layout]
+    default_split: str
+
+
+def _of_one_split(name: str, split: str, open_layout: Callable[[Path], Layout]) -> _Known:
+    def open_checked(data_dir: Path, given: str) -> Layout:
+        check_split(name, given, (split,))
+        return open_layout(data_dir)
+
+    return _Known(open_checked, split)
+
+
+_KNOWN = {
+    "skimage": _of_one_split("skimage", "all", lambda _: picture_folder.skimage_layout()),
+    "folder": _of_one_split("folder", "all", picture_folder.folder_layout),
+    "manifest": _of_one_split("manifest", "all", picture_folder.manifest_layout),
+    "imagenet": _of_one_split("imagenet", "val", imagenet_val.layout),
+    "imagenet_s50": _Known(functools.partial(imagenet_s.layout, classes=50), "validation"),
+    "imagenet_s300": _Known(functools.partial(imagenet_s.layout, classes=300), "validation"),
+    "imagenet_s919": _Known(functools.partial(imagenet_s.layout, classes=919), "validation"),
+    "voc2007": _Known(functools.partial(voc.layout, year="2007"), "test"),
+    "voc2012": _Known(functools.partial(voc.layout, year="2012"), "val"),
+    "coco": _Known(coco.layout, "val2017"),
+    "coco_polygons": _of_one_split("coco_polygons", "all", coco_polygons.layout),
+}
+
+PHOTOGRAPH_NAMES = tuple(_KNOWN)
+"""Layouts known by name. Besides, `tfds:NAME` is any of TensorFlow Datasets with boxes."""
+
+
+def photographs(
+    name: str = "skimage",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    split: str | None = None,
+    size: int = 224,
+    fraction: float = cropping.CENTRE_FRACTION,
+    on_corrupt: OnCorrupt = "raise",
+    prefetch: int = 16,
+    threads: int = 4,
+) -> Photographs:
+    """Open photographs with their labels, boxes and masks.
+
+    Args:
+        name: one of `PHOTOGRAPH_NAMES`, or `tfds:NAME`.
+        data_dir: the folder of the data; "skimage" needs none, and `tfds:NAME` has a default.
+        split: part of the data set; by default the one that is used for evaluation ("test" of
+            VOC 2007, "val" of VOC 2012, "val2017" of COCO, "validation" of ImageNet-S, "test" of
+            `tfds:NAME`).
+        size: side of the square photographs in pixels.
+        fraction: side of the centre crop over the shorter side of the file, in (0, 1].
+        on_corrupt: "raise", or "skip" to leave corrupt files out of an iteration, with a warning in
+            the log that names the file and what is wrong with it.
+        prefetch: how many photographs are at most in memory ahead of the one that is used; 0 reads
+            each when it is asked for.
+        threads: that read ahead.
+
+    Returns:
+        A sequence; nothing but lists and annotation tables is read before a photograph is asked
+        for.
+
+    Raises:
+        ValueError: an unknown name or split, a missing `data_dir`, an argument out of range.
+        FileNotFoundError: a folder or an annotation is missing; the message lists all places.
+        CorruptFileError: a table of annotations is damaged (a ValueError).
+        ImportError: a package that the source needs is not installed.
+    """
+    checks.check_choice("on_corrupt", on_corrupt, ("raise", "skip"))
+    checks.check_count("size", size)
+    checks.check_count("prefetch", prefetch, least=0)
+    checks.check_count("threads", threads)
+    checks.check_number("fraction", fraction, least=0, most=1, open_least=True)
+    layout = _open(name, None if data_dir is None else Path(data_dir).expanduser(), split)
+    _logger.info("%s: %d photographs from %s", name, len(layout.names), layout.source)
+    return Photographs(
+        layout=layout,
+        indices=range(len(layout.names)),
+        size=size,
+        fraction=fraction,
+        on_corrupt=on_corrupt,
+        prefetch=prefetch,
+        threads=threads,
+    )
+
+
+def _open(name: str, data_dir: Path | None, split: str | None) -> Layout:
+    if name.startswith(TFDS_PREFIX):
+        return _open_tfds(name.removeprefix(TFDS_PREFIX), data_dir, split or "test")
+    if name not in _KNOWN:
+        closest = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0)[0]
+        raise ValueError(
+            f"unknown photographs {name!r}; expected one of {', '.join(_KNOWN)}, or "
+            f"{TFDS_PREFIX}NAME (closest match: {closest})"
+        )
+    if data_dir is None and name != "skimage":
+        raise ValueError(f"data_dir must be the folder of the data for {name!r}, got None")
+    known = _KNOWN[name]
+    return known.open(data_dir or Path(), known.default_split if split is None else split)
+
+
+def _open_tfds(name: str, data_dir: Path | None, split: str) -> Layout:
+    try:
+        from fitb_jax.data.photos import tfds_photographs
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            "TFDS data sets need the packages tensorflow-datasets, array_record, "
+            f"importlib_resources and pillow (but not tensorflow): {error}"
+        ) from error
+    return tfds_photographs.layout(name, split=split, data_dir=data_dir or default_data_dir())

@@ -1,0 +1,152 @@
+"""Photographs without an annotation format of their own: scikit-image's, a folder, a manifest."""
+
+import csv
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fitb_jax import imagenet
+from fitb_jax.data.corrupt import CorruptFileError
+from fitb_jax.data.photos import files
+from fitb_jax.data.photos.photograph import Annotated, Objects, listed, whole
+from fitb_jax.data.photos.streaming import Layout
+
+SKIMAGE_FILES = {
+    "chelsea": "chelsea.png",
+    "coffee": "coffee.png",
+    "rocket": "rocket.jpg",
+    "camera": "camera.png",
+    "motorcycle_left": "motorcycle_left.png",
+}
+"""Photographs inside the wheel of scikit-image; `skimage.data` downloads some of its others."""
+
+MANIFEST = "manifest.csv"
+_COLUMNS = ("file", "class_index", "boxes_xyxy")
+
+
+def skimage_layout() -> Layout:
+    """The photographs that scikit-image installs. They have no labels.
+
+    Returns:
+        Five photographs, of which `camera` is grey.
+
+    Raises:
+        ImportError: scikit-image is not installed.
+        FileNotFoundError: its wheel does not hold one of them.
+    """
+    found = importlib.util.find_spec("skimage")
+    if found is None or found.origin is None:
+        raise ImportError("the photographs of scikit-image need the package scikit-image")
+    folder = Path(found.origin).parent / "data"
+    paths = [
+        files.first_existing(folder, [file], f"the photograph {name} of scikit-image")
+        for name, file in SKIMAGE_FILES.items()
+    ]
+    return _plain(paths, tuple(SKIMAGE_FILES), "the photographs of scikit-image")
+
+
+def folder_layout(data_dir: Path) -> Layout:
+    """Any folder of images. Each subfolder, with all that is below it, is a class.
+
+    Args:
+        data_dir: the folder.
+
+    Returns:
+        Its images in the order of their paths. Images beside the subfolders have no label.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no image in it.
+    """
+    paths = _images(data_dir)
+    names = tuple(path.relative_to(data_dir).as_posix() for path in paths)
+    folders = [name.split("/")[0] if "/" in name else None for name in names]
+    class_names = tuple(sorted({folder for folder in folders if folder is not None}))
+    index_of = {name: index for index, name in enumerate(class_names)}
+    labels = [[] if folder is None else [index_of[folder]] for folder in folders]
+    return _plain(paths, names, f"the images in {data_dir}", class_names, labels)
+
+
+def manifest_layout(data_dir: Path) -> Layout:
+    """Photographs of ImageNet's classes that a table lists, with boxes.
+
+    The table is `manifest.csv` with the columns `file`, `class_index` and `boxes_xyxy` (a JSON list
+    of boxes as edges in pixels of the file), and, where it has them, `width` and `height` of the
+    file. The images are in `images/` or beside the table.
+
+    Args:
+        data_dir: the folder of the table.
+
+    Returns:
+        The photographs in the order of the table.
+
+    Raises:
+        FileNotFoundError: there is no table.
+        CorruptFileError: the table is damaged or lists nothing.
+    """
+    table = files.first_existing(data_dir, [MANIFEST], "the table of the photographs")
+    folder = files.first_existing(data_dir, ["images", "."], "the images")
+    with files.damage_named(table, "a CSV table"):
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        missing = [column for column in _COLUMNS if not rows or column not in rows[0]]
+        if missing:
+            raise CorruptFileError(
+                table, found="no row with " + ", ".join(missing), expected=", ".join(_COLUMNS)
+            )
+    entries = [_parse(table, folder, row, number) for number, row in enumerate(rows, start=2)]
+
+    def read(index: int) -> Annotated:
+        path, objects, size = entries[index]
+        return Annotated(files.read_picture(path, size), objects)
+
+    return Layout(
+        names=tuple(row["file"] for row in rows),
+        class_names=imagenet.classes().names,
+        source=f"the photographs that {table} lists",
+        read=read,
+        read_objects=lambda index: entries[index].objects,
+    )
+
+
+class _Entry(NamedTuple):
+    path: Path
+    objects: Objects
+    size: tuple[int, int] | None
+
+
+def _parse(table: Path, folder: Path, row: Mapping[str, str], number: int) -> _Entry:
+    with files.damage_named(table, f"a class index and a JSON list of boxes in line {number}"):
+        label = int(row["class_index"])
+        boxes = [[float(side) for side in box] for box in json.loads(row["boxes_xyxy"])]
+        size = (int(row["width"]), int(row["height"])) if {"width", "height"} <= set(row) else None
+        if not 0 <= label < len(imagenet.classes().names):
+            raise ValueError(f"class index {label}")
+        objects = listed(table, [label] * len(boxes), boxes) if boxes else whole([label])
+    return _Entry(files.inside(folder, row["file"], table), objects, size)
+
+
+def _images(data_dir: Path) -> tuple[Path, ...]:
+    if not data_dir.is_dir():
+        raise FileNotFoundError(f"data_dir must be a folder of images, {data_dir} is none")
+    paths = files.images_below(data_dir)
+    if not paths:
+        raise FileNotFoundError(f"{data_dir} holds no image ({', '.join(sorted(files.SUFFIXES))})")
+    return paths
+
+
+def _plain(
+    paths: Sequence[Path],
+    names: tuple[str, ...],
+    source: str,
+    class_names: tuple[str, ...] = (),
+    labels: Sequence[Sequence[int]] | None = None,
+) -> Layout:
+    def read_objects(index: int) -> Objects:
+        return whole([] if labels is None else labels[index])
+
+    def read(index: int) -> Annotated:
+        return Annotated(files.read_picture(paths[index]), read_objects(index))
+
+    return Layout(names, class_names, source, read, read_objects)

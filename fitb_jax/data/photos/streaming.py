@@ -1,0 +1,194 @@
+"""Photographs read when they are asked for, so that a data set may be larger than memory."""
+
+import dataclasses
+import logging
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, SupportsIndex, overload
+
+import grain
+import numpy as np
+from jaxtyping import Integer
+
+from fitb_jax import checks
+from fitb_jax.data.corrupt import CorruptFileError
+from fitb_jax.data.photos.photograph import Annotated, Objects, Photograph, to_square
+
+OnCorrupt = Literal["raise", "skip"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """A data set on disk, opened: which photographs there are, and how to read one of them.
+
+    Attributes:
+        names: of the photographs, each once.
+        class_names: one name for each class; empty without classes.
+        source: where the photographs are, as a sentence for people.
+        read: the photograph at an index.
+        read_objects: its labels and, where the layout keeps them apart from the picture, its boxes;
+            the picture is not opened.
+    """
+
+    names: Sequence[str]
+    class_names: tuple[str, ...]
+    source: str
+    read: Callable[[int], Annotated]
+    read_objects: Callable[[int], Objects]
+
+
+@dataclasses.dataclass(frozen=True)
+class Photographs:
+    """A sequence of photographs in a fixed order, each read anew when it is asked for.
+
+    `photographs[i]` reads one, and raises for a corrupt file whatever `on_corrupt` is: there is no
+    other to give. `photographs[a:b]` and `subset` read nothing. Iteration reads ahead in threads.
+
+    Attributes:
+        layout: the data set on disk.
+        indices: which of its photographs, in this order.
+        size: side of the square in pixels.
+        fraction: side of the crop over the shorter side of the file.
+        on_corrupt: whether iteration raises for a corrupt file, or logs a warning with its name and
+            what is wrong, and goes on.
+        prefetch: how many photographs are at most in memory ahead of the one that is used.
+        threads: that read ahead.
+    """
+
+    layout: Layout
+    indices: Sequence[int]
+    size: int
+    fraction: float
+    on_corrupt: OnCorrupt
+    prefetch: int
+    threads: int
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name for each class; empty without classes."""
+        return self.layout.class_names
+
+    @property
+    def source(self) -> str:
+        """Where the photographs are, as a sentence for people."""
+        return self.layout.source
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the photographs, in their order."""
+        return tuple(self.layout.names[index] for index in self.indices)
+
+    def __len__(self) -> int:
+        """How many there are, corrupt ones included."""
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> Photograph: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> "Photographs": ...
+
+    def __getitem__(self, at: SupportsIndex | slice) -> "Photograph | Photographs":
+        """The photograph at an integer, or the `Photographs` of a slice.
+
+        Args:
+            at: an integer in [-len, len), or a slice.
+
+        Returns:
+            A `Photograph` or `Photographs`.
+
+        Raises:
+            IndexError: there is no such photograph.
+            CorruptFileError: the file or its annotation is damaged.
+        """
+        if isinstance(at, slice):
+            return dataclasses.replace(self, indices=self.indices[at])
+        position = operator.index(at)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"index must lie in [{-len(self)}, {len(self)}), got {position}")
+        index = self.indices[position]
+        annotated = self.layout.read(index)
+        name = self.layout.names[index]
+        return to_square(annotated, name, size=self.size, fraction=self.fraction)
+
+    def __iter__(self) -> Iterator[Photograph]:
+        """All of them in order, read ahead by at most `prefetch`."""
+        options = grain.ReadOptions(
+            num_threads=min(self.threads, self.prefetch), prefetch_buffer_size=self.prefetch
+        )
+        positions = grain.MapDataset.range(len(self))
+        # Grain leaves out what is None.
+        stream = iter(positions.map(self._read_or_skip).to_iter_dataset(options))
+        count = 0
+        try:
+            for photograph in stream:
+                count += 1
+                yield photograph
+        finally:
+            stream.close()
+        if len(self) and not count:
+            raise ValueError(f"all {len(self)} photographs of {self.source} are corrupt")
+
+    def _read_or_skip(self, position: int) -> Photograph | None:
+        try:
+            return self[position]
+        except CorruptFileError as error:
+            if self.on_corrupt == "raise":
+                raise
+            _logger.warning("skipped %s", error)
+            return None
+
+
+def subset(
+    photographs: Photographs, positions: Sequence[int] | Integer[np.ndarray, " n"]
+) -> Photographs:
+    """Some of the photographs, in the order given.
+
+    Args:
+        photographs: the whole.
+        positions: integers in [-len, len).
+
+    Returns:
+        The photographs at these positions. Nothing is read.
+
+    Raises:
+        IndexError: there is no such photograph.
+    """
+    count = len(photographs)
+    for position in positions:
+        if not -count <= position < count:
+            raise IndexError(f"positions must lie in [{-count}, {count}), got {position}")
+    chosen = tuple(photographs.indices[int(position)] for position in positions)
+    return dataclasses.replace(photographs, indices=chosen)
+
+
+def with_label(photographs: Photographs, label: int) -> Photographs:
+    """The photographs with one class, found without opening a picture.
+
+    Args:
+        photographs: the whole.
+        label: the class.
+
+    Returns:
+        Those that show it somewhere, also outside of the crop. Of a corrupt annotation is said
+        what `on_corrupt` asks for.
+
+    Raises:
+        ValueError: there is no such class.
+        CorruptFileError: an annotation is damaged, unless it is to be skipped.
+    """
+    checks.check_target(np.asarray(label), len(photographs.class_names), name="label")
+    chosen = []
+    for index in photographs.indices:
+        try:
+            labels = photographs.layout.read_objects(index).labels
+        except CorruptFileError as error:
+            if photographs.on_corrupt == "raise":
+                raise
+            _logger.warning("skipped %s", error)
+            continue
+        if label in labels:
+            chosen.append(index)
+    return dataclasses.replace(photographs, indices=tuple(chosen))

@@ -1,0 +1,1 @@
+"""Networks that pretrained weights are for, and what they are made of."""

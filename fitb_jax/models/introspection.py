@@ -1,0 +1,247 @@
+"""Classifiers taken apart: their layers by name, and the same weights used in another way."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.extend.core import Jaxpr, Var
+from jax.tree_util import Partial
+
+from fitb_jax import checks
+from fitb_jax.models.adapters import apply_nnx
+from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn
+
+ActivationRule: TypeAlias = Callable[[Callable[[Array], Array]], Callable[[Array], Array]]
+"""From an activation function to another, such as `attribution.GuidedActivation`."""
+
+_KINDS = (
+    "logits_fn must be an EfficientNetLite of `models.load` or come from `models.as_logits_fn` of "
+    "a Flax NNX module"
+)
+
+
+def features_of(logits_fn: LogitsFn) -> FeaturesFn:
+    """The layers of a classifier, with its parameters.
+
+    Args:
+        logits_fn: from `models.load`, or `as_logits_fn` of a Flax NNX module with a method
+            `features(images, perturbations)`, as the classifiers of this package have.
+
+    Returns:
+        A `Partial` over the same parameters, from one image to its layers by name. It also takes
+        perturbations by name, which are added to the layers before they are used: the derivative
+        by a layer is that by its perturbation.
+
+    Raises:
+        TypeError: another function, or a module without layers.
+    """
+    function, arguments = _taken_apart(logits_fn)
+    if function is _shifted:
+        inner, shift = arguments
+        return Partial(_shifted_features, features_of(inner), shift)
+    if _is_functional(function):
+        return Partial(_Features(function), *arguments)
+    module = nnx.merge(*arguments)
+    if not hasattr(module, "features"):
+        raise TypeError(f"{_KINDS} that has a method `features`, got {type(module).__name__}")
+    return Partial(_nnx_features, *arguments)
+
+
+def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
+    """The same classifier with other activation functions; the one given is left as it is.
+
+    Args:
+        logits_fn: from `models.load`, or `as_logits_fn` of a Flax NNX module whose parts keep their
+            activation functions in attributes `activation`.
+        rule: from an activation function to the one that replaces it.
+
+    Returns:
+        A classifier with the same parameters.
+
+    Raises:
+        TypeError: another function.
+        ValueError: a module that has no such attribute.
+    """
+    function, arguments = _taken_apart(logits_fn)
+    if function is _shifted:
+        inner, shift = arguments
+        return Partial(_shifted, map_activations(inner, rule), shift)
+    if _is_functional(function):
+        changed = dataclasses.replace(function, activation=rule(function.activation))
+        return Partial(changed, *arguments)
+    module = nnx.merge(*arguments)
+    parts = [part for _, part in nnx.iter_modules(module) if hasattr(part, "activation")]
+    if not parts:
+        raise ValueError(f"no part of {type(module).__name__} has an attribute `activation`")
+    for part in parts:
+        part.activation = rule(part.activation)
+    return Partial(apply_nnx, *nnx.split(module))
+
+
+def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
+    """The same classifier for images with something added to them: it is taken off first.
+
+    Args:
+        logits_fn: the classifier. Where it has layers (`features_of`) and activation functions
+            (`map_activations`), so has the result.
+        shift: a number, one value per channel, or an image.
+
+    Returns:
+        `image -> logits_fn(image - shift)`, with `shift` as a parameter.
+
+    Raises:
+        TypeError: `logits_fn` is not callable.
+
+    Source: Kindermans et al. 2019, "The (un)reliability of saliency methods", section 3.
+    """
+    if not callable(logits_fn):
+        raise TypeError(f"logits_fn must be callable, got {type(logits_fn).__name__}")
+    return Partial(_shifted, logits_fn, jnp.asarray(shift, jnp.float32))
+
+
+def _taken_apart(logits_fn: LogitsFn) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    function = getattr(logits_fn, "func", None)
+    is_ours = _is_functional(function) or function in (apply_nnx, _shifted)
+    if not isinstance(logits_fn, Partial) or not is_ours:
+        raise TypeError(f"{_KINDS}, got {logits_fn!r}")
+    return logits_fn.func, logits_fn.args
+
+
+def _is_functional(function: Any) -> bool:
+    """Whether it is a network `(parameters, image) -> logits` that shows its layers."""
+    is_network = dataclasses.is_dataclass(function) and not isinstance(function, type)
+    return is_network and hasattr(function, "features") and hasattr(function, "activation")
+
+
+class _Features(NamedTuple):
+    """A callable that is equal when its network is, for `jax.jit` to recognise."""
+
+    network: Any
+
+    def __call__(
+        self, parameters: Any, image: Image, perturbations: Mapping[str, Array] | None = None
+    ) -> dict[str, Array]:
+        return self.network.features(parameters, image, perturbations)
+
+
+def _nnx_features(
+    graph: Any, state: Any, image: Image, perturbations: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
+    batched = {name: added[None] for name, added in (perturbations or {}).items()}
+    layers = nnx.merge(graph, state).features(image[None], batched)
+    return jax.tree.map(lambda layer: layer[0], layers)
+
+
+def _shifted(logits_fn: LogitsFn, shift: Array, image: Image) -> Logits:
+    return logits_fn(image - jnp.broadcast_to(shift, image.shape).astype(image.dtype))
+
+
+def _shifted_features(
+    features_fn: FeaturesFn,
+    shift: Array,
+    image: Image,
+    perturbations: Mapping[str, Array] | None = None,
+) -> dict[str, Array]:
+    moved = image - jnp.broadcast_to(shift, image.shape).astype(image.dtype)
+    return features_fn(moved, perturbations)
+
+
+class Layers(NamedTuple):
+    """The layers of a classifier.
+
+    Attributes:
+        names: of the layers that are used, from the input to the logits.
+        of_leaves: the layer of each array, in the order of `jax.tree.leaves`.
+    """
+
+    names: tuple[str, ...]
+    of_leaves: tuple[str, ...]
+
+
+def parameter_layers(logits_fn: LogitsFn, image: Image, *, depth: int = 1) -> Layers:
+    """Group the parameters of a classifier by layers, in the order in which they are used.
+
+    Args:
+        logits_fn: a `Partial` over its parameters.
+        image: (h, w, c), any one that it classifies.
+        depth: how many entries of a parameter's path name its layer: 1 is an attribute of the
+            module, such as "convolution1"; 2 one of its parts, such as "blocks.3". The array's own
+            name (kernel, bias) is never among them.
+
+    Returns:
+        The layers.
+
+    Raises:
+        TypeError, ValueError: a classifier without parameters, or one that does not classify the
+            image.
+    """
+    checks.check_count("depth", depth)
+    checks.count_classes(logits_fn, image)
+    found = jax.tree_util.tree_leaves_with_path(logits_fn)
+    if not found or not all(hasattr(leaf, "dtype") for _, leaf in found):
+        raise ValueError("logits_fn must have parameters: a jax.tree_util.Partial over them")
+    paths = [_entries(path) for path, _ in found]
+    # Entries that all paths begin with, such as those of the `Partial`, say nothing.
+    columns = zip(*(path[:-1] for path in paths), strict=False)
+    shared = len([*itertools.takewhile(lambda column: len(set(column)) == 1, columns)])
+    of_leaves = tuple(".".join(path[shared:-1][:depth] or path[-1:]) for path in paths)
+    jaxpr = jax.make_jaxpr(lambda function, pixels: function(pixels))(logits_fn, image).jaxpr
+    uses = _first_uses(jaxpr)
+    first: dict[str, tuple[float, ...]] = {}
+    for name, variable in zip(of_leaves, jaxpr.invars, strict=False):
+        use = uses.get(variable, (math.inf,))
+        first[name] = min(first.get(name, (math.inf,)), use)
+    used = [name for name in first if first[name] < (math.inf,)]
+    return Layers(tuple(sorted(used, key=lambda name: first[name])), of_leaves)
+
+
+def _entries(path: tuple[Any, ...]) -> list[str]:
+    """The path as text, without the attribute in which Flax NNX keeps an array."""
+    entries = [jax.tree_util.keystr((key,), simple=True) for key in path]
+    return entries[:-1] if entries[-1] == "value" and len(entries) > 1 else entries
+
+
+def _first_uses(jaxpr: Jaxpr) -> dict[Var, tuple[float, ...]]:
+    """Where each argument is first used: place of the equation, and of that inside of it."""
+    uses: dict[Var, tuple[float, ...]] = {}
+    for place, equation in enumerate(jaxpr.eqns):
+        inner = equation.params.get("jaxpr")
+        nested: dict[Any, tuple[float, ...]] = {}
+        if inner is not None and len(inner.jaxpr.invars) == len(equation.invars):
+            within = _first_uses(inner.jaxpr)
+            nested = {
+                outside: within.get(inside, (math.inf,))
+                for outside, inside in zip(equation.invars, inner.jaxpr.invars, strict=True)
+                if isinstance(outside, Var)
+            }
+        for variable in equation.invars:
+            if isinstance(variable, Var) and variable not in uses:
+                uses[variable] = (float(place), *nested.get(variable, ()))
+    return uses
+
+
+def recorder(
+    perturbations: Mapping[str, Array] | None = None,
+) -> tuple[dict[str, Array], Callable[[str, Array], Array]]:
+    """An empty collection of layers, and what puts a layer into it.
+
+    Args:
+        perturbations: by the name of a layer, what is added to it.
+
+    Returns:
+        The collection, and `keep(name, layer) -> layer`, perturbed if it is to be: what the network
+        goes on with.
+    """
+    layers: dict[str, Array] = {}
+    added = perturbations or {}
+
+    def keep(name: str, layer: Array) -> Array:
+        layers[name] = layer + added[name].astype(layer.dtype) if name in added else layer
+        return layers[name]
+
+    return layers, keep

@@ -1,0 +1,140 @@
+"""Layers that can be perturbed, and networks rebuilt with other activations."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen
+
+from fitb_jax import models
+from fitb_jax.models.architectures import resnet, vgg, vit
+from fitb_jax.models.architectures.efficientnet import EfficientNetLite
+
+IMAGE = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+SMALL = models.ClassifierConfig(
+    activation="relu", widths=(4, 5), hidden=6, image_shape=(32, 32, 3), classes=3
+)
+
+
+def _small(architecture: str) -> models.ClassifierConfig:
+    return models.ClassifierConfig(
+        architecture=architecture, widths=(4, 5), hidden=6, image_shape=(32, 32, 3), classes=3
+    )
+
+
+def _network(name: str):
+    rngs = nnx_rngs()
+    if name in ("cnn", "mlp"):
+        return models.as_logits_fn(models.build(_small(name), key=jax.random.key(1)))
+    if name == "lite":
+        network = EfficientNetLite(0.25, 0.25, 32)
+        return jax.tree_util.Partial(network, network.initial(key=jax.random.key(1)))
+    module = {
+        "resnet": lambda: resnet.ResNet(
+            resnet.ResNetConfig(blocks=(1, 1, 1, 1), width=4, bottleneck=False, classes=3),
+            rngs=rngs,
+        ),
+        "vgg": lambda: vgg.VGG(
+            vgg.VGGConfig(blocks=((4,), (5,)), hidden=6, side=2, classes=3), rngs=rngs
+        ),
+        "vit": lambda: vit.ViT(
+            vit.ViTConfig(size=32, patch=16, width=8, depth=2, heads=2, hidden=8, classes=3),
+            rngs=rngs,
+        ),
+    }[name]()
+    return models.as_logits_fn(module)
+
+
+def nnx_rngs():
+    from flax import nnx
+
+    return nnx.Rngs(0)
+
+
+_PREFIXES = (
+    *("stem", "patches", "convolution", "stage", "layer", "block"),
+    *("head", "pooled", "hidden", "logits"),
+)
+
+
+def _depth(layer: str) -> tuple[int, str]:
+    """Where a layer comes in any of the networks."""
+    (place,) = (i for i, prefix in enumerate(_PREFIXES) if layer.startswith(prefix))
+    return place, layer
+
+
+NAMES = ("cnn", "mlp", "lite", "resnet", "vgg", "vit")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_are_those_of_the_classifier_and_can_be_perturbed(name: str) -> None:
+    logits_fn = _network(name)
+    features_fn = models.features_of(logits_fn)
+    layers = jax.jit(features_fn)(IMAGE)
+    np.testing.assert_allclose(layers["logits"], logits_fn(IMAGE), atol=1e-5)
+    added = {
+        layer: 0.1 * jax.random.normal(jax.random.key(2), value.shape)
+        for layer, value in layers.items()
+    }
+
+    @jax.jit
+    def perturbed_one_by_one(features_fn, image, added):
+        return {
+            layer: features_fn(image, {layer: perturbation})
+            for layer, perturbation in added.items()
+        }
+
+    names = sorted(layers, key=_depth)  # dicts leave compiled functions sorted by name
+    for layer, found in perturbed_one_by_one(features_fn, IMAGE, added).items():
+        at = names.index(layer)
+        np.testing.assert_allclose(found[layer], layers[layer] + added[layer], atol=1e-5)
+        for before in names[:at]:
+            np.testing.assert_allclose(found[before], layers[before], atol=1e-5)
+        is_seen = not (name == "vit" and layer == "block2")  # its patches are not looked at
+        changed = np.abs(found["logits"] - layers["logits"]).max() > 1e-6
+        assert changed == is_seen, layer
+
+
+def test_new_parameters_give_new_layers_without_a_retrace() -> None:
+    traces = 0
+
+    @jax.jit
+    def hidden(logits_fn, image):
+        nonlocal traces
+        traces += 1
+        return models.features_of(logits_fn)(image)["hidden"]
+
+    found = [
+        hidden(models.as_logits_fn(models.build(SMALL, key=jax.random.key(seed))), IMAGE)
+        for seed in range(2)
+    ]
+    assert traces == 1
+    assert np.abs(found[0] - found[1]).max() > 0
+
+
+@pytest.mark.parametrize("name", ["cnn", "mlp", "lite", "resnet", "vgg"])
+def test_activations_are_replaced_and_the_classifier_is_left(name: str) -> None:
+    logits_fn = _network(name)
+    before = logits_fn(IMAGE)
+    silent = models.map_activations(logits_fn, lambda activation: jnp.zeros_like)
+    assert np.abs(jax.grad(lambda x: silent(x)[0])(IMAGE)).max() == 0
+    same = models.map_activations(logits_fn, lambda activation: activation)
+    np.testing.assert_array_equal(same(IMAGE), before)
+    np.testing.assert_array_equal(logits_fn(IMAGE), before)
+
+
+class _Plain(linen.Module):
+    @linen.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        return linen.Dense(3)(images.reshape(len(images), -1))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_other_classifiers_are_refused_by_name() -> None:
+    variables = _Plain().init(jax.random.key(0), IMAGE[None])
+    plain = models.as_logits_fn((_Plain(), variables))
+    for function in (models.features_of, lambda f: models.map_activations(f, lambda a: a)):
+        with pytest.raises(TypeError, match="logits_fn must be an EfficientNetLite"):
+            function(plain)
+    with pytest.raises(ValueError, match="no part of ViT has an attribute `activation`"):
+        models.map_activations(_network("vit"), lambda activation: activation)
