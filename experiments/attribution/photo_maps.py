@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.common.methods import OURS, controls, photo_methods
 from experiments.common.photographs import AreaOptions, Explained, explained
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
+from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from fitb_jax import ablation, checks, evaluation, extremal, models, plotting
 from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.saliency import as_saliency, dense_saliency, extremal_saliency
@@ -188,7 +188,7 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
 
 def _shown(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """Colours by the order of the pixels, which maps of any scale share."""
-    place = np.asarray(evaluation.ranks(jnp.asarray(saliency), key=jax.random.key(0)))
+    place = np.asarray(evaluation.ranking.ranks(jnp.asarray(saliency), key=jax.random.key(0)))
     share = 1 - place / (place.size - 1)
     return plotting.heat(share, largest=1.0, colours="magma", over=image)
 
