@@ -33,7 +33,7 @@ def run(
         The rows of the table.
     """
     train, test = (_mapped(split) for split in ("train", "test"))
-    fractions = jnp.repeat(jnp.asarray(evaluation.ROAR_FRACTIONS, jnp.float32), seeds)
+    fractions = jnp.repeat(jnp.asarray(evaluation.retraining.ROAR_FRACTIONS, jnp.float32), seeds)
     keys = jax.random.split(jax.random.key(1), len(fractions))
     rows = []
     for architecture in architectures:

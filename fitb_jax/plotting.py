@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
@@ -17,6 +18,9 @@ from matplotlib.patheffects import withStroke
 
 HIDDEN_GREY = 0.35
 """What a blank looks like: a grey that is neither the black of a digit's surround nor its ink."""
+
+SHOWN_THROUGH = 0.35
+"""Share of the image in what is seen of a map over it."""
 
 
 def as_rgb(image: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:
@@ -73,6 +77,39 @@ def overlay(
     red, blue = np.clip(strength, 0, 1), np.clip(-strength, 0, 1)
     ink = np.stack([red, np.zeros_like(red), blue], axis=-1)
     return np.clip(masked(image, mask) * (1 - (red + blue))[:, :, None] + ink, 0, 1)
+
+
+def heat(
+    saliency: Float[np.ndarray, "h w"],
+    *,
+    largest: float | None = None,
+    signed: bool | None = None,
+    colours: str = "viridis",
+    over: Float[np.ndarray, "h w c"] | None = None,
+) -> Float[np.ndarray, "h w 3"]:
+    """A map as colours: blue below 0 and red above where it is signed, else from dark to bright.
+
+    Args:
+        saliency: (h, w).
+        largest: magnitude of full colour; by default the 99th percentile of the magnitudes, so that
+            one pixel does not darken the rest.
+        signed: whether 0 is white; by default where any value is negative.
+        colours: name of Matplotlib's colours of a map that is not signed.
+        over: (h, w, c) in [0, 1], an image to show through, in grey.
+
+    Returns:
+        (h, w, 3) in [0, 1].
+    """
+    full = float(np.percentile(np.abs(saliency), 99)) if largest is None else largest
+    scaled = saliency / max(full, 1e-30)
+    if bool(saliency.min() < 0) if signed is None else signed:
+        coloured = colormaps["bwr"](scaled / 2 + 0.5)[..., :3]
+    else:
+        coloured = colormaps[colours](scaled)[..., :3]
+    if over is None:
+        return coloured
+    grey = as_rgb(over).mean(-1, keepdims=True)
+    return SHOWN_THROUGH * grey + (1 - SHOWN_THROUGH) * coloured
 
 
 def image_grid(

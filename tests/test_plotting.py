@@ -89,3 +89,20 @@ def test_scatter_names_classes_at_their_medians() -> None:
     assert first != last
     with pytest.raises(ValueError, match=r"labels must lie in \[0, 1\)"):
         plotting.scatter(axis, points, np.array([0, 0, 0, 1]), ["a"])
+
+
+def test_heat_is_white_at_0_of_a_signed_map_and_dark_at_0_of_another() -> None:
+    signed = plotting.heat(np.array([[-1.0, 0.0], [0.5, 1.0]]), largest=1.0)
+    np.testing.assert_allclose(signed[0], [[0, 0, 1], [1, 1, 1]], atol=0.01)
+    assert signed[1, 1, 0] == 1
+    unsigned = plotting.heat(np.array([[0.0, 1.0], [2.0, 4.0]]))
+    assert (np.diff(unsigned.sum(-1).ravel()) > 0).all()
+    assert plotting.heat(np.zeros((2, 2))).shape == (2, 2, 3)
+
+
+def test_heat_shows_the_image_that_it_is_over_in_grey() -> None:
+    values, image = np.zeros((2, 2)), np.zeros((2, 2, 3))
+    image[0, 0] = (0.9, 0.0, 0.0)
+    difference = plotting.heat(values, over=image) - plotting.heat(values, over=0 * image)
+    np.testing.assert_allclose(difference[0, 0], plotting.SHOWN_THROUGH * 0.3)
+    np.testing.assert_array_equal(difference[1], 0)

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from experiments.common.networks import Network, NetworkOptions, head, network
 from experiments.experiment import Experiment, Outcome, Table
 from experiments.grids import GridRun, plan_grid, run_grid
-from experiments.common.networks import Network, NetworkOptions, head, network
 from experiments.scores import CHECKS, faithfulness_scores
 from experiments.sufficient_regions import backgrounds
 from fitb_jax import ablation, attribution, evaluation, extremal, plotting
@@ -94,7 +94,9 @@ def point(
     explain = functools.partial(attribution.occlusion, network, pixels, target)
     silent = jnp.full((), jnp.nan)
     if background == "random map":
-        saliency = evaluation.random_map((pixels.shape[0], pixels.shape[1]), key=map_key)
+        saliency = evaluation.control_maps.random_map(
+            (pixels.shape[0], pixels.shape[1]), key=map_key
+        )
     else:
         shown = shows(background, pixels, others[target])
         saliency = _mean(shown, functools.partial(explain, window=window, stride=stride))

@@ -14,22 +14,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from experiments.common.methods import OURS, controls, photo_methods
 from experiments.common.photographs import AreaOptions, Explained, explained
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
+from experiments.grids import GridRun, method_grid, plan_grid, run_grid
 from fitb_jax import ablation, checks, evaluation, extremal, models, plotting
 from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.saliency import as_saliency, dense_saliency, extremal_saliency
 from fitb_jax.types import Array, Float, LogitsFn, Saliency, SaliencyFn
 
 DENSE = "dense masks"
-_SHADE = 0.35
-"""How much of the photograph shows behind a map."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,10 +190,9 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
 
 def _shown(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """Colours by the order of the pixels, which maps of any scale share."""
-    place = np.asarray(evaluation.ranks(jnp.asarray(saliency), key=jax.random.key(0)))
+    place = np.asarray(evaluation.ranking.ranks(jnp.asarray(saliency), key=jax.random.key(0)))
     share = 1 - place / (place.size - 1)
-    grey = plotting.as_rgb(image).mean(-1, keepdims=True)
-    return _SHADE * grey + (1 - _SHADE) * mpl.colormaps["magma"](share)[..., :3]
+    return plotting.heat(share, largest=1.0, colours="magma", over=image)
 
 
 def caption(config: Config, outcome: Outcome) -> str:

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Outcome, Table
@@ -251,9 +250,8 @@ def _pictures(images: np.ndarray) -> list[np.ndarray | None]:
     """As they are, or, of signed ones, blue below 0 and red above, as in Figure 2."""
     if images.min() >= 0:
         return list(images)
-    signed = images.mean(-1)
-    largest = np.abs(signed).max((1, 2), keepdims=True)
-    return list(colormaps["bwr"](0.5 + 0.5 * signed / largest)[..., :3])
+    maps = images.mean(-1)
+    return [plotting.heat(one, largest=float(np.abs(one).max()), signed=True) for one in maps]
 
 
 def _heading(name: str) -> str:

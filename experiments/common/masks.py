@@ -158,7 +158,7 @@ def centred_discs(
     """
     del logits_fn, target, key
     shape = image.shape[0], image.shape[1]
-    return jax.vmap(lambda area: evaluation.centred_disc(shape, area))(areas)
+    return jax.vmap(lambda area: evaluation.control_maps.centred_disc(shape, area))(areas)
 
 
 def random_smooth_masks(
@@ -177,7 +177,7 @@ def random_smooth_masks(
         The masks.
     """
     del logits_fn, target
-    drawn = evaluation.random_smooth((image.shape[0], image.shape[1]), key=key)
+    drawn = evaluation.control_maps.random_smooth((image.shape[0], image.shape[1]), key=key)
     return jax.vmap(lambda area: extremal.binarise(drawn, area))(areas)
 
 

@@ -165,17 +165,17 @@ def _of_layers(layer: str | None) -> dict[str, SaliencyFn]:
 
 def _random_map(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
     del logits_fn, target
-    return evaluation.random_map((image.shape[0], image.shape[1]), key=key)
+    return evaluation.control_maps.random_map((image.shape[0], image.shape[1]), key=key)
 
 
 def _centre(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
     del logits_fn, target, key
-    return evaluation.centre_point((image.shape[0], image.shape[1]))
+    return evaluation.control_maps.centre_point((image.shape[0], image.shape[1]))
 
 
 def _sobel(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
     del logits_fn, target, key
-    return evaluation.sobel_edges(image)
+    return evaluation.control_maps.sobel_edges(image)
 
 
 def _blurred(
@@ -188,7 +188,7 @@ def _blurred(
     blur: float,
 ) -> Saliency:
     saliency = sharp(logits_fn, image, target, key=key)
-    return evaluation.blurred_map(saliency, sigma=blur * max(image.shape[:2]))
+    return evaluation.control_maps.blurred_map(saliency, sigma=blur * max(image.shape[:2]))
 
 
 def _of_random_class(

@@ -76,7 +76,7 @@ class Explained(NamedTuple):
         classes: (n,), the annotated class that the truth is of, in the data set's own numbers; the
             target where there is none.
         difficult: (n,), whether its objects are small and something else is there, see
-            `evaluation.difficult_cases`.
+            `evaluation.aggregation.difficult_cases`.
         names: of the photographs.
         source: where they come from, as a sentence for people.
     """

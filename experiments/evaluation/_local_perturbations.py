@@ -133,7 +133,7 @@ class Removal:
     ) -> Line:
         """The image, and what takes its pixels away."""
         saliency = self.method(logits_fn, image, target, key=key)
-        weights = evaluation.top_weights(saliency, self.share)[:, :, None]
+        weights = evaluation.ranking.top_weights(saliency, self.share)[:, :, None]
         return image, weights * (jnp.broadcast_to(colour, image.shape) - image)
 
 

@@ -80,10 +80,10 @@ def rows(pretrained: models.Pretrained) -> dict[str, Row]:
 
 def _masks() -> dict[str, SaliencyFn]:
     def disc(logits_fn: LogitsFn, image: Array, target: Target) -> Array:
-        return evaluation.centred_disc((image.shape[0], image.shape[1]), 0.25)
+        return evaluation.control_maps.centred_disc((image.shape[0], image.shape[1]), 0.25)
 
     def smooth(logits_fn: LogitsFn, image: Array, target: Target, *, key: Array) -> Array:
-        return evaluation.random_smooth((image.shape[0], image.shape[1]), key=key)
+        return evaluation.control_maps.random_smooth((image.shape[0], image.shape[1]), key=key)
 
     return {"centred disc": as_saliency(disc), "random smooth map": as_saliency(smooth)}
 
@@ -117,7 +117,7 @@ def point(
     explained = untrained if method.is_untrained else trained
     saliency = method.saliency_fn(explained, pixels, target, key=map_key)
     regions = jax.vmap(lambda area: extremal.binarise(saliency, area, key=tie_key))(areas)
-    decided = evaluation.leave_out(saliency, image["ignored"])
+    decided = evaluation.localisation.leave_out(saliency, image["ignored"])
     return Localised(
         pointing=evaluation.pointing_game(decided, truth, tolerance=tolerance),
         mass=evaluation.relevance_mass(decided, truth),

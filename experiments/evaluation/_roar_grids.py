@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.common import methods as listed
-from experiments.grids import GridRun
 from experiments.common.networks import Network, NetworkOptions, configurations
+from experiments.grids import GridRun
 from fitb_jax import ablation, batching, evaluation, models
 from fitb_jax.types import Array, Float, Int, Key, LogitsFn, SaliencyFn, Scalar
 
@@ -37,7 +37,7 @@ class RoarOptions(NetworkOptions):
     datasets: tuple[str, ...] = ("mnist_5k",)
     architecture: models.Architecture = "mlp"
     activation: models.Activation = "relu"
-    fractions: tuple[float, ...] = evaluation.ROAR_FRACTIONS
+    fractions: tuple[float, ...] = evaluation.retraining.ROAR_FRACTIONS
     seeds: int = 5
     again_epochs: int = 8
     train_images: int = 0

@@ -104,7 +104,7 @@ def compare(
     others: LogitsFn,
     shift: jax.Array,
     key: Key,
-) -> evaluation.MapComparison:
+) -> evaluation.sanity.MapComparison:
     """Every sanity check of one method on one image.
 
     Args:

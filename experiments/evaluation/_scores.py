@@ -108,7 +108,7 @@ def faithfulness_scores(
         Scores by the names in `CHECKS`.
     """
     keys = jax.random.split(key, 3)
-    blurred = evaluation.rise_blur(image, outside=colour)
+    blurred = evaluation.faithfulness.rise_blur(image, outside=colour)
     asked = (logits_fn, image, saliency, target)
     inserted = evaluation.insertion(*asked, key=keys[0], background=blurred, chunk=chunk)
     deleted = evaluation.deletion(*asked, key=keys[1], background=colour, chunk=chunk)

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
 from experiments.experiment import Outcome
-from experiments.sanity_checks import heat
 from experiments.stability_points import MEASURES
 from experiments.stability_results import HEADLINE
 from fitb_jax import plotting
@@ -125,8 +124,8 @@ def _maps(arrays: dict[str, np.ndarray]) -> Figure:
         mean, error = _mean(maps)
         # A mean of n equal maps has no error; what rounding leaves is none.
         certain = np.abs(mean) / np.maximum(error, 1e-3)
-        row = [arrays["pixels"], *(heat(one) for one in maps), heat(mean)]
-        pictures.append([*row, heat(np.minimum(certain, 10.0))])
+        row = [arrays["pixels"], *(plotting.heat(one) for one in maps), plotting.heat(mean)]
+        pictures.append([*row, plotting.heat(np.minimum(certain, 10.0))])
     titles = ["digit", *(f"network {i + 1}" for i in range(count))]
     return plotting.image_grid(
         pictures,

@@ -124,6 +124,6 @@ def _of_architecture(
     return fields, maps
 
 
-def _mean(found: evaluation.Agreement) -> Array:
+def _mean(found: evaluation.stability.Agreement) -> Array:
     """Of each measure over images or networks."""
     return jnp.stack([getattr(found, name).mean() for name in MEASURES])

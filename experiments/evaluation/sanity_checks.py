@@ -11,7 +11,6 @@ import dataclasses
 from typing import Any
 
 import jax
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -202,26 +201,11 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
     titles = ["trained", *cases]
     for words, broken in breaks.items():
         titles = [title.replace(words, broken) for title in titles]
-    pictures = [[heat(one) for one in maps] for maps in arrays["maps"]]
+    pictures = [[plotting.heat(one) for one in maps] for maps in arrays["maps"]]
     maps = plotting.image_grid(
         pictures, column_titles=titles, row_titles=arrays["methods"].tolist(), size=0.95
     )
     return {"sanity_checks": maps, "similarities": _similarities(arrays)}
-
-
-def heat(saliency: np.ndarray) -> np.ndarray:
-    """A map as colours, full at the 99th percentile of its magnitudes: blue and red where signed.
-
-    Args:
-        saliency: (h, w).
-
-    Returns:
-        (h, w, 3) in [0, 1].
-    """
-    scaled = saliency / max(float(np.percentile(np.abs(saliency), 99)), 1e-30)
-    if saliency.min() < 0:
-        return matplotlib.colormaps["bwr"](scaled / 2 + 0.5)[..., :3]
-    return matplotlib.colormaps["viridis"](scaled)[..., :3]
 
 
 def _similarities(arrays: dict[str, np.ndarray]) -> Figure:

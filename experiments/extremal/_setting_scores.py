@@ -145,7 +145,7 @@ def _scores(
 ) -> SettingScores:
     binary = jax.vmap(extremal.binarise)(*masks_of_areas)
     swept, _ = masks_of_sweep
-    saliency = evaluation.leave_out(swept.mean(0), image["ignored"])
+    saliency = evaluation.localisation.leave_out(swept.mean(0), image["ignored"])
     return SettingScores(
         binary=extremal.probabilities_through(logits_fn, image["pixels"], image["target"], binary),
         continuity=evaluation.continuity(*masks_of_sweep).mean(),

@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
-from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from experiments.common.photographs import PhotographOptions, recognised
+from experiments.experiment import Experiment, Outcome, Table, unless_asked
 from fitb_jax import evaluation, extremal, plotting
 from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.types import Array, Float, Image, LogitsFn
@@ -67,7 +67,7 @@ def compute(config: Config) -> Outcome:
             lambda key: (
                 1
                 - extremal.binarise(
-                    evaluation.random_smooth(shape, key=key), config.masks * areas[0]
+                    evaluation.control_maps.random_smooth(shape, key=key), config.masks * areas[0]
                 )
             )
         )(jax.random.split(control_key, config.controls))

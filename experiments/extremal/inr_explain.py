@@ -144,7 +144,7 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
         name = arrays["class_names"][i]
         pictures += [
             [image, *(mask[:, :, None] for mask in arrays["masks"][i])],
-            [_heat(arrays["saliency"][i]), *arrays["blended"][i]],
+            [plotting.heat(arrays["saliency"][i]), *arrays["blended"][i]],
         ]
         captions += [
             [
@@ -159,12 +159,6 @@ def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
             pictures, column_titles=titles, captions=captions, size=1.5
         )
     }
-
-
-def _heat(saliency: np.ndarray) -> np.ndarray:
-    """Grey values from the least to the most important pixel."""
-    least, most = saliency.min(), saliency.max()
-    return ((saliency - least) / max(most - least, 1e-9))[:, :, None]
 
 
 def animate(config: Config, outcome: Outcome) -> dict[str, np.ndarray]:

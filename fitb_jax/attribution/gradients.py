@@ -143,20 +143,7 @@ def integrated_gradients_with_diagnostics(
 ) -> IntegratedGradients:
     """`integrated_gradients` by colour, with its completeness error.
 
-    Args:
-        logits_fn: as in `integrated_gradients`, like all the others.
-        image: (h, w, c).
-        target: class index.
-        baseline: where the path starts.
-        nodes: of the Gauss-Legendre rule.
-        objective: what is explained.
-        chunk: gradients evaluated at once.
-
-    Returns:
-        The attribution with its diagnostics.
-
-    Raises:
-        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+    See `integrated_gradients`.
     """
     checks.check_explained(logits_fn, image, target)
     checks.check_background(baseline, image.shape, name="baseline")

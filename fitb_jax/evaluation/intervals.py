@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from fitb_jax import checks
-from fitb_jax.types import Array, Number, Scalar
+from fitb_jax.types import Array, Number
 
 CONFIDENCE = 0.95
 
@@ -26,15 +26,17 @@ _HALVINGS = 30
 class Interval(NamedTuple):
     """An estimate with its confidence interval, of 95 % unless another confidence was asked for.
 
+    Numbers of the host, or scalars of what is compiled.
+
     Attributes:
         estimate: the number.
         low: lower end of the interval; nan where it cannot be told.
         high: upper end.
     """
 
-    estimate: float | Scalar
-    low: float | Scalar
-    high: float | Scalar
+    estimate: Any
+    low: Any
+    high: Any
 
     def __str__(self) -> str:
         """As in a table: estimate and interval to three digits."""

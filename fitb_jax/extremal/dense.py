@@ -104,21 +104,9 @@ def dense_masks(
     *,
     background: BackgroundName | Background = "blur",
 ) -> Float[Array, "a h w"]:
-    """The masks of `fit_dense`.
+    """The masks of `fit_dense`; a penalty drives their areas to about those asked.
 
-    Args:
-        logits_fn: as in `fit_dense`, like all the others.
-        image: (h, w, c).
-        target: class index.
-        areas: (a,) in (0, 1).
-        config: how.
-        background: what blanks show.
-
-    Returns:
-        (a, h, w) in [0, 1]. Their areas are about those asked: a penalty drives them there.
-
-    Raises:
-        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
+    See `fit_dense`.
     """
     return fit_dense(logits_fn, image, target, areas, config, background=background).masks
 

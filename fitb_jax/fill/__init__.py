@@ -12,6 +12,7 @@ from fitb_jax.fill.filling import step as step
 from fitb_jax.fill.filling import threshold as threshold
 from fitb_jax.fill.prototypes import Moments as Moments
 from fitb_jax.fill.prototypes import Prototype as Prototype
+from fitb_jax.fill.prototypes import class_prototypes as class_prototypes
 from fitb_jax.fill.prototypes import expected_update as expected_update
 from fitb_jax.fill.prototypes import measure as measure
 from fitb_jax.fill.prototypes import merge as merge

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
 
 from fitb_jax import checks, derivatives
 from fitb_jax.fill.updates import Order, resolve_order
-from fitb_jax.types import Array, Float, Image, Int, LogitsFn, Mask, Number, UpdateFn
+from fitb_jax.masks import partition
+from fitb_jax.types import Array, Float, Image, Int, Key, LogitsFn, Mask, Number, UpdateFn
 
 
 class Prototype(NamedTuple):
@@ -123,6 +126,69 @@ def expected_update(
 
     first = step((jnp.zeros((), jnp.int32), _no_moments(images)))
     return summarise(jax.lax.while_loop(is_unfinished, step, first)[1])
+
+
+def class_prototypes(
+    logits_fn: LogitsFn,
+    images: Float[np.ndarray, "n h w c"],
+    labels: Int[np.ndarray, "n"],
+    classes: int,
+    *,
+    key: Key,
+    images_per_class: int | None = None,
+    parts: int = 4,
+    patch: int = 7,
+    order: Order | UpdateFn = "first",
+    chunk: int = 64,
+    tolerance: Number | None = None,
+) -> Prototype:
+    """E[dx] of every class: an image is seen with every part of a partition of its own blank once.
+
+    It goes through the classes on the host, and compiles once for each number of images.
+
+    Args:
+        logits_fn: the classifier; two of one structure share what is compiled.
+        images: (n, h, w, c) in [0, 1], on the host.
+        labels: (n,), class of each.
+        classes: how many there are; each needs an image.
+        key: of the partitions. Those of a class do not depend on the other classes.
+        images_per_class: the first so many of each class; all by default.
+        parts: of a partition.
+        patch: side of its patches in pixels.
+        order: as in `expected_update`.
+        chunk: as in `expected_update`.
+        tolerance: as in `expected_update`.
+
+    Returns:
+        The prototypes, with a leading axis of the classes on every field.
+
+    Raises:
+        TypeError, ValueError: as `expected_update`; a class without images.
+
+    Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
+    """
+    checks.check_count("classes", classes)
+    if images_per_class is not None:
+        checks.check_count("images_per_class", images_per_class)
+    absent = sorted(set(range(classes)) - set(np.asarray(labels).tolist()))
+    if absent:
+        raise ValueError(f"labels must hold every class, got none of {absent}")
+    classifier = logits_fn if isinstance(logits_fn, Partial) else Partial(logits_fn)
+    found = []
+    for label in range(classes):
+        own = jnp.asarray(images[labels == label][:images_per_class])
+        keys = jax.random.split(jax.random.fold_in(key, label), len(own))
+        seen = jax.vmap(lambda key: partition(images.shape[1:3], parts, patch, key=key))(keys)
+        targets = jnp.full(len(own), label, jnp.int32)
+        found.append(
+            _compiled_update(
+                classifier, own, targets, seen, order=order, chunk=chunk, tolerance=tolerance
+            )
+        )
+    return jax.tree.map(lambda *each: jnp.stack(each), *found)
+
+
+_compiled_update = jax.jit(expected_update, static_argnames=("order", "chunk"))
 
 
 def measure(

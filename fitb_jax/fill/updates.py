@@ -191,22 +191,7 @@ def second_order_with_diagnostics(
 ) -> SecondOrder:
     """`second_order` with its residual and the error bound of its leading curvature.
 
-    Args:
-        logits_fn: as in `second_order`, like all the others.
-        image: (h, w, c).
-        mask: (h, w).
-        target: class index.
-        method: which of the four.
-        damping: above 1.
-        steps: Lanczos steps.
-        objective: what is to grow.
-        background: what the blanks show.
-
-    Returns:
-        The update with its diagnostics.
-
-    Raises:
-        TypeError, ValueError: a wrong shape, dtype, range or method; see `fitb_jax.checks`.
+    See `second_order`.
     """
     checks.check_choice("method", method, get_args(Method))
     checks.check_number("damping", damping, least=1, open_least=True)

@@ -11,7 +11,7 @@ NAN = float("nan")
 
 def test_boxes_cover_the_pixels_whose_centres_they_hold() -> None:
     boxes = jnp.asarray([[1.0, 0.0, 3.0, 2.0], [3.4, 2.6, 5.0, 3.4]])
-    found = np.asarray(evaluation.fill_boxes(boxes, (4, 6)))
+    found = np.asarray(evaluation.aggregation.fill_boxes(boxes, (4, 6)))
     expected = np.zeros((4, 6), bool)
     expected[0:2, 1:3] = True
     expected[3, 3:5] = False  # centres of row 3 are at 3.5, below 3.4
@@ -21,7 +21,7 @@ def test_boxes_cover_the_pixels_whose_centres_they_hold() -> None:
 def test_a_voc_box_is_inclusive_and_one_based() -> None:
     xmin, ymin, xmax, ymax = 2, 3, 4, 3
     boxes = jnp.asarray([[xmin - 1, ymin - 1, xmax, ymax]], jnp.float32)
-    found = np.asarray(evaluation.fill_boxes(boxes, (4, 6)))
+    found = np.asarray(evaluation.aggregation.fill_boxes(boxes, (4, 6)))
     assert found.sum() == 3
     assert found[2, 1:4].all()
 
@@ -29,14 +29,14 @@ def test_a_voc_box_is_inclusive_and_one_based() -> None:
 def test_difficult_boxes_are_no_truth() -> None:
     boxes = jnp.asarray([[0.0, 0.0, 2.0, 2.0], [3.0, 0.0, 6.0, 4.0]])
     keep_first = jnp.asarray([True, False])
-    found = evaluation.fill_boxes(boxes, (4, 6), is_counted=keep_first)
+    found = evaluation.aggregation.fill_boxes(boxes, (4, 6), is_counted=keep_first)
     assert int(found.sum()) == 4
-    nothing = evaluation.fill_boxes(boxes, (4, 6), is_counted=jnp.zeros(2, bool))
+    nothing = evaluation.aggregation.fill_boxes(boxes, (4, 6), is_counted=jnp.zeros(2, bool))
     assert np.isnan(evaluation.pointing_game(jnp.ones((4, 6)), nothing))
 
 
 def test_an_image_without_boxes_has_no_score() -> None:
-    nothing = evaluation.fill_boxes(jnp.zeros((0, 4)), (4, 6))
+    nothing = evaluation.aggregation.fill_boxes(jnp.zeros((0, 4)), (4, 6))
     assert nothing.shape == (4, 6)
     assert np.isnan(evaluation.pointing_game(jnp.ones((4, 6)), nothing))
 
@@ -44,9 +44,11 @@ def test_an_image_without_boxes_has_no_score() -> None:
 def test_boxes_of_a_batch_of_images() -> None:
     boxes = jnp.asarray(np.random.default_rng(0).uniform(0, 6, size=(3, 2, 4)), jnp.float32)
     counted = jnp.asarray([[True, True], [True, False], [False, False]])
-    found = jax.vmap(lambda b, c: evaluation.fill_boxes(b, (5, 6), is_counted=c))(boxes, counted)
+    found = jax.vmap(lambda b, c: evaluation.aggregation.fill_boxes(b, (5, 6), is_counted=c))(
+        boxes, counted
+    )
     for i in range(3):
-        one = evaluation.fill_boxes(boxes[i], (5, 6), is_counted=counted[i])
+        one = evaluation.aggregation.fill_boxes(boxes[i], (5, 6), is_counted=counted[i])
         np.testing.assert_array_equal(found[i], one)
 
 
@@ -63,7 +65,7 @@ def test_difficult_is_small_with_a_distractor() -> None:
         ((3, 2, 1), [True, True, True]),
         ((0, 0, 0), [False, False, False]),
     ):
-        found = evaluation.difficult_cases(_truths(*areas))
+        found = evaluation.aggregation.difficult_cases(_truths(*areas))
         np.testing.assert_array_equal(found, expected)
 
 

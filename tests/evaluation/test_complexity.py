@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 
-from fitb_jax import evaluation
+from fitb_jax import components, evaluation
 
 SHAPE = (9, 13)
 COMPONENTS = {
-    connectivity: jax.jit(partial(evaluation.connected_components, connectivity=connectivity))
+    connectivity: jax.jit(partial(components.connected_components, connectivity=connectivity))
     for connectivity in (4, 8)
 }
 GINI, ENTROPY = jax.jit(evaluation.gini), jax.jit(evaluation.entropy)

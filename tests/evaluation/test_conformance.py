@@ -140,32 +140,13 @@ def test_every_metric_of_a_map_is_here() -> None:
     from fitb_jax import evaluation
 
     no_metrics = {
-        # Of families of masks, of annotations, of functions, and helpers: tested by themselves.
+        # Of families of masks, of scores, of methods and of networks: tested by themselves.
         *("area_consistency", "calibration", "continuity", "softness", "nestedness"),
-        *(
-            "difficult_cases",
-            "fill_boxes",
-            "leave_out",
-            "summarise",
-            "squared_distance",
-            "max_sensitivity",
-        ),
-        *("connected_components", "hog", "impute", "ranks", "rise_blur", "top_count_weights"),
-        *("top_weights", "unit_range", "gaussian_noise", "remove_square"),
-        *("blurred_map", "centre_point", "centred_disc", "controls", "random_map"),
-        *("random_smooth", "sobel_edges"),
-        # Of methods and networks, tested by themselves as well.
-        *(
-            "cascading_randomisation",
-            "compare",
-            "compare_methods",
-            "input_shift_case",
-            "join_cases",
-        ),
-        *("network_cases", "independent_randomisation", "random_logit_case", "randomise", "remove"),
-        *("random_other_class", "bootstrap_interval", "clopper_pearson", "mean_interval"),
-        "proportion_interval",
-        *("retrained_accuracy", "similarity", "local_models", "local_radius"),
+        *("summarise", "bootstrap_interval", "clopper_pearson", "mean_interval"),
+        *("proportion_interval", "max_sensitivity", "controls", "retrained_accuracy"),
+        *("cascading_randomisation", "independent_randomisation", "compare", "compare_methods"),
+        *("input_shift_case", "join_cases", "network_cases", "random_logit_case"),
+        *("random_other_class", "similarity", "local_models", "local_radius"),
         *("agreement", "agreement_between", "mean_map", "pairwise_agreement"),
     }
     functions = {

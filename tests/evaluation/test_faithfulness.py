@@ -61,7 +61,7 @@ def test_whole_and_empty_images_are_the_ends() -> None:
     whole = jax.nn.softmax(LOGITS_FN(IMAGE))
     inserted = evaluation.insertion(LOGITS_FN, IMAGE, SALIENCY, 1, key=KEY)
     deleted = evaluation.deletion(LOGITS_FN, IMAGE, SALIENCY, 1, key=KEY)
-    blurred = jax.nn.softmax(LOGITS_FN(evaluation.rise_blur(IMAGE)))
+    blurred = jax.nn.softmax(LOGITS_FN(evaluation.faithfulness.rise_blur(IMAGE)))
     np.testing.assert_allclose(inserted.probabilities[0], blurred[1], rtol=1e-5)
     np.testing.assert_allclose(inserted.probabilities[-1], whole[1], rtol=1e-5)
     np.testing.assert_allclose(deleted.probabilities[0], whole[1], rtol=1e-5)
@@ -167,17 +167,17 @@ def test_the_blur_is_rises() -> None:
         [ndimage.convolve(np.asarray(image[:, :, c]), kernel, mode="constant") for c in range(3)],
         axis=-1,
     )
-    np.testing.assert_allclose(evaluation.rise_blur(image), expected, atol=1e-6)
+    np.testing.assert_allclose(evaluation.faithfulness.rise_blur(image), expected, atol=1e-6)
 
 
 def test_what_lies_around_the_image_bleeds_in() -> None:
     colour = jnp.asarray([0.2, 0.5, 0.7])
     image = jnp.broadcast_to(colour, (20, 17, 3))
-    blurred = evaluation.rise_blur(image, outside=colour)
+    blurred = evaluation.faithfulness.rise_blur(image, outside=colour)
     np.testing.assert_allclose(blurred, image, rtol=1e-6)
-    assert float(evaluation.rise_blur(image)[0, 0, 0]) < 0.1
+    assert float(evaluation.faithfulness.rise_blur(image)[0, 0, 0]) < 0.1
 
 
 def test_the_kernel_must_have_a_centre() -> None:
     with pytest.raises(ValueError, match="kernel must be odd, got 10"):
-        evaluation.rise_blur(IMAGE, kernel=10)
+        evaluation.faithfulness.rise_blur(IMAGE, kernel=10)

@@ -11,7 +11,7 @@ from fitb_jax import evaluation
 SHAPE = (12, 10)
 END_AREAS = jnp.asarray([0.1, 16 / 120])
 AREAS = jnp.asarray([0.05, 0.1, 0.2, 0.4, 0.8])
-DISTANCE = jax.jit(evaluation.squared_distance)
+DISTANCE = jax.jit(evaluation.localisation.squared_distance)
 NOWHERE = jnp.zeros(SHAPE, bool)
 
 
@@ -171,7 +171,7 @@ def test_half_precision_counts_pixels_and_distances() -> None:
     single = noise.astype(jnp.float32)
     for score in (evaluation.relevance_rank, evaluation.relevance_mass):
         np.testing.assert_array_equal(score(noise, truth), score(single, truth))
-    weights = evaluation.top_weights(noise, 0.3)
+    weights = evaluation.ranking.top_weights(noise, 0.3)
     assert weights.max() <= 1
     np.testing.assert_allclose(weights.sum(), round(0.3 * 64 * 64), rtol=1e-6)
     # 20 across and 1 down: 401 in squared pixels, which bfloat16 takes for 400.
@@ -213,22 +213,22 @@ def test_what_the_annotators_left_undecided_is_neither_hit_nor_missed() -> None:
     difficult = _box(8, 0, 10, 2)
     saliency = _point(8, 1) * 2 + _point(3, 4)
     assert float(evaluation.pointing_game(saliency, SQUARE, tolerance=0)) == 0.0
-    left = evaluation.leave_out(saliency, difficult)
+    left = evaluation.localisation.leave_out(saliency, difficult)
     assert float(evaluation.pointing_game(left, SQUARE, tolerance=0)) == 1.0
     assert float(evaluation.relevance_mass(left, SQUARE)) == 1.0
-    negative = evaluation.leave_out(saliency - 5, difficult)
+    negative = evaluation.localisation.leave_out(saliency - 5, difficult)
     assert float(negative[8, 1]) < -5.0
-    assert float(evaluation.leave_out(saliency + 5, difficult)[8, 1]) < 0.0
-    huge = evaluation.leave_out(saliency - 1e12, difficult)
+    assert float(evaluation.localisation.leave_out(saliency + 5, difficult)[8, 1]) < 0.0
+    huge = evaluation.localisation.leave_out(saliency - 1e12, difficult)
     assert float(huge[8, 1]) < float(huge[3, 3])
-    np.testing.assert_array_equal(evaluation.leave_out(saliency, NOWHERE), saliency)
+    np.testing.assert_array_equal(evaluation.localisation.leave_out(saliency, NOWHERE), saliency)
 
 
 @pytest.mark.parametrize("level", [0.0, -2.0, 3.0])
 def test_a_constant_map_is_judged_on_what_is_not_left_out_alone(level: float) -> None:
     right_half = jnp.zeros(SHAPE, bool).at[:, SHAPE[1] // 2 :].set(True)
     truth = SQUARE & ~right_half
-    left = evaluation.leave_out(jnp.full(SHAPE, level), right_half)
+    left = evaluation.localisation.leave_out(jnp.full(SHAPE, level), right_half)
     chance = truth.sum() / (~right_half).sum()
     for score in (
         evaluation.pointing_game(left, truth, tolerance=0),

@@ -66,7 +66,11 @@ def test_ssim_is_scikit_images(pair: tuple[np.ndarray, np.ndarray], scale: float
 def test_ssim_by_default_compares_maps_whatever_their_units() -> None:
     """With a range of 1, maps with values of 1e-5 would all be alike."""
     a, b = _jax(PHOTO, CATS)
-    expected = evaluation.ssim(evaluation.unit_range(a), evaluation.unit_range(b), value_range=1.0)
+    expected = evaluation.ssim(
+        evaluation.map_similarity.unit_range(a),
+        evaluation.map_similarity.unit_range(b),
+        value_range=1.0,
+    )
     found = evaluation.ssim(1e-5 * a - 3e-5, 1e4 * b)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
     assert float(evaluation.ssim(1e-5 * a, 1e-5 * b, value_range=1.0)) > 0.99
@@ -86,7 +90,7 @@ def test_hog_is_scikit_images(pair: tuple[np.ndarray, np.ndarray], pixels: int) 
     scaled = [(x - x.min()) / np.ptp(x) for x in pair]
     features = [feature.hog(x, pixels_per_cell=(pixels, pixels)) for x in scaled]
     for given_map, expected in zip(_jax(*pair), features, strict=True):
-        found = evaluation.hog(given_map, pixels_per_cell=pixels)
+        found = evaluation.map_similarity.hog(given_map, pixels_per_cell=pixels)
         # A gradient at the border of two orientations may fall to either in single precision.
         np.testing.assert_allclose(found.ravel(), expected, atol=1e-4)
     correlation = evaluation.hog_correlation(*_jax(*pair), pixels_per_cell=pixels)
@@ -101,7 +105,7 @@ def test_hog_of_maps_with_almost_flat_parts_is_scikit_images() -> None:
     scaled = (faint - faint.min()) / np.ptp(faint)
     wanted = feature.hog(scaled, pixels_per_cell=(8, 8))
     (given_map,) = _jax(scaled)
-    found = evaluation.hog(given_map, pixels_per_cell=8)
+    found = evaluation.map_similarity.hog(given_map, pixels_per_cell=8)
     np.testing.assert_allclose(found.ravel(), wanted, atol=0.05)
     assert (wanted.reshape(found.shape)[-1, -1] > 0.01).any()
 
@@ -109,7 +113,7 @@ def test_hog_of_maps_with_almost_flat_parts_is_scikit_images() -> None:
 def test_constant_maps_have_no_gradients() -> None:
     flat = jnp.full(SHAPE, 0.1)
     assert np.isnan(evaluation.hog_correlation(flat, _jax(PHOTO)[0]))
-    np.testing.assert_array_equal(evaluation.unit_range(flat), jnp.zeros(SHAPE))
+    np.testing.assert_array_equal(evaluation.map_similarity.unit_range(flat), jnp.zeros(SHAPE))
 
 
 def test_top_k_iou_of_shifted_bars() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from fitb_jax import evaluation
 
 SHAPE = (4, 5)
-TOP_COUNT = jax.jit(evaluation.top_count_weights)
-RANKS = jax.jit(lambda saliency, key: evaluation.ranks(saliency, key=key))
+TOP_COUNT = jax.jit(evaluation.ranking.top_count_weights)
+RANKS = jax.jit(lambda saliency, key: evaluation.ranking.ranks(saliency, key=key))
 FEW_VALUES = st.lists(st.sampled_from([-2.0, 0.0, 0.5, 3.0]), min_size=20, max_size=20)
 
 
@@ -40,20 +40,20 @@ def test_top_weights_average_hard_choices() -> None:
         chosen[0, 0] = 1
         chosen[1, list(pair)] = 1
         hard.append(chosen)
-    found = evaluation.top_count_weights(saliency, 3)
+    found = evaluation.ranking.top_count_weights(saliency, 3)
     np.testing.assert_allclose(found, np.mean(hard, axis=0), atol=1e-6)
-    np.testing.assert_allclose(evaluation.top_weights(saliency, 3 / 20), found)
+    np.testing.assert_allclose(evaluation.ranking.top_weights(saliency, 3 / 20), found)
 
 
 def test_all_and_nothing() -> None:
     saliency = _map(list(np.arange(20.0)))
-    np.testing.assert_array_equal(evaluation.top_weights(saliency, 1.0), np.ones(SHAPE))
-    np.testing.assert_array_equal(evaluation.top_weights(saliency, 0.0), np.zeros(SHAPE))
+    np.testing.assert_array_equal(evaluation.ranking.top_weights(saliency, 1.0), np.ones(SHAPE))
+    np.testing.assert_array_equal(evaluation.ranking.top_weights(saliency, 0.0), np.zeros(SHAPE))
 
 
 def test_a_nan_that_cannot_be_refused_is_not_hidden() -> None:
     saliency = jnp.zeros(SHAPE).at[2, 2].set(jnp.nan)
-    found = jax.jit(lambda s: evaluation.top_weights(s, 0.1))(saliency)
+    found = jax.jit(lambda s: evaluation.ranking.top_weights(s, 0.1))(saliency)
     assert np.isnan(found).all()
 
 
@@ -69,7 +69,7 @@ def test_ranks_descend_and_are_all_different(values: list[float], seed: int) -> 
 def test_ties_are_broken_by_the_key_evenly() -> None:
     saliency = jnp.zeros(SHAPE)
     keys = jax.random.split(jax.random.key(0), 2000)
-    first = jax.vmap(lambda key: evaluation.ranks(saliency, key=key))(keys)
+    first = jax.vmap(lambda key: evaluation.ranking.ranks(saliency, key=key))(keys)
     mean = np.asarray(first).mean(0)
     # Each place has mean 9.5 and standard deviation 5.8; 5 standard errors of 2000 draws.
     np.testing.assert_allclose(mean, 9.5, atol=5 * 5.8 / np.sqrt(2000))

@@ -13,12 +13,14 @@ KEY = jax.random.key(0)
 LOGITS_FN = problems.smooth_logits(shape=SHAPE)
 IMAGE, MASK = problems.image_and_mask(shape=SHAPE, dtype=jnp.float32)
 SALIENCY = jax.random.normal(jax.random.key(1), SHAPE[:2])
-IMPUTE = jax.jit(evaluation.impute)
+IMPUTE = jax.jit(evaluation.remove_and_debias.impute)
 ROAD = {
     chunk: jax.jit(partial(evaluation.road, LOGITS_FN, chunk=chunk, tolerance=1e-6))
     for chunk in (4, 14)
 }
-NOISELESS = jax.jit(lambda image, mask: evaluation.impute(image, mask, key=KEY, noise=0.0))
+NOISELESS = jax.jit(
+    lambda image, mask: evaluation.remove_and_debias.impute(image, mask, key=KEY, noise=0.0)
+)
 HOLE = jnp.ones(SHAPE[:2]).at[1:6, 2:8].set(0)
 
 
@@ -93,7 +95,7 @@ def test_nothing_and_everything_removed() -> None:
 
 
 def test_too_few_steps_are_reported() -> None:
-    found = jax.jit(partial(evaluation.impute, steps=1))(IMAGE, HOLE, key=KEY)
+    found = jax.jit(partial(evaluation.remove_and_debias.impute, steps=1))(IMAGE, HOLE, key=KEY)
     assert float(found.residual) > 0.01
 
 

@@ -92,7 +92,7 @@ def test_exactly_so_many_pixels_are_removed_and_the_top_ones(fraction: float) ->
     image = jnp.asarray(rng.uniform(0.1, 1, size=(*SHAPE, 3)), jnp.float32)
     saliency = jnp.asarray(rng.permutation(36).reshape(SHAPE), jnp.float32)
     colour = jnp.asarray([2.0, 3.0, 4.0])
-    found = evaluation.remove(image, saliency, fraction, key=KEY, background=colour)
+    found = evaluation.retraining.remove(image, saliency, fraction, key=KEY, background=colour)
     is_top = np.asarray(saliency) >= 36 - round(36 * fraction)
     wanted = np.where(is_top[:, :, None], np.asarray(colour)[None, None], np.asarray(image))
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
@@ -101,7 +101,9 @@ def test_exactly_so_many_pixels_are_removed_and_the_top_ones(fraction: float) ->
 def test_of_equal_pixels_the_key_decides() -> None:
     image, flat = jnp.ones((*SHAPE, 1)), jnp.zeros(SHAPE)
     keys = jax.random.split(KEY, 200)
-    removed = jax.vmap(lambda key: 1 - evaluation.remove(image, flat, 0.5, key=key))(keys)
+    removed = jax.vmap(lambda key: 1 - evaluation.retraining.remove(image, flat, 0.5, key=key))(
+        keys
+    )
     np.testing.assert_array_equal(removed.sum((1, 2, 3)), np.full(200, 18.0))
     assert np.abs(np.asarray(removed.mean(0)) - 0.5).max() < 0.2, "no place is preferred"
 

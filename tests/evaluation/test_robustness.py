@@ -19,7 +19,7 @@ def _linear_logits(image: jax.Array) -> jax.Array:
     return (WEIGHTS * image[None]).sum((1, 2, 3))
 
 
-@pytest.mark.parametrize("perturb_fn", [None, evaluation.remove_square])
+@pytest.mark.parametrize("perturb_fn", [None, evaluation.robustness.remove_square])
 def test_the_gradient_of_a_linear_classifier_is_faithful(perturb_fn: object) -> None:
     found = evaluation.infidelity(
         _linear_logits, IMAGE, WEIGHTS[1], 1, key=KEY, perturb_fn=perturb_fn
@@ -78,11 +78,11 @@ def test_infidelity_does_not_depend_on_the_batch_size() -> None:
 def test_a_removed_square_is_the_background() -> None:
     keys = jax.random.split(KEY, 400)
     for key in keys[:5]:
-        shown = IMAGE - evaluation.remove_square(IMAGE, key=key, side=2, background=0.3)
+        shown = IMAGE - evaluation.robustness.remove_square(IMAGE, key=key, side=2, background=0.3)
         changed = np.abs(np.asarray(shown - IMAGE)).sum(-1) > 0
         assert changed.sum() == 4
         np.testing.assert_allclose(np.asarray(shown)[changed], 0.3, rtol=1e-6)
-    drawn = jax.vmap(lambda key: evaluation.remove_square(IMAGE, key=key, side=2))(keys)
+    drawn = jax.vmap(lambda key: evaluation.robustness.remove_square(IMAGE, key=key, side=2))(keys)
     touched = (np.abs(np.asarray(drawn)).sum(-1) > 0).any(0)
     assert touched.all(), "squares reach every pixel"
 

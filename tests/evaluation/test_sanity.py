@@ -38,7 +38,7 @@ GRADIENT = as_saliency(attribution.gradient_magnitude)
 
 def edges(logits_fn, image, target):
     """An explanation that asks no network."""
-    return evaluation.sobel_edges(image)
+    return evaluation.control_maps.sobel_edges(image)
 
 
 def at(networks: Partial, index: int) -> Partial:
@@ -67,7 +67,7 @@ def test_one_layer_at_a_time_leaves_the_others_trained() -> None:
 
 def test_nothing_chosen_is_the_trained_network_and_everything_the_fresh_one() -> None:
     for chosen, wanted in (((), TRAINED), (LAYERS, FRESH)):
-        found = evaluation.randomise(TRAINED, FRESH, OF_LEAVES, chosen)
+        found = evaluation.randomisation.randomise(TRAINED, FRESH, OF_LEAVES, chosen)
         for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -205,22 +205,22 @@ def test_cells_fit_into_small_and_large_maps() -> None:
     ("call", "error", "message"),
     [
         (
-            lambda: evaluation.randomise(TRAINED, weights(0, units=4), OF_LEAVES, ()),
+            lambda: evaluation.randomisation.randomise(TRAINED, weights(0, units=4), OF_LEAVES, ()),
             ValueError,
             "fresh must have the shapes of trained",
         ),
         (
-            lambda: evaluation.randomise(TRAINED, {"a": 1}, OF_LEAVES, ()),
+            lambda: evaluation.randomisation.randomise(TRAINED, {"a": 1}, OF_LEAVES, ()),
             ValueError,
             "fresh must have the structure of trained",
         ),
         (
-            lambda: evaluation.randomise(TRAINED, FRESH, OF_LEAVES, ["second"]),
+            lambda: evaluation.randomisation.randomise(TRAINED, FRESH, OF_LEAVES, ["second"]),
             ValueError,
             "chosen must be one of .* got 'second'",
         ),
         (
-            lambda: evaluation.randomise(TRAINED, FRESH, ("first",), ()),
+            lambda: evaluation.randomisation.randomise(TRAINED, FRESH, ("first",), ()),
             ValueError,
             "layer_of_leaves must have one name for each of 2 leaves, got 1",
         ),

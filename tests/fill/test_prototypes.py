@@ -153,3 +153,29 @@ def test_nearest_prototype_ignores_scale_offset_and_missing_pixels() -> None:
     classify = jax.vmap(fill.nearest_prototype, in_axes=(0, None))
     np.testing.assert_array_equal(classify(images, prototypes), np.arange(5))
     np.testing.assert_array_equal(classify(images, -prototypes) == np.arange(5), False)
+
+
+def test_class_prototypes_are_the_expected_updates_of_the_images_of_each_class() -> None:
+    images, _ = problems.images_and_targets(N)
+    images, labels = np.asarray(images), np.array([0, 1, 2, 0, 1, 0, 2])
+    key = jax.random.key(3)
+    found = fill.class_prototypes(
+        LOGITS_FN, images, labels, 3, key=key, images_per_class=2, parts=3, patch=2, chunk=4
+    )
+    for label, own in enumerate(([0, 3], [1, 4], [2, 6])):
+        keys = jax.random.split(jax.random.fold_in(key, label), 2)
+        seen = jnp.stack([masks.partition((6, 6), 3, 2, key=each) for each in keys])
+        targets = jnp.full(2, label)
+        wanted = fill.expected_update(LOGITS_FN, jnp.asarray(images[own]), targets, seen)
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(one[label], other, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(found.count, 2)
+
+
+def test_class_prototypes_need_an_image_of_every_class() -> None:
+    images, _ = problems.images_and_targets(3)
+    draw = functools.partial(fill.class_prototypes, LOGITS_FN, np.asarray(images), np.arange(3))
+    with pytest.raises(ValueError, match=r"labels must hold every class, got none of \[3, 4\]"):
+        draw(5, key=jax.random.key(0), patch=2)
+    with pytest.raises(ValueError, match="images_per_class must be at least 1, got 0"):
+        draw(3, key=jax.random.key(0), patch=2, images_per_class=0)

@@ -23,7 +23,7 @@ class Case(NamedTuple):
         annotated: the same in the data set's own numbers.
         truth: (h, w), True on the objects of that class.
         ignored: (h, w), True where neither a hit nor a miss should count.
-        is_difficult: see `evaluation.difficult_cases`.
+        is_difficult: see `evaluation.aggregation.difficult_cases`.
     """
 
     label: int
@@ -75,7 +75,7 @@ def find_case(photograph: data.Photograph, indices: list[tuple[int, ...]], predi
         seen[0],
         truths[explained],
         data.ignored_mask(photograph, seen[0], kind=kind),
-        bool(evaluation.difficult_cases(jnp.asarray(truths))[explained]),
+        bool(evaluation.aggregation.difficult_cases(jnp.asarray(truths))[explained]),
     )
 
 
