@@ -7,7 +7,6 @@ import tyro
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from experiments.experiment import Experiment, Options, run
-from experiments.photo_folder import with_folder
 from experiments.registry import EXPERIMENTS
 from experiments.reproduce import Config as ReproduceConfig
 from experiments.reproduce import reproduce
@@ -37,7 +36,7 @@ def main(arguments: list[str]) -> int:
             "stopped; finished experiments, networks and blocks of grids are kept", file=sys.stderr
         )
         return 130
-    except (ValueError, TypeError, OSError) as error:
+    except (ImportError, ValueError, TypeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -60,13 +59,13 @@ def overview() -> str:
 def _dispatch(name: str, arguments: list[str]) -> None:
     if name == "reproduce":
         options = tyro.cli(ReproduceConfig, args=arguments, prog="python -m experiments reproduce")
-        reproduce(with_folder(options))
+        reproduce(options)
         return
     if name not in EXPERIMENTS:
         raise ValueError(f"experiment must be one of {[*EXPERIMENTS, 'reproduce']}, got {name!r}")
     experiment = EXPERIMENTS[name]
     command = " ".join(["python -m experiments", name, *arguments])
-    run(experiment, with_folder(_options(experiment, arguments)), command=command)
+    run(experiment, _options(experiment, arguments), command=command)
 
 
 def _options(experiment: Experiment, arguments: list[str]) -> Options:

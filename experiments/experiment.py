@@ -26,7 +26,8 @@ class Options:
 
     Attributes:
         results: folder that results are written to, one sub-folder per experiment.
-        data_dir: folder with MNIST and Fashion-MNIST, as idx files or TFDS data sets.
+        data_dir: folder with MNIST and Fashion-MNIST, as idx files or TFDS data sets; without one
+            they are looked for as `data.load` says.
         seed: of the network, the masks and every other random choice.
         smoke: a tiny run that only shows that everything works.
         full: the paper's scale.
@@ -35,8 +36,8 @@ class Options:
         plan: print what the experiment's grids will do, and do nothing. No network is trained.
         strict: stop at the first point of a grid that fails or is not finite.
         photographs: layout of the photographs, see `data.photographs`.
-        photo_dir: their folder; "skimage" needs none, and "manifest" and "coco_polygons" are looked
-            for in ../shared/data beside the checkout without one.
+        photo_dir: their folder; "skimage" needs none, and by default it is the sub-folder called
+            like the layout in the folder that the environment variable FITB_JAX_DATA names.
     """
 
     results: Path = Path("results")

