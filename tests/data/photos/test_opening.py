@@ -9,6 +9,7 @@ from PIL import Image
 
 from fitb_jax import cropping, data
 from tests.conftest import REAL_DATA
+from tests.data.photos import layouts
 
 MANIFEST = REAL_DATA / "manifest"
 COCO = REAL_DATA / "coco_polygons"
@@ -31,6 +32,23 @@ COCO = REAL_DATA / "coco_polygons"
 def test_bad_arguments_are_refused_by_name(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         data.photographs(**arguments)
+
+
+def test_the_folder_that_the_variable_names_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("sets/folder", "given"):
+        layouts.save(layouts.picture(0), tmp_path / place / place[-5:] / "a.jpg")
+    monkeypatch.setenv("FITB_JAX_DATA", str(tmp_path / "sets"))
+    assert data.folder_of("folder") == tmp_path / "sets" / "folder"
+    assert data.photographs("folder").class_names == ("older",)
+    assert data.photographs("folder", data_dir=tmp_path / "given").class_names == ("given",)
+    with pytest.raises(FileNotFoundError, match="sets/coco"):
+        data.photographs("coco")
+    monkeypatch.setenv("FITB_JAX_DATA", "")
+    assert data.folder_of("folder") is None
+    with pytest.raises(ValueError, match=r"no environment variable FITB_JAX_DATA names a folder"):
+        data.photographs("folder")
 
 
 def test_every_public_name_is_there() -> None:
