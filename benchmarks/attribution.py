@@ -63,7 +63,7 @@ def run(
         The rows of the table.
     """
     if attribution_torch is None:
-        return [Row("PyTorch, the port and Captum", "not installed (requirements-bench.txt)")]
+        return [Row("PyTorch, the port and Captum", "not installed (dependency group bench)")]
     pretrained = models.load("efficientnet_lite0")
     # A real one: on noise a map may be zero, and then there is nothing to compare.
     photograph = next(iter(data.photographs("skimage", size=pretrained.size)))

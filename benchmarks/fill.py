@@ -46,7 +46,7 @@ def run(*, rounds: int = 15, batches: tuple[int, ...] = (32, 64, 256)) -> list[R
         ours = _jax_sides(logits_fn, *data)
         torch_sides: dict[str, Callable[[], Any]] = {}
         if fill_torch is None:
-            rows = [Row("PyTorch", "not installed (requirements-bench.txt)")]
+            rows = [Row("PyTorch", "not installed (dependency group bench)")]
         else:
             torch_sides = fill_torch.sides(module, *map(np.asarray, data), steps=STEPS)
             rows = _parity_rows(ours, torch_sides)

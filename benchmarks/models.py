@@ -44,7 +44,7 @@ def run(*, rounds: int = 9, batches: tuple[int, ...] = (1, 8, 32)) -> list[Row]:
         return _accelerator_rows(rounds)
     logits_fn = models.load("efficientnet_lite0").logits_fn
     if models_torch is None:
-        return [Row("PyTorch and the port", "not installed (requirements-bench.txt)")]
+        return [Row("PyTorch and the port", "not installed (dependency group bench)")]
     net = models_torch.network()
     rows: list[Row] = []
     for batch in batches:

@@ -14,7 +14,7 @@ from fitb_jax import batching, derivatives, evaluation, fill, masks, objectives,
 if TYPE_CHECKING:
     from fitb_jax import attribution, extremal, saliency
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "attribution",

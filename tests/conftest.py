@@ -20,7 +20,18 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 import jax  # noqa: E402 - after the hook
 import pytest  # noqa: E402 - after the hook
 
+REAL_DATA = Path(os.environ.get("FITB_JAX_DATA", "no folder: FITB_JAX_DATA is not set"))
+"""Where tests with real data find it; all others run as if there were none."""
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def only_named_data() -> Iterator[None]:
+    """What a test finds does not depend on the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FITB_JAX_DATA", raising=False)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -19,6 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED = {
     "types": set(),
     "renamed": set(),
+    "extras": set(),
     "checks": {"types"},
     "objectives": {"checks"},
     "masks": {"checks"},
@@ -46,15 +47,16 @@ ALLOWED = {
         "smoothing",
         "components",
     },
-    "attribution": {"renamed", "objectives", "masks", "derivatives", "batching"},
+    "attribution": {"renamed", "extras", "objectives", "masks", "derivatives", "batching"},
     "saliency": {"fill", "extremal", "attribution"},
-    "ablation": {"checks", "renamed", "__version__"},
+    "ablation": {"checks", "renamed", "extras", "__version__"},
     "__version__": set(),
     "plotting": set(),
     "imagenet": set(),
     "cropping": {"checks"},
-    "models": {"checks", "cropping", "imagenet", "renamed"},
-    "data": {"checks", "cropping", "imagenet", "renamed"},
+    "models": {"checks", "cropping", "imagenet", "renamed", "extras"},
+    # Which objects are difficult is said by `evaluation.difficult_cases`.
+    "data": {"checks", "cropping", "imagenet", "renamed", "extras", "evaluation"},
     "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation"},
 }
 

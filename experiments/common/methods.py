@@ -84,7 +84,9 @@ def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
             attribution.occlusion, window=48, stride=16, background=0.5, chunk=2
         ),
         "RISE": as_saliency(attribution.rise, draws=512, normalise="covariance", chunk=2),
-        **_of_layers(last_places(pretrained)),
+        **_of_layers(
+            models.last_spatial_layer(pretrained.logits_fn, (pretrained.size, pretrained.size, 3))
+        ),
         OURS[0]: as_saliency(fill_saliency, patch=32, draws=32, chunk=2),
         OURS[1]: as_saliency(fill_saliency, patch=32, draws=8, chunk=2, order="second"),
         OURS[2]: as_saliency(extremal_saliency),
@@ -123,28 +125,6 @@ def of_random_class(method: SaliencyFn) -> SaliencyFn:
         The method of any class but the target; equal to another of the same method.
     """
     return as_saliency(_of_random_class, explained=method)
-
-
-def last_places(pretrained: models.Pretrained) -> str | None:
-    """The last layer that has places, which class activation maps look at.
-
-    Args:
-        pretrained: the network.
-
-    Returns:
-        Its name, None where there is none.
-    """
-    places: list[str] = []
-
-    def note_order(image: Image) -> None:
-        # Inside, as what JAX returns has its names sorted.
-        layers = pretrained.features_fn(image)
-        places.extend(name for name, values in layers.items() if values.ndim == 3)
-
-    jax.eval_shape(
-        note_order, jax.ShapeDtypeStruct((pretrained.size, pretrained.size, 3), "float32")
-    )
-    return places[-1] if places else None
 
 
 def _of_layers(layer: str | None) -> dict[str, SaliencyFn]:

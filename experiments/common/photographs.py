@@ -13,8 +13,6 @@ import numpy as np
 
 from experiments.core.experiment import Options
 from fitb_jax import batching, cropping, data, models
-from fitb_jax.data.photos.explained_object import UNLABELLED, Case, find_case, unknown_case
-from fitb_jax.data.photos.imagenet_kinds import imagenet_indices
 from fitb_jax.types import LogitsFn
 
 _READ_AT_ONCE = 64
@@ -209,8 +207,11 @@ def _networks(options: PhotographOptions) -> _Networks:
 def _explain_all(net: _Networks, found: data.Photographs, read: list[data.Photograph]) -> Explained:
     images = np.stack([one.image for one in read])
     predicted = net.predict(images)
-    indices = imagenet_indices(found.class_names)
-    cases = [find_case(one, indices, int(seen)) for one, seen in zip(read, predicted, strict=True)]
+    indices = data.imagenet_indices(found.class_names)
+    cases = [
+        data.find_explained_object(one, indices, int(seen))
+        for one, seen in zip(read, predicted, strict=True)
+    ]
     names = [one.name for one in read]
     return _explained(net, images, predicted, cases, names, found.source)
 
@@ -231,7 +232,7 @@ def recognised(options: PhotographOptions) -> Explained:
     kept: list[Explained] = []
     wanted = options.count or sys.maxsize
     for net in explained_in_parts(dataclasses.replace(options, count=0), _READ_AT_ONCE):
-        is_right = (net.labels == UNLABELLED) | (net.labels == net.predicted)
+        is_right = (net.labels == data.UNLABELLED) | (net.labels == net.predicted)
         kept.append(_select(net, np.flatnonzero(is_right)[:wanted]))
         wanted -= len(kept[-1].names)
         if not wanted:
@@ -278,7 +279,7 @@ def one_photograph(options: PhotographOptions, path: Path) -> Explained:
     net = _networks(options)
     upright = cropping.open_picture(path, upright=True)
     image = np.asarray(net.pretrained.preprocess(upright))[None]
-    case = unknown_case(image.shape[1:3])
+    case = data.unknown_object(image.shape[1:3])
     return _explained(net, image, net.predict(image), [case], [path.stem], str(path.name))
 
 
@@ -286,7 +287,7 @@ def _explained(
     net: _Networks,
     images: np.ndarray,
     predicted: np.ndarray,
-    cases: list[Case],
+    cases: list[data.ExplainedObject],
     names: list[str],
     source: str,
 ) -> Explained:

@@ -81,7 +81,7 @@ def command_line(name: str, options: Options) -> str:
     words = ["python -m experiments", name]
     words += [f"--{flag}" for flag in ("smoke", "full") if getattr(options, flag)]
     words += ["--data-dir", str(options.data_dir)] if options.data_dir else []
-    words += ["--photographs", options.photographs] if options.photo_dir else []
+    words += ["--photographs", options.photographs] if options.photographs != "skimage" else []
     words += ["--photo-dir", str(options.photo_dir)] if options.photo_dir else []
     words += ["--seed", str(options.seed)] if options.seed else []
     return " ".join(words)

@@ -269,7 +269,7 @@ def left_out(config: Config) -> str | None:
     """
     return (
         None
-        if config.photo_dir
+        if config.photographs != "skimage"
         else "nobody has marked the objects of the default photographs; give --photo-dir"
     )
 

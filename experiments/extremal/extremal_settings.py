@@ -296,7 +296,7 @@ def left_out(config: Config) -> str | None:
     Returns:
         The reason, None if photographs were given or in a tiny run.
     """
-    if config.smoke or config.photo_dir:
+    if config.smoke or config.photographs != "skimage":
         return None
     return "the default photographs are too few; give --photo-dir"
 

@@ -8,10 +8,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
-from fitb_jax import checks
+from fitb_jax import checks, extras
 from fitb_jax.types import Array, Key
 
 Rows = Float[Array, "n d"] | Float[np.ndarray, "n d"]
@@ -60,6 +58,8 @@ def principal_components(rows: Rows, *, components: int = 2) -> Projection:
         )
     if (values == values[:1]).all():
         raise ValueError("rows must differ: equal ones have no principal components")
+    with extras.needed("attribution.principal_components", extra="projections"):
+        from sklearn.decomposition import PCA
     pca = PCA(n_components=components, svd_solver="full")
     points = pca.fit_transform(values)
     at = np.abs(pca.components_).argmax(1)
@@ -107,6 +107,8 @@ def tsne(
     if components < min(values.shape):
         reduced = principal_components(values, components=components).points
     seed = int(jax.random.randint(key, (), 0, np.iinfo(np.int32).max))
+    with extras.needed("attribution.tsne", extra="projections"):
+        from sklearn.manifold import TSNE
     layout = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
     return layout.fit_transform(reduced)
 

@@ -3,11 +3,22 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fitb_jax import extras
 from fitb_jax.data.corrupt import CorruptFileError
 from fitb_jax.data.digits.images import Images
 from fitb_jax.data.digits.loading import NAMES, load
+from fitb_jax.data.folders import folder_of
 
 if TYPE_CHECKING:
+    from fitb_jax.data.photos.explained_object import (
+        NOT_SEEN,
+        UNLABELLED,
+        ExplainedObject,
+        find_explained_object,
+        imagenet_labels,
+        unknown_object,
+    )
+    from fitb_jax.data.photos.imagenet_kinds import imagenet_indices
     from fitb_jax.data.photos.opening import PHOTOGRAPH_NAMES, photographs
     from fitb_jax.data.photos.photograph import IGNORED, NO_CLASS, Annotated, Objects, Photograph
     from fitb_jax.data.photos.streaming import Layout, Photographs, subset, with_label
@@ -15,6 +26,13 @@ if TYPE_CHECKING:
 
 # Only who asks for photographs waits for PIL, Grain and pycocotools.
 _MODULE_OF = {
+    "NOT_SEEN": "photos.explained_object",
+    "UNLABELLED": "photos.explained_object",
+    "ExplainedObject": "photos.explained_object",
+    "find_explained_object": "photos.explained_object",
+    "imagenet_labels": "photos.explained_object",
+    "unknown_object": "photos.explained_object",
+    "imagenet_indices": "photos.imagenet_kinds",
     "PHOTOGRAPH_NAMES": "photos.opening",
     "photographs": "photos.opening",
     "IGNORED": "photos.photograph",
@@ -33,20 +51,28 @@ _MODULE_OF = {
 __all__ = [
     "IGNORED",
     "NAMES",
+    "NOT_SEEN",
     "NO_CLASS",
     "PHOTOGRAPH_NAMES",
+    "UNLABELLED",
     "Annotated",
     "CorruptFileError",
+    "ExplainedObject",
     "Images",
     "Layout",
     "Objects",
     "Photograph",
     "Photographs",
+    "find_explained_object",
+    "folder_of",
     "ignored_mask",
+    "imagenet_indices",
+    "imagenet_labels",
     "load",
     "photographs",
     "subset",
     "truth_mask",
+    "unknown_object",
     "with_label",
 ]
 
@@ -54,4 +80,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    with extras.needed(f"data.{name}", extra="photographs"):
+        return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

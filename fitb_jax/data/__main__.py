@@ -4,9 +4,11 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-import tyro
-
+from fitb_jax import extras
 from fitb_jax.data.digits.preparation import prepare
+
+with extras.needed("python -m fitb_jax.data", extra="tfds"):
+    import tyro
 
 
 def prepare_command(

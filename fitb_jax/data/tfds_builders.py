@@ -6,6 +6,7 @@ of the downloads are inherited.
 """
 
 import contextlib
+import difflib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -48,8 +49,8 @@ def find_builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
         raise ValueError(
             f"TensorFlow Datasets has no {name!r}; the closest names are {', '.join(closest)}"
         ) from error
-    if name in tfds_idx.DOWNLOADABLE and not tfds_idx.is_complete(builder):
-        return tfds_idx.builder_from_download(name, data_dir)
+    if name in DOWNLOADABLE and not is_complete(builder):
+        return builder_from_download(name, data_dir)
     return builder
 
 
@@ -64,9 +65,7 @@ def prepare(name: str, builder: tfds.core.DatasetBuilder) -> None:
         ImportError: if preparing it needs TensorFlow.
     """
     try:
-        builder.download_and_prepare(
-            file_format=FILE_FORMAT, download_config=tfds_idx.download_config()
-        )
+        builder.download_and_prepare(file_format=FILE_FORMAT, download_config=download_config())
     except Exception as error:
         if _lacks_tensorflow(error):
             raise ImportError(

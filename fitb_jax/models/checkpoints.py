@@ -13,10 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 from tqdm.auto import tqdm
 
-from fitb_jax import checks
+from fitb_jax import checks, extras
 from fitb_jax.models.classifiers import ClassifierConfig
 from fitb_jax.models.training import Trained, TrainingConfig, train
 
@@ -105,6 +104,8 @@ def save(place: Path, state: Any, description: dict[str, Any]) -> None:
         state: pytree of arrays.
         description: JSON values kept beside it, such as the configuration.
     """
+    with extras.needed("models.save", extra="checkpoints"):
+        import orbax.checkpoint as ocp
     options = ocp.CheckpointManagerOptions(max_to_keep=1)
     with ocp.CheckpointManager(place.absolute(), options=options) as manager:
         latest = manager.latest_step()
@@ -130,6 +131,8 @@ def restore(place: Path, like: Any) -> Any:
         FileNotFoundError: there is no finished checkpoint.
         CheckpointError: it cannot be read, or holds other names, shapes or dtypes.
     """
+    with extras.needed("models.restore", extra="checkpoints"):
+        import orbax.checkpoint as ocp
     if not place.is_dir():
         raise FileNotFoundError(f"no checkpoint at {place}")
     wanted = _named_leaves(like)

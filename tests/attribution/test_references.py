@@ -16,7 +16,7 @@ from fitb_jax.models.architectures.activations import relu
 from fitb_jax.types import LogitsFn
 
 torch = pytest.importorskip("torch", reason="PyTorch is no dependency of the package")
-captum = pytest.importorskip("captum.attr", reason="Captum is in requirements-bench.txt")
+captum = pytest.importorskip("captum.attr", reason="Captum is in dependency group bench")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the port is no dependency")
 data = pytest.importorskip("skimage.data")
 

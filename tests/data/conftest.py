@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+from tests.conftest import REAL_DATA
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -56,8 +56,9 @@ def nothing_installed(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real data beside the checkout."""
-    if not (SHARED / "mnist").is_dir():
-        pytest.skip(f"real MNIST is not in {SHARED}")
-    return SHARED
+def real_data() -> Path:
+    """The folder with the original files of MNIST and Fashion-MNIST."""
+    for name in ("mnist", "fashion_mnist"):
+        if not (REAL_DATA / name).is_dir():
+            pytest.skip(f"{name}/ is not in FITB_JAX_DATA ({REAL_DATA})")
+    return REAL_DATA

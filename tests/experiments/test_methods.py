@@ -25,12 +25,6 @@ def test_a_map_of_a_random_class_is_of_any_class_but_the_target() -> None:
         assert seen == set(range(5)) - {target}
 
 
-def test_class_activation_maps_look_at_the_last_layer_with_places() -> None:
-    """JAX sorts the names of what it returns: the last of them was once the stem."""
-    pretrained = models.untrained("efficientnet_lite0", key=jax.random.key(0))
-    assert methods.last_places(pretrained) == "head"
-
-
 def test_rows_of_a_random_class_and_of_no_training_are_of_the_method_they_name() -> None:
     rows = localised.rows(models.untrained("efficientnet_lite0", key=jax.random.key(0)))
     for name in ("gradient", "Grad-CAM", "occlusion", methods.OURS[2]):

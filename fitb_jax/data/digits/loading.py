@@ -8,9 +8,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import cast
 
+from fitb_jax import extras
 from fitb_jax.data.digits import embedded, idx_folder
 from fitb_jax.data.digits.idx_folder import CLASS_NAMES, SPLITS, Split
 from fitb_jax.data.digits.images import Images, from_bytes
+from fitb_jax.data.folders import VARIABLE, folder_of
 from fitb_jax.data.tfds_folder import FILE_FORMAT, default_data_dir, prepared_versions
 
 NAMES = ("mnist_5k", "mnist", "fashion_mnist")
@@ -31,8 +33,9 @@ def load(name: str, *, split: str, data_dir: str | os.PathLike[str] | None = Non
 
     `mnist` and `fashion_mnist` are searched for, and the first found is taken. With `data_dir`:
     idx files in `data_dir/NAME`, idx files in `data_dir`, a TFDS data set in `data_dir`, and
-    nowhere else. Without: the folder of Debian's `dataset-fashion-mnist`, a TFDS data set in the
-    default directory of TFDS, and for `mnist` at last the embedded digits.
+    nowhere else. Without: idx files in the sub-folder NAME of the folder that the environment
+    variable FITB_JAX_DATA names, the folder of Debian's `dataset-fashion-mnist`, a TFDS data set in
+    the default directory of TFDS, and for `mnist` at last the embedded digits.
 
     `tfds:NAME` or `tfds:NAME/config` is read from `data_dir` (default: that of TFDS), after a
     download if it is not there.
@@ -55,7 +58,7 @@ def load(name: str, *, split: str, data_dir: str | os.PathLike[str] | None = Non
     """
     root = None if data_dir is None else Path(data_dir).expanduser()
     if name.startswith(TFDS_PREFIX):
-        loaded = _tfds_images().load(
+        loaded = _tfds_images(name).load(
             name.removeprefix(TFDS_PREFIX), split=split, data_dir=root or default_data_dir()
         )
     else:
@@ -93,7 +96,7 @@ def _load_known(name: str, split: Split, data_dir: Path | None) -> Images:
         if file_format == FILE_FORMAT:
             # Without its version, TFDS would download the newest one if another is there.
             known = f"{name}:{version}"
-            return cast(Images, _tfds_images().load(known, split=split, data_dir=tfds_dir))
+            return cast(Images, _tfds_images(name).load(known, split=split, data_dir=tfds_dir))
     if name == "mnist" and data_dir is None:
         return embedded.load(split)
     raise FileNotFoundError(_not_found(name, data_dir))
@@ -102,17 +105,13 @@ def _load_known(name: str, split: Split, data_dir: Path | None) -> Images:
 def _idx_folders(name: str, data_dir: Path | None) -> tuple[Path, ...]:
     if data_dir is not None:
         return (data_dir / name, data_dir)
-    return (DEBIAN_FOLDERS[name],) if name in DEBIAN_FOLDERS else ()
+    candidates = (folder_of(name), DEBIAN_FOLDERS.get(name))
+    return tuple(folder for folder in candidates if folder is not None)
 
 
-def _tfds_images() -> ModuleType:
-    try:
+def _tfds_images(name: str) -> ModuleType:
+    with extras.needed(f'data.load("{name}")', extra="tfds"):
         from fitb_jax.data.digits import tfds_images
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            "TFDS data sets need the packages tensorflow-datasets, array_record, "
-            f"importlib_resources and pillow (but not tensorflow): {error}"
-        ) from error
     return tfds_images
 
 
@@ -135,6 +134,7 @@ def _places(name: str, data_dir: Path | None) -> Iterator[str]:
 def _ways_to_get(name: str) -> Iterator[str]:
     first_image_file, _ = idx_folder.FILE_NAMES["train"]
     yield f"pass as data_dir a folder with the four original files ({first_image_file}.gz, ...)"
+    yield f"put them into the sub-folder {name} of a folder, and set {VARIABLE} to that folder"
     yield f"make a TFDS data set of them: python -m fitb_jax.data prepare {name} --from FOLDER"
     if name in DEBIAN_FOLDERS:
         yield "on Debian or Ubuntu, install the package dataset-fashion-mnist and pass no data_dir"

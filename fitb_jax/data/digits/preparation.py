@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from fitb_jax import extras
 from fitb_jax.data.digits import idx_folder
 from fitb_jax.data.digits.idx import CorruptFileError
 from fitb_jax.data.digits.idx_folder import CLASS_NAMES, SPLITS
@@ -54,12 +55,15 @@ def prepare(
     """
     if name not in CLASS_NAMES:
         raise ValueError(f"cannot prepare {name!r}; expected one of {', '.join(CLASS_NAMES)}")
-    import tensorflow_datasets as tfds
+    with extras.needed("python -m fitb_jax.data prepare", extra="tfds"):
+        import tensorflow_datasets as tfds
+
+        from fitb_jax.data import tfds_builders
 
     root = default_data_dir() if data_dir is None else Path(data_dir).expanduser()
     stock = tfds.builder(name, data_dir=os.fspath(root))
     path = Path(stock.data_dir)
-    if tfds_idx.is_complete(stock):
+    if tfds_builders.is_complete(stock):
         return Prepared(path, is_new=False)
     folder = _source_folder(name, Path(source_dir).expanduser())
     splits = {split: idx_folder.read(name, folder, split) for split in SPLITS}
@@ -70,7 +74,7 @@ def prepare(
                 found=f"images of {images.shape[1]} x {images.shape[2]}",
                 expected=f"{IMAGE_SHAPE[0]} x {IMAGE_SHAPE[1]}, the stock shape of {name}",
             )
-    tfds_idx.write(name, root, splits)
+    tfds_builders.write(name, root, splits)
     _remove_interrupted(path)
     return Prepared(path, is_new=True)
 

@@ -32,7 +32,7 @@ def load(name: str, *, split: str, data_dir: Path) -> Images:
     """
     builder = tfds_builders.find_builder(name, data_dir)
     image_key, label_key = _image_and_label(name, builder.info)
-    if not tfds_idx.is_complete(builder):
+    if not tfds_builders.is_complete(builder):
         tfds_builders.prepare(name, builder)
     if not builder.info.splits[split].num_examples:
         raise ValueError(f"split {split!r} of {name} holds no image")

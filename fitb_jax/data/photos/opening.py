@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from fitb_jax import checks, cropping
+from fitb_jax import checks, cropping, extras
+from fitb_jax.data.folders import VARIABLE, folder_of
 from fitb_jax.data.photos import coco, coco_polygons, imagenet_s, imagenet_val, picture_folder, voc
 from fitb_jax.data.photos.files import check_split
 from fitb_jax.data.photos.streaming import Layout, OnCorrupt, Photographs
@@ -67,7 +68,9 @@ def photographs(
 
     Args:
         name: one of `PHOTOGRAPH_NAMES`, or `tfds:NAME`.
-        data_dir: the folder of the data; "skimage" needs none, and `tfds:NAME` has a default.
+        data_dir: the folder of the data; by default the sub-folder `name` of the folder that the
+            environment variable FITB_JAX_DATA names. "skimage" needs none, and for `tfds:NAME` it
+            is by default that of TFDS.
         split: part of the data set; by default the one that is used for evaluation ("test" of
             VOC 2007, "val" of VOC 2012, "val2017" of COCO, "validation" of ImageNet-S, "test" of
             `tfds:NAME`).
@@ -84,7 +87,7 @@ def photographs(
         for.
 
     Raises:
-        ValueError: an unknown name or split, a missing `data_dir`, an argument out of range.
+        ValueError: an unknown name or split, no folder, an argument out of range.
         FileNotFoundError: a folder or an annotation is missing; the message lists all places.
         CorruptFileError: a table of annotations is damaged (a ValueError).
         ImportError: a package that the source needs is not installed.
@@ -116,18 +119,16 @@ def _open(name: str, data_dir: Path | None, split: str | None) -> Layout:
             f"unknown photographs {name!r}; expected one of {', '.join(_KNOWN)}, or "
             f"{TFDS_PREFIX}NAME (closest match: {closest})"
         )
-    if data_dir is None and name != "skimage":
-        raise ValueError(f"data_dir must be the folder of the data for {name!r}, got None")
+    if name != "skimage" and data_dir is None and (data_dir := folder_of(name)) is None:
+        raise ValueError(
+            f"data_dir must be the folder of the data for {name!r}, got None, and no environment "
+            f"variable {VARIABLE} names a folder that has it as {name}/"
+        )
     known = _KNOWN[name]
     return known.open(data_dir or Path(), known.default_split if split is None else split)
 
 
 def _open_tfds(name: str, data_dir: Path | None, split: str) -> Layout:
-    try:
+    with extras.needed(f'data.photographs("{TFDS_PREFIX}{name}")', extra="tfds"):
         from fitb_jax.data.photos import tfds_photographs
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            "TFDS data sets need the packages tensorflow-datasets, array_record, "
-            f"importlib_resources and pillow (but not tensorflow): {error}"
-        ) from error
     return tfds_photographs.layout(name, split=split, data_dir=data_dir or default_data_dir())

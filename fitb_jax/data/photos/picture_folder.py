@@ -1,13 +1,12 @@
 """Photographs without an annotation format of their own: scikit-image's, a folder, a manifest."""
 
 import csv
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fitb_jax import imagenet
+from fitb_jax import extras, imagenet
 from fitb_jax.data.corrupt import CorruptFileError
 from fitb_jax.data.photos import files
 from fitb_jax.data.photos.photograph import Annotated, Objects, listed, whole
@@ -36,10 +35,9 @@ def skimage_layout() -> Layout:
         ImportError: scikit-image is not installed.
         FileNotFoundError: its wheel does not hold one of them.
     """
-    found = importlib.util.find_spec("skimage")
-    if found is None or found.origin is None:
-        raise ImportError("the photographs of scikit-image need the package scikit-image")
-    folder = Path(found.origin).parent / "data"
+    with extras.needed('data.photographs("skimage")', extra="photographs"):
+        import skimage
+    folder = Path(skimage.__file__).parent / "data"
     paths = [
         files.first_existing(folder, [file], f"the photograph {name} of scikit-image")
         for name, file in SKIMAGE_FILES.items()

@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from PIL import Image as Pictures
 
 from fitb_jax import cropping
+from fitb_jax.data import tfds_builders
 from fitb_jax.data.photos import files, voc
 from fitb_jax.data.photos.photograph import Annotated, Objects, listed, whole
 from fitb_jax.data.photos.streaming import Layout
@@ -34,10 +35,10 @@ def layout(name: str, *, split: str, data_dir: Path) -> Layout:
         ImportError: if preparing it needs TensorFlow.
         NotImplementedError: if it is prepared in a format that needs TensorFlow.
     """
-    builder = tfds_source.find_builder(name, data_dir)
+    builder = tfds_builders.find_builder(name, data_dir)
     features = _object_features(name, builder.info)
-    if not tfds_idx.is_complete(builder):
-        tfds_source.prepare(name, builder)
+    if not tfds_builders.is_complete(builder):
+        tfds_builders.prepare(name, builder)
     # Pictures stay encoded until they are asked for: labels then cost little, and damage is named.
     examples = builder.as_data_source(split=split, decoders={"image": tfds.decode.SkipDecoding()})
     place = Path(builder.data_path)

@@ -5,8 +5,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
-import safetensors
 
+from fitb_jax import extras
 from fitb_jax.models.weights.tensor_pickle import WeightsError
 from fitb_jax.models.weights.torch_files import read_torch
 
@@ -50,6 +50,8 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    with extras.needed("models.read_weights", extra="weights"):
+        import safetensors
     try:
         entries = safetensors.deserialize(path.read_bytes())
     except safetensors.SafetensorError as error:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from fitb_jax import extras
+
 PREFIX = "hf://"
 _USUAL = ("model.safetensors", "pytorch_model.bin")
 
@@ -29,14 +31,9 @@ def fetch(reference: str) -> Path:
         raise ValueError(
             f"weights must be hf://OWNER/REPOSITORY or hf://OWNER/REPOSITORY/FILE, got {reference}"
         )
-    try:
+    with extras.needed(f'models.load(weights="{reference}")', extra="hub"):
         import huggingface_hub
         from huggingface_hub import errors
-    except ImportError as error:
-        raise ImportError(
-            f"{reference} needs the hub's client: pip install 'fitb_jax[hub]', "
-            "or pip install huggingface_hub"
-        ) from error
     download: Callable[..., str] = huggingface_hub.hf_hub_download
     wanted = (file,) if file else _USUAL
     for name in wanted:

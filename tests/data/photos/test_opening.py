@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from fitb_jax import cropping, data
-from tests.data.conftest import SHARED
+from tests.conftest import REAL_DATA
+from tests.data.photos import layouts
 
-IMAGENET = SHARED / "imagenet_val_s288"
-COCO = SHARED / "coco_masks"
+MANIFEST = REAL_DATA / "manifest"
+COCO = REAL_DATA / "coco_polygons"
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -33,6 +34,23 @@ def test_bad_arguments_are_refused_by_name(arguments: dict[str, Any], message: s
         data.photographs(**arguments)
 
 
+def test_the_folder_that_the_variable_names_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("sets/folder", "given"):
+        layouts.save(layouts.picture(0), tmp_path / place / place[-5:] / "a.jpg")
+    monkeypatch.setenv("FITB_JAX_DATA", str(tmp_path / "sets"))
+    assert data.folder_of("folder") == tmp_path / "sets" / "folder"
+    assert data.photographs("folder").class_names == ("older",)
+    assert data.photographs("folder", data_dir=tmp_path / "given").class_names == ("given",)
+    with pytest.raises(FileNotFoundError, match="sets/coco"):
+        data.photographs("coco")
+    monkeypatch.setenv("FITB_JAX_DATA", "")
+    assert data.folder_of("folder") is None
+    with pytest.raises(ValueError, match=r"no environment variable FITB_JAX_DATA names a folder"):
+        data.photographs("folder")
+
+
 def test_every_public_name_is_there() -> None:
     for name in data.__all__:
         assert getattr(data, name) is not None
@@ -40,11 +58,11 @@ def test_every_public_name_is_there() -> None:
         data.photograps  # noqa: B018 - the access is what raises
 
 
-@pytest.mark.skipif(not IMAGENET.is_dir(), reason=f"no photographs in {IMAGENET}")
+@pytest.mark.skipif(not MANIFEST.is_dir(), reason=f"no photographs in {MANIFEST} (FITB_JAX_DATA)")
 def test_real_boxes_cover_what_their_manifest_says() -> None:
-    with (IMAGENET / "manifest.csv").open() as file:
+    with (MANIFEST / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
-    photographs = data.photographs("manifest", data_dir=IMAGENET, size=96, fraction=1.0)
+    photographs = data.photographs("manifest", data_dir=MANIFEST, size=96, fraction=1.0)
     assert len(photographs) == len(rows) == 400
     square_shares = []
     for photograph, row in zip(photographs, rows, strict=True):
@@ -68,7 +86,9 @@ def test_real_boxes_cover_what_their_manifest_says() -> None:
     assert np.abs(square_shares).max() < 0.03
 
 
-@pytest.mark.skipif(not COCO.is_dir(), reason=f"no COCO photographs in {COCO}")
+@pytest.mark.skipif(
+    not (COCO / "semantic").is_dir(), reason=f"no masks of photographs in {COCO} (FITB_JAX_DATA)"
+)
 def test_real_masks_go_through_the_crop_with_their_photographs() -> None:
     with (COCO / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))[:25]

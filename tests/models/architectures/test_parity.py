@@ -2,7 +2,6 @@
 
 import csv
 import functools
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,14 +11,17 @@ import pytest
 
 from fitb_jax import models
 from fitb_jax.models.architectures import efficientnet
+from tests.conftest import REAL_DATA
 
 torch = pytest.importorskip("torch", reason="PyTorch is no dependency of the package")
 pytest.importorskip("efficientnet_lite_pytorch", reason="the port is no dependency")
 
-PHOTOGRAPHS = Path(__file__).parents[3] / "shared" / "data" / "imagenet_val_s288"
+PHOTOGRAPHS = REAL_DATA / "manifest"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason=f"no photographs in {PHOTOGRAPHS}"),
+    pytest.mark.skipif(
+        not PHOTOGRAPHS.is_dir(), reason=f"no photographs in {PHOTOGRAPHS} (FITB_JAX_DATA)"
+    ),
 ]
 COUNT = 50
 
