@@ -26,7 +26,8 @@ ALLOWED = {
     "batching": {"checks"},
     "smoothing": {"checks"},
     "components": {"checks"},
-    "fill": {"renamed", "objectives", "masks", "derivatives", "batching"},
+    "moments": {"types"},
+    "fill": {"renamed", "objectives", "masks", "derivatives", "batching", "moments"},
     "extremal": {
         "renamed",
         "objectives",
@@ -47,7 +48,7 @@ ALLOWED = {
     },
     "attribution": {"renamed", "objectives", "masks", "derivatives", "batching"},
     "saliency": {"fill", "extremal", "attribution"},
-    "ablation": {"checks", "renamed", "__version__"},
+    "ablation": {"checks", "renamed", "moments", "__version__"},
     "__version__": set(),
     "plotting": set(),
     "imagenet": set(),
