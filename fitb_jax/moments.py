@@ -4,13 +4,10 @@ Everything here takes arrays of NumPy and of JAX alike.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
-
-from fitb_jax.types import Array
-
-AnyArray: TypeAlias = Array | np.ndarray
+AnyArray: TypeAlias = Any
+"""An array of NumPy or JAX; a union of the two would be neither to a type checker."""
 
 
 class Moments(NamedTuple):
@@ -22,7 +19,7 @@ class Moments(NamedTuple):
         squares: sum of squared deviations from the mean.
     """
 
-    count: AnyArray  # type: ignore[assignment]  # hides tuple.count, which none needs
+    count: AnyArray
     mean: AnyArray
     squares: AnyArray
 

@@ -26,7 +26,7 @@ ALLOWED = {
     "batching": {"checks"},
     "smoothing": {"checks"},
     "components": {"checks"},
-    "moments": {"types"},
+    "moments": set(),
     "fill": {"renamed", "objectives", "masks", "derivatives", "batching", "moments"},
     "extremal": {
         "renamed",
