@@ -18,7 +18,7 @@ from flax import nnx
 from benchmarks import timing
 from benchmarks.timing import Row, Timing
 from fitb_jax import ablation, fill, masks, models
-from fitb_jax.ablation import evaluation
+from fitb_jax.ablation import program
 from fitb_jax.models.classifiers import CNN
 from fitb_jax.types import LogitsFn, Mask
 
@@ -224,8 +224,8 @@ def _compile_row(logits_fn: LogitsFn, grid: dict[str, Any]) -> Row:
 
     few = {name: ablation.vmapped(_head(axis.values, 9)) for name, axis in grid.items()}
     axes = {"order": ablation.static(["first", "second"]), **few}
-    compile_chunk = mock.Mock(wraps=evaluation.compile_chunk)
-    with mock.patch.object(evaluation, "compile_chunk", compile_chunk):
+    compile_chunk = mock.Mock(wraps=program.compile_chunk)
+    with mock.patch.object(program, "compile_chunk", compile_chunk):
         ablation.run(point, axes, chunk=16, block=27, progress=False)
     return Row("compiles for 2 static values", f"{compile_chunk.call_count}", "2")
 

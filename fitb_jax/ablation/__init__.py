@@ -1,17 +1,17 @@
 """Large ablations: a function of a point and a grid of named axes -> labelled arrays on disk."""
 
+from fitb_jax.ablation.axes import Axis as Axis
+from fitb_jax.ablation.axes import looped as looped
+from fitb_jax.ablation.axes import static as static
+from fitb_jax.ablation.axes import vmapped as vmapped
+from fitb_jax.ablation.devices import join_hosts as join_hosts
+from fitb_jax.ablation.devices import point_mesh as point_mesh
 from fitb_jax.ablation.fields import Field as Field
 from fitb_jax.ablation.fields import Reduction as Reduction
-from fitb_jax.ablation.grid import Axis as Axis
-from fitb_jax.ablation.grid import looped as looped
-from fitb_jax.ablation.grid import static as static
-from fitb_jax.ablation.grid import vmapped as vmapped
 from fitb_jax.ablation.inspection import Failure as Failure
 from fitb_jax.ablation.inspection import failures as failures
 from fitb_jax.ablation.inspection import forget_failures as forget_failures
 from fitb_jax.ablation.inspection import verify as verify
-from fitb_jax.ablation.mesh import join_hosts as join_hosts
-from fitb_jax.ablation.mesh import point_mesh as point_mesh
 from fitb_jax.ablation.running import Plan as Plan
 from fitb_jax.ablation.running import PointError as PointError
 from fitb_jax.ablation.running import plan as plan

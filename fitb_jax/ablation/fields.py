@@ -1,13 +1,13 @@
-"""What a point returns, and statistics over axes that are pooled from block to block."""
+"""What a point returns: fields, which points can be used, and statistics over axes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 
 from fitb_jax import checks
-from fitb_jax.ablation.grid import RESERVED, Grid
+from fitb_jax.ablation.axes import RESERVED, Grid
+from fitb_jax.moments import Moments
 
 Statistic: TypeAlias = Literal["mean", "standard_error", "count"]
 
@@ -20,13 +20,10 @@ class Reduction(NamedTuple):
     Attributes:
         over: axes that disappear.
         statistics: what is kept; mean and standard error are exact and of float64 on the way.
-        quantiles: in [0, 1]. No summary of bounded size gives these exactly: the values lie on
-            disk until the grid is complete.
     """
 
     over: tuple[str, ...]
     statistics: tuple[Statistic, ...] = ("mean", "standard_error")
-    quantiles: tuple[float, ...] = ()
 
 
 class Field(NamedTuple):
@@ -47,99 +44,31 @@ class Field(NamedTuple):
     nan_is_answer: bool = False
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Count, mean and sum of squared deviations, element by element."""
-
-    count: np.ndarray
-    mean: np.ndarray
-    squares: np.ndarray
+NOT_COMPUTED, DONE, NOT_FINITE, FAILED = range(4)
 
 
-def all_finite(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Whether all values are finite along some axes.
+class Results(NamedTuple):
+    """What was computed for one block.
 
-    Args:
-        values: any shape.
-        axes: that disappear.
-
-    Returns:
-        Of the other axes.
+    Attributes:
+        values: by field, the block's shape followed by the field's.
+        failed: why, for each point that raised, by its place in the block.
     """
-    # A sum is finite only if all are, unless it overflows, and is faster.
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = np.asarray(np.isfinite(values.sum(axis=axes)))
-    return found if found.all() else np.asarray(np.isfinite(values).all(axis=axes))
+
+    values: dict[str, np.ndarray]
+    failed: dict[tuple[int, ...], str]
 
 
-def moments(values: np.ndarray, axes: Sequence[int]) -> Moments:
-    """Moments of finite values over some axes.
+class Judgement(NamedTuple):
+    """Which points of a block can be used.
 
-    Args:
-        values: any shape.
-        axes: to be reduced; they stay with length 1.
-
-    Returns:
-        The moments, float64.
+    Attributes:
+        status: DONE, NOT_FINITE or FAILED, the block's shape.
+        reasons: for each point that is not done, by its place in the block.
     """
-    axes = tuple(axes)
-    samples = np.moveaxis(values, axes, range(len(axes)))
-    samples = samples.reshape(-1, *samples.shape[len(axes) :])
-    # Choosing what is finite takes as long as the sums, and seldom has anything to choose.
-    is_finite = bool(all_finite(samples, tuple(range(samples.ndim))))
-    count, total, squares = (np.zeros(samples.shape[1:]) for _ in range(3))
-    # Sample by sample, so that what is added to stays in the cache.
-    for sample in samples:
-        finite = True if is_finite else np.isfinite(sample)
-        count += finite
-        np.add(total, sample, out=total, where=finite)
-    mean = total / np.maximum(count, 1)
-    deviation = np.empty_like(mean)
-    for sample in samples:
-        finite = True if is_finite else np.isfinite(sample)
-        if not is_finite:
-            deviation.fill(0)
-        np.subtract(sample, mean, where=finite, out=deviation)
-        squares += np.square(deviation, out=deviation)
-    return Moments(*(np.expand_dims(found, axes) for found in (count, mean, squares)))
 
-
-def pool(found: Moments, axes: Sequence[int]) -> Moments:
-    """Moments of several samples together, each of which has a place on some axes.
-
-    Args:
-        found: of the samples.
-        axes: that count the samples; they are removed.
-
-    Returns:
-        Those of their union, whatever their order.
-
-    Source: Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm".
-    """
-    axes = tuple(axes)
-    count = found.count.sum(axis=axes, keepdims=True)
-    mean = (found.count * found.mean).sum(axis=axes, keepdims=True) / np.maximum(count, 1)
-    deviations = found.squares + found.count * (found.mean - mean) ** 2
-    squares = deviations.sum(axis=axes, keepdims=True)
-    return Moments(count.squeeze(axes), mean.squeeze(axes), squares.squeeze(axes))
-
-
-def statistic(name: Statistic, found: Moments) -> Any:
-    """One statistic of moments.
-
-    Args:
-        name: which.
-        found: the moments.
-
-    Returns:
-        float64; nan where there are too few values for it.
-    """
-    if name == "count":
-        return found.count
-    if name == "mean":
-        return np.where(found.count > 0, found.mean, np.nan)
-    freedom = np.where(found.count > 1, found.count - 1, np.nan)
-    return np.sqrt(found.squares / freedom / np.maximum(found.count, 1))
+    status: np.ndarray
+    reasons: dict[tuple[int, ...], str]
 
 
 def check_fields(
@@ -194,8 +123,8 @@ def check_fields(
                 )
         found[name] = field._replace(dims=tuple(dims))
     for name, field in found.items():
-        for statistic in (*get_args(Statistic), "quantile") if field.reduction else ():
-            if (taken := f"{name}_{statistic}") in (*found, *grid.axes):
+        for which in get_args(Statistic) if field.reduction else ():
+            if (taken := f"{name}_{which}") in (*found, *grid.axes):
                 raise ValueError(f"{taken!r} is what {name!r} is reduced to: rename one of them")
     return found
 
@@ -210,5 +139,98 @@ def _check_reduction(name: str, reduction: Reduction | None, grid: Grid) -> None
         )
     for which in reduction.statistics:
         checks.check_choice("statistics", which, get_args(Statistic))
-    for quantile in reduction.quantiles:
-        checks.check_number("quantiles", quantile, least=0, most=1)
+
+
+def judge(fields: Mapping[str, Field], results: Results) -> Judgement:
+    """Find the points that failed, or in which a number is not finite that should be.
+
+    Args:
+        fields: say which may be nan.
+        results: of a block.
+
+    Returns:
+        The status of every point.
+    """
+    not_finite = {}
+    for name, field in fields.items():
+        values = results.values[name]
+        if not field.nan_is_answer and values.dtype.kind in "fc":
+            own = tuple(range(values.ndim - len(field.dims), values.ndim))
+            not_finite[name] = ~all_finite(values, own)
+    name, field = next(iter(fields.items()))
+    values = results.values[name]
+    shape = values.shape[: values.ndim - len(field.dims)]
+    status = np.full(shape, DONE, np.uint8)
+    status[np.any([np.zeros(shape, bool), *not_finite.values()], axis=0)] = NOT_FINITE
+    reasons = {}
+    for at in map(tuple, np.argwhere(status == NOT_FINITE).tolist()):
+        reasons[at] = "not finite: " + ", ".join(n for n, bad in not_finite.items() if bad[at])
+    for at in results.failed:
+        status[at] = FAILED
+    return Judgement(status, {**reasons, **results.failed})
+
+
+def all_finite(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """Whether all values are finite along some axes.
+
+    Args:
+        values: any shape.
+        axes: that disappear.
+
+    Returns:
+        Of the other axes.
+    """
+    # A sum is finite only if all are, unless it overflows, and is faster.
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = np.asarray(np.isfinite(values.sum(axis=axes)))
+    return found if found.all() else np.asarray(np.isfinite(values).all(axis=axes))
+
+
+def measure(values: np.ndarray, axes: Sequence[int]) -> Moments:
+    """Moments of finite values over some axes.
+
+    Args:
+        values: any shape.
+        axes: to be reduced; they stay with length 1.
+
+    Returns:
+        The moments, float64.
+    """
+    axes = tuple(axes)
+    samples = np.moveaxis(values, axes, range(len(axes)))
+    samples = samples.reshape(-1, *samples.shape[len(axes) :])
+    # Choosing what is finite takes as long as the sums, and seldom has anything to choose.
+    is_finite = bool(all_finite(samples, tuple(range(samples.ndim))))
+    count, total, squares = (np.zeros(samples.shape[1:]) for _ in range(3))
+    # Sample by sample, so that what is added to stays in the cache.
+    for sample in samples:
+        finite = True if is_finite else np.isfinite(sample)
+        count += finite
+        np.add(total, sample, out=total, where=finite)
+    mean = total / np.maximum(count, 1)
+    deviation = np.empty_like(mean)
+    for sample in samples:
+        finite = True if is_finite else np.isfinite(sample)
+        if not is_finite:
+            deviation.fill(0)
+        np.subtract(sample, mean, where=finite, out=deviation)
+        squares += np.square(deviation, out=deviation)
+    return Moments(*(np.expand_dims(found, axes) for found in (count, mean, squares)))
+
+
+def statistic(name: Statistic, found: Moments) -> Any:
+    """One statistic of moments.
+
+    Args:
+        name: which.
+        found: the moments.
+
+    Returns:
+        float64; nan where there are too few values for it.
+    """
+    if name == "count":
+        return found.count
+    if name == "mean":
+        return np.where(found.count > 0, found.mean, np.nan)
+    freedom = np.where(found.count > 1, found.count - 1, np.nan)
+    return np.sqrt(found.squares / freedom / np.maximum(found.count, 1))

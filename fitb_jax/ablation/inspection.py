@@ -2,22 +2,15 @@
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
 
-from fitb_jax.ablation.schema import DONE, QUANTILE
-from fitb_jax.ablation.store import (
-    StoreError,
-    forget,
-    is_complete,
-    open_root,
-    part_file,
-    read_meta,
-)
+from fitb_jax.ablation.fields import DONE
+from fitb_jax.ablation.store import forget, open_root, part_file, read_meta
 
 
 class Failure(NamedTuple):
@@ -67,8 +60,7 @@ def failures(path: str | os.PathLike[str]) -> Iterator[Failure]:
 def forget_failures(path: str | os.PathLike[str]) -> int:
     """Forget the blocks with points that failed or are not finite, such as for want of memory.
 
-    Running the grid again computes just them; a finished store with quantiles it computes anew, as
-    the values that those are made of are gone.
+    Running the grid again computes just them.
 
     Args:
         path: of the store; nobody else may be writing to it.
@@ -90,41 +82,26 @@ def forget_failures(path: str | os.PathLike[str]) -> int:
         if count:
             found[index] = count
     if found:
-        _forget(path, found)
+        forget(path, found)
     return sum(found.values())
 
 
-def _forget(path: Path, indices: Iterable[tuple[int, ...]]) -> None:
-    # Quantiles are made of values that a finished store no longer has.
-    fields = read_meta(path)["identity"]["fields"].values()
-    forget(path, is_complete(path) and any(about["quantiles"] for about in fields), indices)
-
-
-def verify(path: str | os.PathLike[str], *, repair: bool = False) -> list[str]:
+def verify(path: str | os.PathLike[str]) -> list[str]:
     """Read everything that is on disk and check it against its checksums.
 
     Args:
         path: of the store.
-        repair: forget what is damaged, so that running the grid again computes just that.
 
     Returns:
         The damaged files, as paths in the store; empty if there are none.
 
     Raises:
-        StoreError: it is not the store of a grid, or a coordinate of it is damaged.
+        StoreError: it is not the store of a grid.
     """
     path = Path(path)
-    fields = read_meta(path)["identity"]["fields"]
-    root = open_root(path, "r+" if repair else "r")
-    damaged = [part for part in _parts(path) if not _is_readable(root, *part)]
-    for name, _ in damaged:
-        if name in root["status"].metadata.dimension_names or name == QUANTILE:
-            raise StoreError(f"coordinate {name!r} of store {path} is damaged: delete the store")
-    if repair and damaged:
-        own = [part for part in damaged if not _is_statistic(part[0], fields)]
-        _forget(path, {index[: root["status"].ndim] for _, index in own})
-        for name, index in damaged:
-            part_file(path, name, index).unlink(missing_ok=True)
+    read_meta(path)
+    root = open_root(path, "r")
+    damaged = (part for part in _parts(path) if not _is_readable(root, *part))
     return [str(part_file(path, *part).relative_to(path)) for part in damaged]
 
 
@@ -144,8 +121,3 @@ def _is_readable(root: Any, name: str, index: tuple[int, ...]) -> bool:
     except Exception:  # a checksum, a length, a decompressor: all mean the same here
         return False
     return True
-
-
-def _is_statistic(name: str, fields: Mapping[str, Any]) -> bool:
-    """Whether an array is pooled from the blocks, and is none of a block's own."""
-    return name in {f"{field}_{kept}" for field, about in fields.items() for kept in about["kept"]}

@@ -4,35 +4,98 @@ A block is done when its part of `status` is there: that part is written last, a
 """
 
 import itertools
+import json
+import math
+import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import xarray as xr
 import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+from zarr.errors import ZarrUserWarning
 
-from fitb_jax.ablation.fields import Moments, moments, pool, statistic
-from fitb_jax.ablation.grid import Block, blocks
-from fitb_jax.ablation.schema import (
+from fitb_jax.ablation.axes import Block, Grid, Layout
+from fitb_jax.ablation.fields import (
     FAILED,
-    FORMAT,
-    META,
-    PARTS,
-    QUANTILE,
-    REASON_BYTES,
+    NOT_COMPUTED,
+    Field,
     Judgement,
     Results,
-    Schema,
-    create_arrays,
+    measure,
+    statistic,
 )
+from fitb_jax.moments import Moments, pool
 
-_FORGOTTEN = "every block is being forgotten"
+FORMAT = 2
+META = "fitb_jax_ablation"
+REASON_BYTES = 256
 
 
 class StoreError(ValueError):
     """A store that is of another run or version, or that cannot be read."""
+
+
+class Schema(NamedTuple):
+    """What a store holds.
+
+    Attributes:
+        layout: the grid and its blocks.
+        fields: of a point, by name.
+        outputs: shape and dtype of each field.
+    """
+
+    layout: Layout
+    fields: dict[str, Field]
+    outputs: dict[str, Any]
+
+    @property
+    def grid(self) -> Grid:
+        """The axes."""
+        return self.layout.grid
+
+    @property
+    def extents(self) -> tuple[int, ...]:
+        """Of a chunk of the stored arrays on each axis."""
+        return self.layout.extents
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of the fields on disk: statistics instead of what is reduced, work files left out."""
+        total = 0
+        for name, field in self.fields.items():
+            size = math.prod(self.outputs[name].shape)
+            over = self.over(name)
+            points = math.prod(n for i, n in enumerate(self.grid.shape) if i not in over)
+            if field.reduction is None:
+                total += points * size * np.dtype(self.outputs[name].dtype).itemsize
+            else:
+                kept = len(field.reduction.statistics)
+                total += points * size * kept * np.dtype(np.float64).itemsize
+        return total + math.prod(self.grid.shape)
+
+    @property
+    def work_bytes(self) -> int:
+        """Of what statistics are pooled from: it stays on disk, so that the grid can grow."""
+        total, counts = 0, self.layout.counts
+        for name, field in self.fields.items():
+            if field.reduction is None:
+                continue
+            size, over = math.prod(self.outputs[name].shape), self.over(name)
+            rest = math.prod(n for i, n in enumerate(self.grid.shape) if i not in over)
+            times = math.prod(n for i, n in enumerate(counts) if i in over)
+            total += len(Moments._fields) * rest * times * size * np.dtype(np.float64).itemsize
+        return total
+
+    def over(self, name: str) -> tuple[int, ...]:
+        """Positions of the axes that a field is reduced over; none if it is not."""
+        reduction = self.fields[name].reduction
+        return tuple(self.grid.place(axis) for axis in reduction.over) if reduction else ()
 
 
 def open_root(path: Path, mode: Literal["r", "r+"]) -> Any:
@@ -55,12 +118,12 @@ def exists(path: Path) -> bool:
         path: its folder.
 
     Returns:
-        True if there is one.
+        True if there is one; False also for an empty folder, which becomes one.
 
     Raises:
         StoreError: something else is there.
     """
-    if not path.exists():
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return False
     read_meta(path)
     return True
@@ -70,7 +133,7 @@ def create(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
     """Make an empty store; it appears whole or not at all.
 
     Args:
-        path: its folder.
+        path: its folder, which may exist if it is empty.
         schema: what it will hold.
         identity: JSON values that say which run this is; see `check_identity`.
 
@@ -80,62 +143,64 @@ def create(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        create_arrays(scratch / "store", schema, identity)
+        _create_arrays(scratch / "store", schema, identity)
         (scratch / "store").rename(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def check_identity(path: Path, identity: Mapping[str, Any]) -> tuple[int, ...]:
+def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
     """Make sure that a store is of this very run.
 
     Args:
         path: of the store.
-        identity: of the run.
-
-    Returns:
-        The extents of its blocks.
+        identity: of the run, with as many labels of each axis as the store has.
 
     Raises:
         StoreError: it is of another version or run; every difference is listed.
     """
-    meta = read_meta(path)
-    if meta["format"] != FORMAT:
-        raise StoreError(
-            f"store {path} has format {meta['format']}, this version of fitb_jax reads {FORMAT}"
-        )
-    found, wanted = dict(_flat(meta["identity"])), dict(_flat(identity))
+    found, wanted = dict(_flat(read_meta(path)["identity"])), dict(_flat(identity))
     differences = [
         f"{name}: the store has {found.get(name, 'nothing')}, this run has "
         f"{wanted.get(name, 'nothing')}"
         for name in sorted(found.keys() | wanted.keys())
         if found.get(name) != wanted.get(name)
     ]
+    if any(difference.startswith("axes.") for difference in differences):
+        differences.append(
+            "an axis grows by labels behind those that the store has, which must stay as they are"
+        )
     if differences:
         raise StoreError(
             f"store {path} is of another run; choose another place or delete it:\n  "
             + "\n  ".join(differences)
         )
-    return tuple(meta["extents"])
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """Format, extents of the blocks and identity of a store.
+    """What a store says of itself.
 
     Args:
         path: its folder.
 
     Returns:
-        JSON values.
+        JSON values: `extents` of the chunks, `sizes` of the axes, their `former` sizes, and the
+        `identity` of the run.
 
     Raises:
-        StoreError: it is not the store of a grid.
+        StoreError: it is not the store of a grid, or one of another version.
     """
     try:
-        attributes = open_root(path, "r").attrs.asdict()
-        return dict(attributes[META])
+        found = open_root(path, "r").attrs[META]
+        meta: dict[str, Any] = json.loads(found) if isinstance(found, str) else dict(found)
+        version = meta["format"]
     except Exception as error:  # zarr raises many types for what is no store
         raise StoreError(f"{path} is not the store of a grid: {error}") from error
+    if version != FORMAT:
+        raise StoreError(
+            f"store {path} has format {version}, this version of fitb_jax reads {FORMAT}"
+        )
+    return meta
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -158,43 +223,100 @@ def is_complete(path: Path) -> bool:
     return open_root(path, "r").attrs["completeness"] == "complete"
 
 
-def forget(path: Path, every: bool, indices: Iterable[tuple[int, ...]] = ()) -> None:
+def forget(path: Path, chunks: Iterable[tuple[int, ...]]) -> None:
     """Let blocks count as not done. Whatever stops it, the store never reads as complete then.
 
     Args:
         path: of the store.
-        every: all of them; else those of `indices`.
-        indices: of blocks.
+        chunks: that the blocks lie in.
     """
-    attributes = open_root(path, "r+").attrs
-    attributes["completeness"] = _FORGOTTEN if every else "incomplete"
-    forget_blocks(path)
-    for index in indices:
+    open_root(path, "r+").attrs["completeness"] = "incomplete"
+    for index in chunks:
         part_file(path, "status", index).unlink(missing_ok=True)
 
 
-def forget_blocks(path: Path) -> None:
-    """Finish what `forget` began for all blocks, if it was stopped.
+def pending(path: Path, layout: Layout) -> list[Block]:
+    """Blocks that are not on disk.
 
     Args:
-        path: of the store.
-    """
-    if open_root(path, "r").attrs["completeness"] == _FORGOTTEN:
-        shutil.rmtree(path / "status" / "c", ignore_errors=True)
-        open_root(path, "r+").attrs["completeness"] = "incomplete"
-
-
-def is_done(path: Path, block: Block) -> bool:
-    """Whether a block is on disk.
-
-    Args:
-        path: of the store.
-        block: which.
+        path: of the store, which may be smaller than the grid, before it grows.
+        layout: the blocks.
 
     Returns:
-        True if it need not be computed again.
+        They, in order.
     """
-    return part_file(path, "status", block.index).is_file()
+    status = open_root(path, "r")["status"]
+
+    def is_done(block: Block) -> bool:
+        if any(place.stop > n for place, n in zip(block.region, status.shape, strict=True)):
+            return False
+        if not part_file(path, "status", block.chunk).is_file():
+            return False
+        return layout.is_whole(block) or bool(status[block.start] != NOT_COMPUTED)
+
+    return [block for block in layout.blocks() if not is_done(block)]
+
+
+def grow(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
+    """Give a store more labels; what is on disk stays as it is.
+
+    A larger store is made beside it, with links to its files, and then takes its place. If this is
+    stopped, the store is the old one or the new one, once `recover` was called.
+
+    Args:
+        path: of the store.
+        schema: of the larger one; its layout knows the former sizes.
+        identity: of the run.
+
+    Raises:
+        OSError: it cannot be written there; the store is as it was.
+    """
+    growing, grown, old = _beside(path)
+    try:
+        _create_arrays(growing, schema, identity)
+        kept = ["status", "work/reason"]
+        for name, field in schema.fields.items():
+            parts = [f"work/{name}/{part}" for part in Moments._fields]
+            kept += parts if field.reduction else [name]
+        for name in kept:
+            _link_files(part_file(path, name, ()), part_file(growing, name, ()))
+        growing.rename(grown)
+    finally:
+        shutil.rmtree(growing, ignore_errors=True)
+    path.rename(old)
+    grown.rename(path)
+    shutil.rmtree(old)
+
+
+def recover(path: Path) -> None:
+    """Put a store back that was stopped while it grew, as the old one or the new one.
+
+    Args:
+        path: of the store; nobody else may be writing to it.
+    """
+    growing, grown, old = _beside(path)
+    if grown.exists() and not path.exists():
+        grown.rename(path)
+    for leftover in (growing, grown, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _beside(path: Path) -> tuple[Path, Path, Path]:
+    growing, grown, old = (path.with_name(f".{path.name}.{s}") for s in ("growing", "grown", "old"))
+    return growing, grown, old
+
+
+def _link_files(source: Path, target: Path) -> None:
+    for folder, _, files in os.walk(source):
+        into = target / Path(folder).relative_to(source)
+        into.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            if file.endswith(".partial"):
+                continue
+            try:
+                os.link(Path(folder, file), into / file)
+            except OSError:  # not every file system has links
+                shutil.copyfile(Path(folder, file), into / file)
 
 
 def part_file(path: Path, name: str, index: tuple[int, ...]) -> Path:
@@ -244,13 +366,11 @@ def write(path: Path, schema: Schema, block: Block, results: Results, judgement:
         failed = (judgement.status == FAILED).reshape(block.shape + (1,) * len(field.dims))
         values = np.where(failed, np.nan, values) if failed.any() else values
         at = tuple(
-            slice(block.index[i], block.index[i] + 1) if i in over else place
+            slice(block.piece[i], block.piece[i] + 1) if i in over else place
             for i, place in enumerate(block.region)
         )
-        for part, found in vars(moments(values, over)).items():
+        for part, found in measure(values, over)._asdict().items():
             root[f"work/{name}/{part}"][at] = found
-        if field.reduction.quantiles:
-            root[f"work/{name}/values"][block.region] = values
     if judgement.reasons:
         text = np.zeros((*block.shape, REASON_BYTES), np.uint8)
         for place, reason in judgement.reasons.items():
@@ -270,9 +390,8 @@ def finish(path: Path, schema: Schema) -> None:
     Raises:
         StoreError: a block is not done.
     """
-    missing = sum(not is_done(path, block) for block in blocks(schema.grid, schema.extents))
-    if missing:
-        raise StoreError(f"store {path} lacks {missing} blocks")
+    if missing := pending(path, schema.layout):
+        raise StoreError(f"store {path} lacks {len(missing)} blocks")
     root = open_root(path, "r+")
     for name, field in schema.fields.items():
         if field.reduction is None:
@@ -281,34 +400,112 @@ def finish(path: Path, schema: Schema) -> None:
         for index in _indices_of_the_rest(schema, over):
             part = tuple(slice(None) if i in over else s for i, s in enumerate(index))
             kept = tuple(s for i, s in enumerate(index) if i not in over)
-            work = {p: root[f"work/{name}/{p}"][part] for p in PARTS}
+            work = {p: root[f"work/{name}/{p}"][part] for p in Moments._fields}
             pooled = pool(Moments(**work), over)
             for which in field.reduction.statistics:
                 root[f"{name}_{which}"][kept] = statistic(which, pooled)
-            if field.reduction.quantiles:
-                values = np.moveaxis(root[f"work/{name}/values"][part], over, range(len(over)))
-                root[f"{name}_{QUANTILE}"][:, *kept] = _quantiles(
-                    values.reshape(-1, *values.shape[len(over) :]), root[QUANTILE][:]
-                )
     root.attrs["completeness"] = "complete"
-    for name, field in schema.fields.items():
-        if field.reduction is not None and field.reduction.quantiles:
-            shutil.rmtree(path / "work" / name / "values" / "c", ignore_errors=True)
 
 
 def _indices_of_the_rest(schema: Schema, over: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
-    """Regions of one block on the axes that stay."""
-    counts = (1 if i in over else n for i, n in enumerate(schema.counts))
-    for index in itertools.product(*map(range, counts)):
-        yield tuple(
-            slice(i * e, min((i + 1) * e, n))
-            for i, e, n in zip(index, schema.extents, schema.grid.shape, strict=True)
+    """Regions of one chunk on the axes that stay."""
+    sizes = list(zip(schema.grid.shape, schema.extents, strict=True))
+    starts = (range(1) if i in over else range(0, n, e) for i, (n, e) in enumerate(sizes))
+    for start in itertools.product(*starts):
+        yield tuple(slice(a, min(a + e, n)) for a, (n, e) in zip(start, sizes, strict=True))
+
+
+def _create_arrays(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
+    """Write an empty store; the metadata of all arrays lies in one file as well."""
+    grid, extents = schema.grid, schema.extents
+    coordinates = {
+        name: (
+            name,
+            axis.labels.astype(object) if axis.labels.dtype.kind == "U" else axis.labels,
+            _said(units=axis.units, long_name=axis.meaning, kind=axis.kind),
         )
+        for name, axis in grid.axes.items()
+    }
+    meta = {
+        "format": FORMAT,
+        "extents": extents,
+        "sizes": dict(zip(grid.names, grid.shape, strict=True)),
+        "former": schema.layout.former,
+        "identity": identity,
+    }
+    # As text, since netCDF and zarr 2 hold no nested attributes.
+    attributes = {META: json.dumps(meta), "completeness": "incomplete"}
+    dataset = xr.Dataset(coords=coordinates, attrs=attributes)
+    codecs = {"compressors": [ZstdCodec(), Crc32cCodec()]}
+    dataset.to_zarr(
+        path,
+        mode="w",
+        zarr_format=3,
+        consolidated=False,
+        encoding=dict.fromkeys(coordinates, codecs),
+    )
+    root: Any = zarr.open_group(path, mode="r+")
+    meaning = "0 not computed, 1 done, 2 a field is not finite, 3 failed"
+    _array(root, "status", grid.names, grid.shape, extents, np.uint8, {"long_name": meaning})
+    work = root.create_group("work")
+    work.create_array(
+        "reason",
+        shape=(*grid.shape, REASON_BYTES),
+        chunks=(*extents, REASON_BYTES),
+        dtype=np.uint8,
+        fill_value=0,
+        compressors=[ZstdCodec(), Crc32cCodec()],
+    )
+    counts = schema.layout.counts
+    for name, field in schema.fields.items():
+        shape = tuple(schema.outputs[name].shape)
+        dtype = np.dtype(schema.outputs[name].dtype)
+        about = _said(units=field.units, long_name=field.meaning)
+        whole = (grid.names + field.dims, grid.shape + shape, extents + shape)
+        if field.reduction is None:
+            _array(root, name, *whole, dtype, about)
+            continue
+        over = schema.over(name)
+        parts = work.create_group(name)
+        part_shape = tuple(counts[i] if i in over else n for i, n in enumerate(grid.shape))
+        part_chunks = tuple(1 if i in over else e for i, e in enumerate(extents))
+        for part in Moments._fields:
+            _array(parts, part, whole[0], part_shape + shape, part_chunks + shape, np.float64, {})
+        dims, sizes, chunks = (
+            tuple(value for i, value in enumerate(values) if i not in over) for values in whole
+        )
+        for which in field.reduction.statistics:
+            _array(root, f"{name}_{which}", dims, sizes, chunks, np.float64, about)
+    with warnings.catch_warnings():
+        # Written by zarr and xarray alike, and read by both, though not yet in the specification.
+        warnings.simplefilter("ignore", ZarrUserWarning)
+        zarr.consolidate_metadata(path)
 
 
-def _quantiles(values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Over the first axis, of what is finite; nan where nothing is."""
-    finite = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    empty = np.isnan(finite).all(axis=0)
-    found = np.nanquantile(np.where(empty, 0, finite), wanted, axis=0)
-    return np.where(empty, np.nan, found)
+def _said(**attributes: str) -> dict[str, str]:
+    """Attributes that say something."""
+    return {name: value for name, value in attributes.items() if value}
+
+
+def _array(
+    group: zarr.Group,
+    name: str,
+    dims: tuple[str, ...],
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    dtype: Any,
+    attributes: Mapping[str, str],
+) -> None:
+    """An array with checksums; without compression, which updates do not yield to."""
+    dtype = np.dtype(dtype)
+    group.create_array(
+        name,
+        shape=shape,
+        chunks=tuple(max(1, chunk) for chunk in chunks),
+        dtype=dtype,
+        fill_value=np.nan if dtype.kind in "fc" else dtype.type(0),
+        serializer=BytesCodec() if dtype.itemsize > 1 else BytesCodec(endian=None),
+        compressors=[Crc32cCodec()],
+        dimension_names=dims,
+        attributes=dict(attributes),
+    )

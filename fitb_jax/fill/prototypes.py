@@ -14,6 +14,9 @@ from jax.tree_util import Partial
 from fitb_jax import checks, derivatives
 from fitb_jax.fill.updates import Order, resolve_order
 from fitb_jax.masks import partition
+from fitb_jax.moments import Moments as PlainMoments
+from fitb_jax.moments import merge as merge_plain
+from fitb_jax.moments import merge_products
 from fitb_jax.types import Array, Float, Image, Int, Key, LogitsFn, Mask, Number, UpdateFn
 
 
@@ -231,23 +234,29 @@ def merge(a: Moments, b: Moments) -> Moments:
 
     Returns:
         The moments of their union.
-
-    Source: Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing
-    sample variances".
     """
-    images = a.images + b.images
-    share = b.images / images
-    between = a.images * share
-    sum_gap = b.mean_sum - a.mean_sum
-    count_gap = b.count / b.images - a.count / jnp.maximum(a.images, 1)
+    sums = merge_plain(
+        PlainMoments(a.images, a.mean_sum, a.sum_sum), PlainMoments(b.images, b.mean_sum, b.sum_sum)
+    )
+    mean_count, other_mean_count = a.count / jnp.maximum(a.images, 1), b.count / b.images
+    counts = merge_plain(
+        PlainMoments(a.images, mean_count, a.count_count),
+        PlainMoments(b.images, other_mean_count, b.count_count),
+    )
     return Moments(
-        images=images,
+        images=sums.count,
         hiding_images=a.hiding_images + b.hiding_images,
-        mean_sum=a.mean_sum + share * sum_gap,
+        mean_sum=sums.mean,
         count=a.count + b.count,
-        sum_sum=a.sum_sum + b.sum_sum + between * sum_gap**2,
-        sum_count=a.sum_count + b.sum_count + between * sum_gap * count_gap[:, :, None],
-        count_count=a.count_count + b.count_count + between * count_gap**2,
+        sum_sum=sums.squares,
+        sum_count=merge_products(
+            a.sum_count,
+            b.sum_count,
+            (a.images, b.images),
+            b.mean_sum - a.mean_sum,
+            (other_mean_count - mean_count)[:, :, None],
+        ),
+        count_count=counts.squares,
     )
 
 

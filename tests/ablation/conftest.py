@@ -17,4 +17,4 @@ def whole_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def whole(whole_store: Path) -> xr.Dataset:
-    return xr.open_zarr(whole_store, consolidated=False).load()
+    return xr.open_zarr(whole_store).load()

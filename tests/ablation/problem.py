@@ -30,7 +30,7 @@ FIELDS = {
         meaning="E[dx]",
         reduction=ablation.Reduction(("image", "seed"), ("mean", "standard_error", "count")),
     ),
-    "spread": ablation.Field(reduction=ablation.Reduction(("image",), ("mean",), (0.25, 0.5))),
+    "spread": ablation.Field(reduction=ablation.Reduction(("image",), ("mean",))),
     "probability": ablation.Field(units="1", meaning="p(target) of the masked image"),
 }
 

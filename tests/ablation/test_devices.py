@@ -46,7 +46,7 @@ def test_eight_devices_give_the_same_bits(tmp_path: Path, whole: xr.Dataset) -> 
     subprocess.run(
         [*COMMAND, tmp_path / "s", "--chunk", "64"], cwd=ROOT, env=_environment(8), check=True
     )
-    problem.assert_same(xr.open_zarr(tmp_path / "s", consolidated=False), whole)
+    problem.assert_same(xr.open_zarr(tmp_path / "s"), whole)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_joined_processes_give_the_same_bits(
     said = [process.communicate(timeout=240)[0] for process in running]
     assert [process.returncode for process in running] == [0] * processes, "\n".join(said)
     assert all("complete" in text for text in said)
-    problem.assert_same(xr.open_zarr(tmp_path / "s", consolidated=False), whole)
+    problem.assert_same(xr.open_zarr(tmp_path / "s"), whole)
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_host_that_dies_loses_no_finished_block(tmp_path: Path, whole: xr.Data
     second.communicate()
     first.terminate()
     first.communicate(timeout=240)
-    kept = xr.open_zarr(store, consolidated=False).load()
+    kept = xr.open_zarr(store).load()
     assert kept.attrs["completeness"] == "incomplete"
     done = kept["status"].values > 0
     assert done.any()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fitb_jax import ablation
-from fitb_jax.ablation import fields, grid, identity
+from fitb_jax import ablation, moments
+from fitb_jax.ablation import axes, fields
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 
@@ -17,31 +17,40 @@ SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=4)
 @given(sizes=SIZES, points=st.integers(1, 60), data=st.data())
 def test_blocks_cover_the_grid_once(sizes: list[int], points: int, data: st.DataObject) -> None:
     kinds = [data.draw(st.sampled_from(["vmapped", "looped", "static"])) for _ in sizes]
-    axes = {
-        f"a{i}": grid.Axis(kind, np.arange(size), tuple(range(size)))
+    every = {
+        f"a{i}": axes.Axis(kind, np.arange(size), tuple(range(size)))
         for i, (size, kind) in enumerate(zip(sizes, kinds, strict=True))
     }
-    first = data.draw(st.lists(st.sampled_from(sorted(axes)), unique=True))
-    whole = grid.Grid(axes)
-    extents = grid.block_extents(whole, points, first=first)
+    first = data.draw(st.lists(st.sampled_from(sorted(every)), unique=True))
+    whole = axes.Grid(every)
+    extents = axes.block_extents(whole, points, first=first)
     assert np.prod(extents) <= points
+    former = {name: [data.draw(st.integers(1, n - 1)) if n > 1 else 0]
+              for name, n in zip(every, sizes, strict=True)}  # fmt: skip
+    layout = axes.Layout(whole, extents, former)
     counted = np.zeros(whole.shape, int)
-    order = []
-    for block in grid.blocks(whole, extents):
+    order, pieces = [], set()
+    for block in layout.blocks():
         counted[block.region] += 1
         assert counted[block.region].shape == block.shape
+        for place, extent, size in zip(block.region, extents, former.values(), strict=True):
+            assert place.start // extent == (place.stop - 1) // extent, "one chunk"
+            assert not place.start < size[0] < place.stop, "all computed before, or all new"
         order.append([block.start[i] for i, kind in enumerate(kinds) if kind == "static"])
+        pieces.add(block.piece)
     assert (counted == 1).all()
     assert order == sorted(order), "blocks of one static value come together"
+    assert len(pieces) == np.prod(layout.counts)
+    assert all(map(axes.Layout(whole, extents).is_whole, axes.Layout(whole, extents).blocks()))
 
 
 def test_averaged_axes_are_kept_whole() -> None:
-    whole = grid.as_grid({"image": np.arange(50), "mask": np.arange(20), "seed": np.arange(3)})
+    whole = axes.as_grid({"image": np.arange(50), "mask": np.arange(20), "seed": np.arange(3)})
     assert (
-        grid.block_extents(whole, 100) == (2, 20, 3)
-        or np.prod(grid.block_extents(whole, 100)) >= 60
+        axes.block_extents(whole, 100) == (2, 20, 3)
+        or np.prod(axes.block_extents(whole, 100)) >= 60
     )
-    assert grid.block_extents(whole, 100, first=("image",)) == (50, 1, 2)
+    assert axes.block_extents(whole, 100, first=("image",)) == (50, 1, 2)
 
 
 @settings(max_examples=40, deadline=None)
@@ -53,10 +62,10 @@ def test_averaged_axes_are_kept_whole() -> None:
 def test_moments_pool_to_those_of_the_whole(values: list[float], parts: int, seed: int) -> None:
     sample = np.array(values)
     sample[np.random.default_rng(seed).uniform(size=len(sample)) < 0.2] = np.nan
-    pieces = [fields.moments(part, [0]) for part in np.array_split(sample, parts)]
-    pooled = fields.pool(
-        fields.Moments(
-            *(np.concatenate([getattr(p, name) for p in pieces]) for name in vars(pieces[0]))
+    pieces = [fields.measure(part, [0]) for part in np.array_split(sample, parts)]
+    pooled = moments.pool(
+        moments.Moments(
+            *(np.concatenate([getattr(p, name) for p in pieces]) for name in pieces[0]._fields)
         ),
         [0],
     )
@@ -76,14 +85,14 @@ def test_moments_pool_to_those_of_the_whole(values: list[float], parts: int, see
 
 def test_keys_depend_on_names_and_labels_alone() -> None:
     places = {"a": np.array([0, 1, 0]), "b": np.array([0, 0, 1])}
-    axes = {"a": np.array([0.5, 2.0]), "b": np.array(["x", "y"])}
-    labels = {name: identity.label_digests(name, axis) for name, axis in axes.items()}
-    words = identity.key_words(labels, places)
+    given = {"a": np.array([0.5, 2.0]), "b": np.array(["x", "y"])}
+    labels = {name: axes.label_digests(name, of_axis) for name, of_axis in given.items()}
+    words = axes.key_words(labels, places)
     assert len({tuple(word) for word in words.tolist()}) == 3
     turned = {"b": labels["b"], "a": labels["a"]}
-    np.testing.assert_array_equal(identity.key_words(turned, places), words)
+    np.testing.assert_array_equal(axes.key_words(turned, places), words)
     swapped = {"a": labels["a"][::-1], "b": labels["b"]}
-    other = identity.key_words(swapped, {"a": 1 - places["a"], "b": places["b"]})
+    other = axes.key_words(swapped, {"a": 1 - places["a"], "b": places["b"]})
     np.testing.assert_array_equal(other, words)
 
 
@@ -99,10 +108,8 @@ def test_digests_see_values_types_shapes_and_names() -> None:
         {"a": jax.random.key(0)},
         {"a": jax.random.key(1)},
     ]
-    assert len({identity.digest(tree) for tree in trees}) == len(trees)
-    assert identity.digest({"a": jnp.arange(3.0)}) == identity.digest(
-        {"a": np.arange(3, dtype=np.float32)}
-    )
+    assert len({axes.digest(tree) for tree in trees}) == len(trees)
+    assert axes.digest({"a": jnp.arange(3.0)}) == axes.digest({"a": np.arange(3, dtype=np.float32)})
 
 
 def _point(*, x: jax.Array) -> dict[str, jax.Array]:
@@ -135,7 +142,6 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "dims": (_point, X, {"fields": {"value": ablation.Field(("y",))}}, "dims of 'value' must name"),
     "field named as axis": (lambda *, x: {"x": x}, X, {}, "must not have the name of an axis"),
     "reserved field": (lambda *, x: {"work": x}, X, {}, "or one of .* got 'work'"),
-    "reserved axis": (_point, {"quantile": [1]}, {}, "got 'quantile'"),
     "field named as a statistic": (
         lambda *, x: {"v": x, "v_mean": x}, X,
         {"fields": {"v": ablation.Field(reduction=ablation.Reduction(("x",)))}},
@@ -164,11 +170,6 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
         "'d' has 3 in 'b' and 2 elsewhere",
     ),
     "config": (_point, X, {"config": {"a": object()}}, "config must be JSON values"),
-    "quantile": (
-        _point, X,
-        {"fields": {"value": ablation.Field(reduction=ablation.Reduction(("x",), (), (1.5,)))}},
-        r"quantiles must lie in \[0, 1\], got 1.5",
-    ),
     "chunk 0": (_point, X, {"chunk": 0}, "chunk must be at least 1, got 0"),
     "chunk name": (_point, X, {"chunk": "many"}, r"chunk must be one of \['auto'\], got 'many'"),
     "block": (_point, X, {"block": -1}, "block must be at least 1"),
@@ -182,12 +183,12 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
 def test_bad_arguments_are_named_before_anything_is_compiled(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fitb_jax.ablation import evaluation
+    from fitb_jax.ablation import program
 
-    monkeypatch.setattr(evaluation, "compile_chunk", lambda *_: pytest.fail("compiled"))
-    point_fn, axes, arguments, message = CASES[case]
+    monkeypatch.setattr(program, "compile_chunk", lambda *_: pytest.fail("compiled"))
+    point_fn, given, arguments, message = CASES[case]
     with pytest.raises((TypeError, ValueError), match=message):
-        ablation.run(point_fn, axes, progress=False, **arguments)
+        ablation.run(point_fn, given, progress=False, **arguments)
 
 
 @pytest.mark.parametrize(
