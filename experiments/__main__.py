@@ -58,7 +58,11 @@ def overview() -> str:
             if one.chapter == chapter:
                 cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
                 lines.append(f"  {'  '.join(cells)}".rstrip())
-    lines += ["", "All of them", *(f"  {name.ljust(widths[0])}  {COMMANDS[name]}" for name in COMMANDS)]
+    lines += [
+        "",
+        "All of them",
+        *(f"  {name.ljust(widths[0])}  {COMMANDS[name]}" for name in COMMANDS),
+    ]
     usage = "python -m experiments NAME --help   options; --smoke tiny, --full the paper's scale"
     return "\n".join([*lines[1:], "", f"Times are on 2 cores. {usage}"])
 

@@ -20,7 +20,9 @@ CHAPTERS = {
 }
 
 _ROOT = Path(__file__).resolve().parents[1]
-_FIRST_LINE = re.compile(r"(?P<regenerates>Figure (?P<figure>\d+)(?:, Table \d+)?): (?P<title>.+)\.")
+_FIRST_LINE = re.compile(
+    r"(?P<regenerates>Figure (?P<figure>\d+)(?:, Table \d+)?): (?P<title>.+)\."
+)
 _COMMAND = re.compile(r"^    (?P<command>python -m experiments .*?)\s+# (?P<duration>.+)$", re.M)
 
 

@@ -1,4 +1,4 @@
-"""Figure 4: mask ratio x patch size.
+"""Figure 4: Mask ratio x patch size.
 
     python -m experiments fill_ablation    # 20 s
 
@@ -159,9 +159,7 @@ def _heat_maps(cells: xr.Dataset) -> Figure:
 def caption(config: Config, found: xr.Dataset) -> str:
     """State the grid and the extremes of what it shows."""
     mean = found["probability_filled"].mean("image")
-    first, second, control = (
-        mean.sel(network=network, update=order) for network, order in SHOWN
-    )
+    first, second, control = (mean.sel(network=network, update=order) for network, order in SHOWN)
     return (
         f"First-order updates and fills of a {config.digit} under every mask ratio and patch size; "
         f"heat maps over {found.sizes['image']} test images. Mean p(target) after filling is "

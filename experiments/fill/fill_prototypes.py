@@ -1,4 +1,4 @@
-"""Figure 2: class prototypes E[dx].
+"""Figure 2: Class prototypes E[dx].
 
     python -m experiments fill_prototypes --datasets mnist_5k fashion_mnist    # 30 s
 
@@ -25,7 +25,6 @@ from experiments.common.networks import (
     available,
     head,
 )
-from experiments.common.prototypes import class_prototypes
 from experiments.core.experiment import Experiment, Tables
 from experiments.core.labelled import interval_variable, with_notes
 from fitb_jax import fill, plotting
@@ -73,15 +72,19 @@ def compute(config: Config, available: Available) -> xr.Dataset:
 
 def _of_network(config: Config, net: Network) -> xr.Dataset:
     count = config.images_per_class
-    options = {name: getattr(config, name) for name in ("parts", "patch", "seed", "order", "chunk")}
     trained, untrained = (
-        class_prototypes(
+        fill.class_prototypes(
             logits_fn,
-            net.train,
+            net.train.images,
+            net.train.labels,
+            len(net.train.class_names),
+            key=jax.random.key(config.seed),
             images_per_class=count,
+            parts=config.parts,
+            patch=config.patch,
+            order=config.order,
+            chunk=config.chunk,
             tolerance=config.tolerance or None,
-            progress=config.progress,
-            **options,
         )
         for logits_fn in (net.trained, net.untrained)
     )
@@ -89,16 +92,19 @@ def _of_network(config: Config, net: Network) -> xr.Dataset:
     maps = {
         "mean": trained.mean,
         "untrained": untrained.mean,
-        "class_mean": np.stack([jnp.asarray(images[:count]).mean(0) for images in of_class]),
+        "class_mean": jnp.stack([jnp.asarray(images[:count]).mean(0) for images in of_class]),
         "standard_error": trained.standard_error,
     }
     shown, labels = head(net.test, config.test_images)
     nearest = jax.jit(jax.vmap(fill.nearest_prototype, in_axes=(0, None)))
-    hits = [nearest(shown, jnp.asarray(maps[name])) == labels for name in PROTOTYPES]
+    hits = [nearest(shown, maps[name]) == labels for name in PROTOTYPES]
     return xr.Dataset(
         {
-            **{name: (("label", "row", "column", "channel"), each) for name, each in maps.items()},
-            "count": (("label", "row", "column"), trained.count),
+            **{
+                name: (("label", "row", "column", "channel"), np.asarray(each))
+                for name, each in maps.items()
+            },
+            "count": (("label", "row", "column"), np.asarray(trained.count)),
             "hits": (("prototype", "image"), np.stack(hits)),
             "accuracy": interval_variable(net.accuracy),
         },
