@@ -15,12 +15,6 @@ RANDOM_LABELS = "random labels"
 RANDOM_LOGIT = "random logit"
 INPUT_SHIFT = "input shift"
 
-ALIKE = 0.5
-"""A map more similar than this to that of a network without training has failed."""
-
-INVARIANT = 0.95
-"""A map less similar than this to that of the image before a shift has failed."""
-
 
 @dataclasses.dataclass(frozen=True)
 class SanityOptions(NetworkOptions):
