@@ -310,13 +310,8 @@ def _link_files(source: Path, target: Path) -> None:
     for folder, _, files in os.walk(source):
         into = target / Path(folder).relative_to(source)
         into.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            if file.endswith(".partial"):
-                continue
-            try:
-                os.link(Path(folder, file), into / file)
-            except OSError:  # not every file system has links
-                shutil.copyfile(Path(folder, file), into / file)
+        for file in (file for file in files if not file.endswith(".partial")):
+            os.link(Path(folder, file), into / file)
 
 
 def part_file(path: Path, name: str, index: tuple[int, ...]) -> Path:

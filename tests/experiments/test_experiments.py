@@ -82,7 +82,7 @@ def test_the_grids_of_experiments_are_complete_and_without_failures(results: Pat
         dataset = xr.open_zarr(store, consolidated=False)
         assert dataset.attrs["completeness"] == "complete"
         assert (dataset["status"] == 1).all()
-        assert dataset.attrs["fitb_jax_ablation"]["identity"]["config"]["options"]
+        assert json.loads(dataset.attrs["fitb_jax_ablation"])["identity"]["config"]["options"]
 
 
 def test_results_are_the_same_for_every_chunk_size(results: Path, tmp_path: Path) -> None:
