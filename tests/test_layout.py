@@ -56,7 +56,7 @@ ALLOWED = {
     "imagenet": set(),
     "cropping": {"checks"},
     "models": {"checks", "cropping", "imagenet", "renamed", "extras"},
-    # Which objects are difficult is said by `evaluation.difficult_cases`.
+    # Which objects are difficult is said by `evaluation.aggregation`.
     "data": {"checks", "cropping", "imagenet", "renamed", "extras", "evaluation"},
     "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation"},
 }
