@@ -1,4 +1,4 @@
-"""The stub network, photographs that it recognises, and tiny runs that the tests of a chapter share."""
+"""The stub network, photographs that it recognises, and the tiny runs of a chapter."""
 
 from collections.abc import Iterator
 from pathlib import Path

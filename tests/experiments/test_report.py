@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.core import artefact, reproduce
+from experiments.core import artefact
 from experiments.core.published import text
 from experiments.core.report import write_report
 from tests.experiments import checks
