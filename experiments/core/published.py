@@ -1,4 +1,4 @@
-"""Published results: committed as data, shown as pages, held against what the documentation says."""
+"""Published results: committed as data, shown as pages, held against the documentation."""
 
 import json
 import re
@@ -13,7 +13,7 @@ runs were published as data, and becomes data when they are made anew."""
 
 _ENDS = {"estimate", "low", "high"}
 _QUOTED = re.compile(
-    r"<!-- result: (?P<name>\w+) -->\s*(?P<number>-?[\d.]+(?: \[-?[\d.]+, -?[\d.]+\])?)"
+    r"<!-- result: (?P<name>\w+) -->\s*(?P<number>-?\d+(?:\.\d+)?(?: \[-?\d[\d.]*, -?\d[\d.]*\])?)"
 )
 
 

@@ -170,7 +170,9 @@ EXPERIMENT = Experiment(
     draw=draw,
     caption=caption,
     left_out=lambda config: (
-        None if config.photo_dir else "the default photographs are too few; give --photo-dir"
+        None
+        if config.photographs != "skimage"
+        else "the default photographs are too few; give --photo-dir"
     ),
     smoke={"count": 2, "areas": (0.1, 0.3), "steps": 2, "dense_steps": 2},
 )
