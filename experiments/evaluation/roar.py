@@ -271,7 +271,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     for axis, dataset in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for i, method in enumerate(found["method"].values.tolist()):
             is_control = method in (*listed.CONTROLS, listed.BLURRED, listed.OF_RANDOM_CLASS)
-            estimate, low, high = accuracy.sel(dataset=dataset, method=method).T.values
+            estimate, low, high = accuracy.sel({"dataset": dataset, "method": method}).T.values
             axis.errorbar(
                 config.fractions,
                 estimate,
