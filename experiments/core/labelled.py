@@ -11,9 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from fitb_jax.evaluation.intervals import Interval
-
-ENDS = ("estimate", "low", "high")
-"""Labels of the dimension `interval`."""
+from fitb_jax.evaluation.tables import ENDS
 
 
 def interval_variable(interval: Interval) -> xr.DataArray:
@@ -94,23 +92,3 @@ def as_json(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
-
-
-def text(value: Any) -> str:
-    """A cell or number of `as_json` as people read it.
-
-    Args:
-        value: an interval, a number, text, or what holds them.
-
-    Returns:
-        Text.
-    """
-    if isinstance(value, dict):
-        if value.keys() == set(ENDS):
-            return str(Interval(*(value[end] for end in ENDS)))
-        return ", ".join(f"{key} {text(item)}" for key, item in value.items())
-    if isinstance(value, list):
-        return ", ".join(text(item) for item in value)
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "" if value is None else str(value)

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.core import artefact, discovery
-from experiments.core.labelled import text
+from experiments.core.published import text
 from experiments.core.running import METRICS, read_metrics
 
 _TEMPLATES = Path(__file__).parent / "templates"

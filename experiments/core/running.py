@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import math
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any

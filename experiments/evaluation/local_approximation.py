@@ -9,19 +9,26 @@ image. It resumes.
 """
 
 import dataclasses
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.grids import GridRun, plan_grid, run_grid
-from experiments.local_perturbations import FIELDS, OBJECTIVES, Perturbation, perturbations, point
-from experiments.common.networks import Network, NetworkOptions, head, network
-from fitb_jax import ablation
-from fitb_jax.evaluation.intervals import Interval, bootstrap_interval, proportion_interval
+from experiments.common import methods as listed
+from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
+from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.labelled import interval_variable, with_notes
+from fitb_jax import ablation, evaluation, fill, masks, models, objectives, plotting
+from fitb_jax.attribution.noisy_gradients import NOISE
+from fitb_jax.evaluation.intervals import bootstrap_interval
+from fitb_jax.evaluation.tables import interval_table, intervals
+from fitb_jax.types import Array, Image, Key, LogitsFn, Objective, SaliencyFn, Target
 
 ORDERS = ("first order", "second order")
 CURVES = {
@@ -36,10 +43,152 @@ CURVES = {
 }
 """Those drawn as curves, and in which colour."""
 
+OBJECTIVES: dict[str, Objective] = {"log p": objectives.log_prob, "logit": objectives.logit}
+Line: TypeAlias = tuple[Image, Image]
+"""Where the model touches J, and the whole perturbation."""
+
+Perturbation: TypeAlias = Callable[..., Line]
+"""`(logits_fn, image, target, colour, *, key) -> (start, direction)`."""
+
+FIELDS = {
+    "first_error": ablation.Field(
+        ("objective", "step"), meaning="of the first-order model", nan_is_answer=True
+    ),
+    "second_error": ablation.Field(
+        ("objective", "step"), meaning="of the second-order model", nan_is_answer=True
+    ),
+    "change": ablation.Field(("objective", "step"), units="nats", meaning="of the objective"),
+    "radius": ablation.Field(
+        ("objective", "order"), meaning="share of the perturbation within the tolerance"
+    ),
+    "length": ablation.Field(units="intensity", meaning="of the perturbation, Euclidean"),
+}
+
+
+def point(
+    *,
+    perturbation: Perturbation,
+    image: dict[str, jax.Array],
+    network: LogitsFn,
+    colour: jax.Array,
+    steps: jax.Array,
+    tolerance: jax.Array,
+    key: Key,
+) -> dict[str, Array]:
+    """How well two models of each objective hold along one perturbation of one image."""
+    label = image["label"]
+    start, direction = perturbation(network, image["pixels"], label, colour, key=key)
+    found = [
+        evaluation.local_models(network, start, label, direction, steps, objective=objective)
+        for objective in OBJECTIVES.values()
+    ]
+    radius = functools.partial(evaluation.local_radius, steps, tolerance=tolerance)
+    return {
+        "first_error": jnp.stack([one.first_error for one in found]),
+        "second_error": jnp.stack([one.second_error for one in found]),
+        "change": jnp.stack([one.change for one in found]),
+        "radius": jnp.stack(
+            [jnp.stack([radius(one.first_error), radius(one.second_error)]) for one in found]
+        ),
+        "length": jnp.sqrt((direction**2).sum()),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """The fill that an update proposes, from the masked image; equal to another of the same.
+
+    Attributes:
+        order: of the update; "random" and "true" are controls that ask no network.
+        is_scaled: whether the strongest pixel moves by 1; the update's own length otherwise.
+        ratio: share of the patches that are blank.
+        patch: side in pixels.
+    """
+
+    order: str
+    is_scaled: bool = True
+    ratio: float = 0.5
+    patch: int = 4
+
+    def __call__(
+        self, logits_fn: LogitsFn, image: Image, target: Target, colour: Array, *, key: Key
+    ) -> Line:
+        """The masked image, and the update of its hidden pixels."""
+        del colour
+        mask_key, draw_key = jax.random.split(key)
+        mask = masks.random_patches(image.shape[:2], self.ratio, self.patch, key=mask_key)
+        mask = mask.astype(image.dtype)
+        start = masks.apply(image, mask)
+        if self.order == "random":
+            update = jax.random.normal(draw_key, image.shape, image.dtype)
+        elif self.order == "true":
+            update = image - start
+        elif self.order == "first":
+            update = fill.first_order(logits_fn, image, mask, target)
+        else:
+            update = fill.second_order(logits_fn, image, mask, target)
+        hidden = masks.apply(update, masks.complement(mask))
+        largest = jnp.abs(hidden).max()
+        scale = jnp.where(largest > 0, largest, 1) if self.is_scaled else 1.0
+        return start, hidden / scale
+
+
+@dataclasses.dataclass(frozen=True)
+class Removal:
+    """The most important pixels become the mean colour; equal to another of the same.
+
+    Attributes:
+        method: whose map says which.
+        share: of the pixels.
+    """
+
+    method: SaliencyFn
+    share: float = 0.2
+
+    def __call__(
+        self, logits_fn: LogitsFn, image: Image, target: Target, colour: Array, *, key: Key
+    ) -> Line:
+        """The image, and what takes its pixels away."""
+        saliency = self.method(logits_fn, image, target, key=key)
+        weights = evaluation.ranking.top_weights(saliency, self.share)[:, :, None]
+        return image, weights * (jnp.broadcast_to(colour, image.shape) - image)
+
+
+def to_black(logits_fn: LogitsFn, image: Image, target: Target, colour: Array, *, key: Key) -> Line:
+    """The path of integrated gradients."""
+    del logits_fn, target, colour, key
+    return image, -image
+
+
+def noise(logits_fn: LogitsFn, image: Image, target: Target, colour: Array, *, key: Key) -> Line:
+    """One draw of SmoothGrad's noise."""
+    del logits_fn, target, colour
+    scale = NOISE * (image.max() - image.min())
+    return image, scale * jax.random.normal(key, image.shape, image.dtype)
+
+
+def perturbations(architecture: models.Architecture, share: float) -> dict[str, Perturbation]:
+    """The perturbation of every method and of controls."""
+    controls = listed.controls()
+    removed = {
+        **listed.small_methods(architecture),
+        **{name: controls[name] for name in ("random map", "Sobel edges")},
+    }
+    return {
+        "first-order update": Update("first"),
+        "Newton update": Update("second"),
+        "Newton step": Update("second", is_scaled=False),
+        "true fill": Update("true"),
+        "random update": Update("random"),
+        "to black": to_black,
+        "SmoothGrad's noise": noise,
+        **{f"removal: {name}": Removal(method, share) for name, method in removed.items()},
+    }
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(NetworkOptions):
-    """Options of Figure 22.
+    """Options of Figure 28.
 
     Attributes:
         steps: shares of a perturbation at which the models are compared with J.
@@ -56,125 +205,102 @@ class Config(NetworkOptions):
     share: float = 0.2
     perturbations: tuple[str, ...] = ()
 
-
-def rows(config: Config) -> dict[str, Perturbation]:
-    """The perturbations asked for.
-
-    Args:
-        config: options.
-
-    Returns:
-        By name.
-
-    Raises:
-        ValueError: a name that is not among them.
-    """
-    every = perturbations(config.architecture, config.share)
-    if unknown := set(config.perturbations) - set(every):
-        raise ValueError(f"perturbations must be among {list(every)}, got {sorted(unknown)}")
-    return {name: every[name] for name in config.perturbations or every}
+    @property
+    def rows(self) -> dict[str, Perturbation]:
+        """The perturbations asked for, in that order."""
+        every = perturbations(self.architecture, self.share)
+        if unknown := set(self.perturbations) - set(every):
+            raise ValueError(f"perturbations must be among {list(every)}, got {sorted(unknown)}")
+        return {name: every[name] for name in self.perturbations or every}
 
 
-def grid(config: Config, every: dict[str, Perturbation], net: Network) -> GridRun:
-    """The grid of perturbations and images.
+def load(config: Config) -> Network:
+    """The network; unknown perturbations are refused before it is trained."""
+    _ = config.rows
+    return network(config)
 
-    Args:
-        config: options.
-        every: perturbations by name.
-        net: the network and its data.
 
-    Returns:
-        The grid.
-    """
+def sweep(config: Config, net: Network) -> Sweep:
+    """Every perturbation of every image."""
     images, labels = head(net.test, config.test_images)
-    axes = {
-        "perturbation": ablation.static([*every.values()], labels=[*every]),
-        "image": ablation.vmapped({"pixels": images, "label": labels}),
-    }
+    rows = config.rows
     steps = np.geomspace(config.shortest, 1, config.steps).astype(np.float32)
-    arguments: dict[str, Any] = {
-        "key": jax.random.key(config.seed),
-        "key_axes": ("image",),
-        "shared": {
+    return Sweep(
+        point=point,
+        axes={
+            "perturbation": ablation.static([*rows.values()], labels=[*rows]),
+            "image": ablation.vmapped({"pixels": images, "label": labels}),
+        },
+        fields=FIELDS,
+        key=jax.random.key(config.seed),
+        key_axes=("image",),
+        shared={
             "network": net.trained,
             "colour": jnp.asarray(net.train.images.mean((0, 1, 2)), jnp.float32),
             "steps": steps,
             "tolerance": jnp.float32(config.tolerance),
         },
-        "fields": FIELDS,
-        "chunk": min(len(images), 50),
-        "lanes": min(len(images), 50),
-    }
-    return GridRun("local_approximation", point, axes, arguments)
+        about={
+            "objective": ("objective", [*OBJECTIVES]),
+            "order": ("order", [*ORDERS]),
+            "step": ("step", steps),
+        },
+        chunk=min(len(images), 50),
+        lanes=min(len(images), 50),
+    )
 
 
-def plan(config: Config) -> list[str]:
-    """What the grid will do.
-
-    Args:
-        config: options.
-
-    Returns:
-        One line.
-    """
-    return [plan_grid(grid(config, rows(config), network(config)))]
-
-
-def compute(config: Config) -> Outcome:
-    """Follow every perturbation of every image."""
-    every = rows(config)
-    net = network(config)
-    run = grid(config, every, net)
-    found = run_grid(config, run).transpose("perturbation", "image", ...).load()
-    arrays = {name: found[name].values for name in FIELDS}
-    arrays["steps"] = run.arguments["shared"]["steps"]
-    arrays["perturbations"] = np.array(found["perturbation"].values.tolist())
-    columns = ["perturbation", "length"]
-    for objective in OBJECTIVES:
-        columns += [f"{objective}, {order}: radius" for order in ORDERS]
-        columns += [f"{objective}, {order}: distance" for order in ORDERS]
-        columns += [f"{objective}, {order}: holds to the end" for order in ORDERS]
-    body = [_row(arrays, at) for at in range(len(arrays["perturbations"]))]
-    notes = [
-        f"{net.label}: {arrays['length'].shape[1]} test images; {net.test.source}",
+def compute(config: Config, net: Network, found: xr.Dataset) -> xr.Dataset:
+    """The errors and radii, and what a radius is."""
+    return with_notes(
+        found.assign(accuracy=interval_variable(net.accuracy)),
+        f"{net.label}: {found.sizes['image']} test images; {net.test.source}",
         "radius: share of the perturbation up to which the error is at most "
         f"{config.tolerance:g} of the largest change of J so far; 0 if it is above at "
         f"{config.shortest:g}; distance: the same in units of intensity, Euclidean",
-    ]
-    tables = {"local approximation": Table(columns, body)}
-    return Outcome(arrays, {"accuracy": net.accuracy}, tables, notes)
+    )
 
 
-def _row(arrays: dict[str, np.ndarray], at: int) -> list[Any]:
-    row = [str(arrays["perturbations"][at]), f"{arrays['length'][at].mean():.2f}"]
-    for j in range(len(OBJECTIVES)):
-        radius = arrays["radius"][at, :, j]
-        row += [str(bootstrap_interval(radius[:, o])) for o in range(len(ORDERS))]
-        row += [f"{(radius[:, o] * arrays['length'][at]).mean():.2f}" for o in range(2)]
-        row += [f"{proportion_interval(radius[:, o] == 1).estimate:.2f}" for o in range(2)]
-    return row
+def tables(config: Config, found: xr.Dataset) -> Tables:
+    """How far each model of each objective holds along every perturbation."""
+    radius, length = found["radius"], found["length"]
+    columns = [length.mean("image").to_series().rename("length")]
+    for objective in OBJECTIVES:
+        of = radius.sel(objective=objective, drop=True)
+        title = f"{objective}, {{order}}: radius"
+        radii = interval_table(
+            of, rows="perturbation", over="image", title=title, of=bootstrap_interval
+        )
+        distance = (of * length).mean("image").to_pandas()
+        whole = (of == 1).mean("image").to_pandas()
+        columns += [radii, distance.add_prefix(f"{objective}, ").add_suffix(": distance")]
+        columns.append(whole.add_prefix(f"{objective}, ").add_suffix(": holds to the end"))
+    return {"local approximation": pd.concat(columns, axis=1)}
 
 
-def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
+def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """Error against step, and the radius of every perturbation."""
-    return {"errors": _curves(config, outcome.arrays), "radius": _radii(config, outcome.arrays)}
+    return {"errors": _curves(config, found), "radius": _radii(config, found)}
 
 
-def _curves(config: Config, arrays: dict[str, np.ndarray]) -> Figure:
+def _curves(config: Config, found: xr.Dataset) -> Figure:
     figure = Figure(figsize=(11, 5), layout="constrained")
     axes = figure.subplots(1, len(OBJECTIVES), sharey=True)
-    names = arrays["perturbations"].tolist()
-    for j, (axis, objective) in enumerate(zip(axes, OBJECTIVES, strict=True)):
-        for name, colour in CURVES.items():
-            if name not in names:
-                continue
-            at = names.index(name)
+    # Not a mean: where J hardly changes an error is as large as one likes.
+    median = found[["first_error", "second_error"]].median("image")
+    drawn = [name for name in CURVES if name in found["perturbation"]]
+    for axis, objective in zip(axes, OBJECTIVES, strict=True):
+        for name in drawn:
+            of = median.sel(perturbation=name, objective=objective)
             for field, line in (("first_error", "-"), ("second_error", "--")):
-                # Not a mean: where J hardly changes an error is as large as one likes.
-                median = np.nanmedian(arrays[field][at, :, j], axis=0)
-                label = name if line == "-" else None
-                median = np.where(median > 0, median, np.nan)
-                axis.plot(arrays["steps"], median, line, color=colour, linewidth=1.3, label=label)
+                axis.plot(
+                    found["step"],
+                    of[field].where(of[field] > 0),
+                    line,
+                    color=CURVES[name],
+                    linewidth=1.3,
+                    label=name if line == "-" else None,
+                )
         axis.axhline(config.tolerance, color="black", linewidth=0.8, linestyle=":")
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
@@ -191,74 +317,55 @@ def _curves(config: Config, arrays: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def _radii(config: Config, arrays: dict[str, np.ndarray]) -> Figure:
-    names = arrays["perturbations"].tolist()
-    figure = Figure(figsize=(11, 1.3 + 0.27 * len(names)), layout="constrained")
+def _radii(config: Config, found: xr.Dataset) -> Figure:
+    figure = Figure(figsize=(11, 1.3 + 0.27 * found.sizes["perturbation"]), layout="constrained")
     axes = figure.subplots(1, len(OBJECTIVES), sharey=True)
-    places = np.arange(len(names))
-    for j, (axis, objective) in enumerate(zip(axes, OBJECTIVES, strict=True)):
-        for o, order in enumerate(ORDERS):
-            found = np.array([bootstrap_interval(each) for each in arrays["radius"][:, :, j, o]])
-            reach = [found[:, 0] - found[:, 1], found[:, 2] - found[:, 0]]
-            axis.errorbar(
-                found[:, 0],
-                places + 0.18 * (2 * o - 1),
-                xerr=np.clip(np.nan_to_num(reach), 0, None),
-                fmt="os"[o],
-                markersize=4,
-                capsize=2,
-                label=f"{order} model",
-            )
-        axis.set_yticks(places, names, fontsize=8)
-        axis.set_ylim(len(names) - 0.4, -0.6)
+    models_of = found["radius"].assign_coords(order=[f"{order} model" for order in ORDERS])
+    reached = intervals(models_of, over="image", of=bootstrap_interval)
+    for axis, objective in zip(axes, OBJECTIVES, strict=True):
+        plotting.interval_chart(
+            axis,
+            reached.sel(objective=objective),
+            groups="perturbation",
+            bars="order",
+            title=f"J = {objective} of the class",
+            is_horizontal=True,
+            spread=0.36,
+        )
         axis.set_xlim(-0.02, 1.02)
         axis.set_xlabel(f"share of the perturbation within {config.tolerance:g}", fontsize=9)
-        axis.set_title(f"J = {objective} of the class", fontsize=9)
-        axis.grid(alpha=0.3)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 
-def _said(arrays: dict[str, np.ndarray], objective: int, order: int) -> str:
-    means: dict[str, Interval] = {
-        name: bootstrap_interval(arrays["radius"][at, :, objective, order])
-        for at, name in enumerate(arrays["perturbations"].tolist())
-    }
-    ordered = sorted(means, key=lambda name: -means[name].estimate)
-    return "; ".join(f"{name} {means[name].estimate:.2f}" for name in ordered)
-
-
-def caption(config: Config, outcome: Outcome) -> str:
-    """State how far each model holds, and how often to the end."""
-    arrays = outcome.arrays
-    whole = (arrays["radius"] == 1).mean((0, 1))
+def caption(config: Config, found: xr.Dataset) -> str:
+    """State how often each model holds to the end."""
+    whole = (found["radius"] == 1).mean(("perturbation", "image"))
     said = " ".join(
-        f"J = {objective}: the whole perturbation is within the tolerance in {whole[j, 0]:.0%} of "
-        f"the cases for the plane and {whole[j, 1]:.0%} for the paraboloid."
-        for j, objective in enumerate(OBJECTIVES)
+        f"J = {objective}: the whole perturbation is within the tolerance in {plane:.0%} of the "
+        f"cases for the plane and {paraboloid:.0%} for the paraboloid."
+        for objective in OBJECTIVES
+        for plane, paraboloid in [whole.sel(objective=objective).values]
     )
     return (
         "Error of the first- and second-order Taylor model of J along what each explanation does "
-        f"to {arrays['length'].shape[1]} digits, relative to the largest change of J up to the "
-        f"step, and the mean share of the perturbation up to which it is at most "
+        f"to {found.sizes['image']} digits, relative to the largest change of J up to the step, "
+        "and the mean share of the perturbation up to which it is at most "
         f"{config.tolerance:g}. Fills start at the masked digit, and their strongest pixel moves "
-        f"by 1 (the Newton step has its own length); removals give the {config.share:.0%} most "
-        f"important pixels the mean colour. {said} Radius of the plane of log p, from the longest: "
-        f"{_said(arrays, 0, 0)}. Of the paraboloid: {_said(arrays, 0, 1)}."
+        "by 1 (the Newton step has its own length); removals give the "
+        f"{config.share:.0%} most important pixels the mean colour. {said}"
     )
 
 
 EXPERIMENT = Experiment(
-    name="local_approximation",
-    title="How far a local model of the classifier holds",
-    regenerates="Figure 22",
-    needs="nothing",
-    duration="4 min",
     config=Config,
+    load=load,
+    sweep=sweep,
     compute=compute,
+    tables=tables,
+    numbers=lambda config, found: accuracies(found),
     draw=draw,
-    plan=plan,
     caption=caption,
     left_out=unless_asked("it explains by every method; run it by its name, or --full"),
     smoke={

@@ -1,132 +1,292 @@
 """Figure 25, Table 12: Remove and retrain.
 
-    python -m experiments roar --full --data-dir DIR    # 6 min
+    python -m experiments roar    # 6 min
 
-Needs: nothing; MNIST and Fashion-MNIST for --full.
+Needs: MNIST and Fashion-MNIST for `--full`.
 Expected: TODO.
 
-Embedded digits by default; `--full` is all of MNIST and Fashion-MNIST. It resumes.
+Does a network trained again miss the pixels that a method calls important? Test accuracy after
+training without them; controls are maps that ask no network, maps of a random class, and the
+gradient without detail. It resumes.
 """
 
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
-from experiments.experiment import Experiment, Outcome, Table, unless_asked
-from experiments.grids import plan_grid, run_grid
-from experiments.common.networks import network
-from experiments.roar_grids import (
-    RoarOptions,
-    every_method,
-    explain_all,
-    grids,
-    splits,
+from experiments.common.methods import chosen
+from experiments.common.networks import (
+    Available,
+    Network,
+    NetworkOptions,
+    available,
+    configurations,
 )
-from experiments.sanity_cases import chosen
+from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.labelled import with_notes
+from fitb_jax import ablation, batching, models
+from fitb_jax.evaluation import retraining
 from fitb_jax.evaluation.intervals import Interval, mean_interval
+from fitb_jax.evaluation.tables import interval_table, intervals
+from fitb_jax.types import Array, Float, Int, Key, LogitsFn, SaliencyFn, Scalar
+
+EXPLAINED_AT_ONCE = 100
 
 
-def plan(config: RoarOptions) -> list[str]:
-    """What the grids will do, as far as they are known without the maps.
+@dataclasses.dataclass(frozen=True)
+class Config(NetworkOptions):
+    """Options of ROAR.
 
-    Args:
-        config: options.
-
-    Returns:
-        A line for each data set.
+    Attributes:
+        datasets: instead of `dataset`; one that is absent is left out with a note.
+        architecture: of the network that is explained and of those trained again.
+        fractions: shares of the pixels that are removed.
+        seeds: networks for every method and fraction.
+        again_epochs: of every training again.
+        train_images: of the training split, for maps and trainings again; 0 means all.
+        test_images: of the test split; 0 means all.
+        methods: names in the table; none means all. Those left out by default need minutes for the
+            maps of 5,000 digits.
+        chunk: networks trained at once; 0 is one on CPUs, where a vmapped training is slower, and
+            all seeds of a fraction elsewhere.
     """
-    lines = []
-    for dataset in config.datasets:
-        net = network(dataclasses.replace(config, dataset=dataset))
-        blank = {
-            split: np.zeros(images.shape[:3], np.float32)
-            for split, (images, _) in splits(config, net).items()
+
+    datasets: tuple[str, ...] = ("mnist_5k",)
+    architecture: models.Architecture = "mlp"
+    activation: models.Activation = "relu"
+    fractions: tuple[float, ...] = retraining.ROAR_FRACTIONS
+    seeds: int = 5
+    again_epochs: int = 8
+    train_images: int = 0
+    test_images: int = 0
+    methods: tuple[str, ...] = (
+        *listed.CONTROLS,
+        "gradient",
+        listed.BLURRED,
+        listed.OF_RANDOM_CLASS,
+        "input x gradient",
+        "integrated gradients",
+        "SmoothGrad squared",
+        "VarGrad",
+        "occlusion",
+        "guided backpropagation",
+        listed.FILL_FIRST,
+        listed.FILL_SECOND,
+    )
+    chunk: int = 0
+
+    ZERO_ALLOWED = frozenset({"train_images", "chunk"})
+
+    @property
+    def rows(self) -> dict[str, SaliencyFn]:
+        """Methods, controls, and two controls of the gradient by its own maps."""
+        methods = listed.small_methods(self.architecture)
+        of_gradient = {
+            listed.BLURRED: listed.blurred(methods["gradient"]),
+            listed.OF_RANDOM_CLASS: listed.of_random_class(methods["gradient"]),
         }
-        names = chosen(every_method(config.architecture), config.methods)
-        lines += [
-            plan_grid(run) for run in grids(config, dataset, net, dict.fromkeys(names, blank))
-        ]
-    return lines
+        return chosen({**listed.controls(), **methods, **of_gradient}, self.methods)
 
 
-def compute(config: RoarOptions) -> Outcome:
-    """Train again without what each method calls important, on every data set."""
-    methods = chosen(every_method(config.architecture), config.methods)
-    arrays: dict[str, np.ndarray] = {"methods": np.array([*methods])}
-    numbers, tables, notes, done = {}, {}, [], []
-    for dataset in config.datasets:
-        try:
-            net = network(dataclasses.replace(config, dataset=dataset))
-        except FileNotFoundError as error:
-            notes.append(f"{dataset} is left out: {error}")
-            continue
-        maps = {name: explain_all(config, net, one, name) for name, one in methods.items()}
-        removed, whole = (
-            run_grid(config, run).transpose("training", "method", "fraction", "seed").load()
-            for run in grids(config, dataset, net, maps)
-        )
-        arrays[f"{dataset}/accuracy"] = removed["accuracy"].values[0]
-        arrays[f"{dataset}/whole"] = whole["accuracy"].values[0, 0, 0]
-        numbers[f"{dataset}: nothing removed"] = mean_interval(arrays[f"{dataset}/whole"])
-        tables[dataset] = _table(config, arrays, dataset)
-        notes.append(f"{net.label}: {net.train.source}; {net.test.source}")
-        done.append(dataset)
-    if not done:
-        raise FileNotFoundError("; ".join(notes))
-    arrays["datasets"] = np.array(done)
-    return Outcome(arrays, numbers, tables, notes)
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Training from scratch with everything set but the images, equal to another with the same.
 
-
-def _table(config: RoarOptions, arrays: dict[str, np.ndarray], dataset: str) -> Table:
-    columns = [f"{fraction:.0%} removed" for fraction in config.fractions]
-    rows: list[list[object]] = [
-        [name, *(str(mean_interval(seeds)) for seeds in accuracy), str(over_fractions(accuracy))]
-        for name, accuracy in zip(
-            arrays["methods"].tolist(), arrays[f"{dataset}/accuracy"], strict=True
-        )
-    ]
-    return Table(["method", *columns, "mean"], rows)
-
-
-def over_fractions(accuracy: np.ndarray) -> Interval:
-    """Mean accuracy over all fractions, with its interval over seeds.
-
-    Args:
-        accuracy: of one method, (fractions, seeds).
-
-    Returns:
-        The mean; low is good.
+    Attributes:
+        classifier: the architecture.
+        training: the hyperparameters.
     """
-    return mean_interval(accuracy.mean(axis=0))
+
+    classifier: models.ClassifierConfig
+    training: models.TrainingConfig
+
+    def __call__(
+        self, images: Float[Array, "n h w c"], labels: Int[Array, "n"], *, key: Key
+    ) -> LogitsFn:
+        """Train one network."""
+        return models.train(self.classifier, self.training, images, labels, key=key).logits_fn
 
 
-def draw(config: RoarOptions, outcome: Outcome) -> dict[str, Figure]:
+def point(
+    *,
+    training: Training,
+    method: dict[str, jax.Array],
+    fraction: jax.Array,
+    seed: jax.Array,
+    train: tuple[jax.Array, jax.Array],
+    test: tuple[jax.Array, jax.Array],
+    key: Key,
+) -> dict[str, Scalar]:
+    """Train one network without some pixels of the images, and test it.
+
+    `method` holds maps of the `train` and `test` images; the key depends on the seed alone.
+    """
+    del seed
+    accuracy = retraining.retrained_accuracy(
+        training,
+        retraining.ExplainedImages(*train, method["train"]),
+        retraining.ExplainedImages(*test, method["test"]),
+        fraction,
+        key=key,
+    )
+    return {"accuracy": accuracy}
+
+
+def sweep(config: Config, found: Available) -> Iterator[Sweep]:
+    """For each data set the grid of methods, fractions and seeds, and that of nothing removed."""
+    methods = config.rows
+    for dataset, net in found.networks.items():
+        splits = _splits(config, net)
+        maps = {
+            name: {
+                split: _explain(config, net, method, images, f"{name}, {split}")
+                for split, (images, _) in splits.items()
+            }
+            for name, method in methods.items()
+        }
+        whole = dict([next(iter(maps.items()))])
+        yield _sweep(config, net, splits, maps, config.fractions, dataset)
+        yield _sweep(config, net, splits, whole, (0.0,), f"{dataset}, whole")
+
+
+def _splits(config: Config, net: Network) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Images and labels that are explained and trained on."""
+    counts = {"train": (net.train, config.train_images), "test": (net.test, config.test_images)}
+    return {
+        name: (images.images[: count or None], images.labels[: count or None])
+        for name, (images, count) in counts.items()
+    }
+
+
+def _explain(
+    config: Config, net: Network, method: SaliencyFn, images: np.ndarray, name: str
+) -> np.ndarray:
+    """Maps of the predicted class of every image: the labels of test images are not used."""
+    if config.plan:
+        return np.zeros(images.shape[:3], np.float32)
+
+    @jax.jit
+    def batch(images: Array, places: Array) -> Array:
+        def one(image: Array, place: Array) -> Array:
+            key = jax.random.fold_in(jax.random.key(config.seed), place)
+            return method(net.trained, image, jnp.argmax(net.trained(image)), key=key)
+
+        return jax.vmap(one)(images, places)
+
+    maps: np.ndarray = batching.stream(
+        batch,
+        images,
+        np.arange(len(images)),
+        chunk=EXPLAINED_AT_ONCE,
+        label=name,
+        progress=config.progress,
+    )
+    return maps
+
+
+def _sweep(
+    config: Config,
+    net: Network,
+    splits: dict[str, tuple[np.ndarray, np.ndarray]],
+    maps: dict[str, Any],
+    fractions: tuple[float, ...],
+    name: str,
+) -> Sweep:
+    classifier, training = configurations(config, net.train)
+    again = dataclasses.replace(
+        training,
+        epochs=config.again_epochs,
+        batch=min(training.batch, len(splits["train"][0])),
+    )
+    at_once = config.chunk or (config.seeds if jax.default_backend() != "cpu" else 1)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *maps.values())
+    return Sweep(
+        name=name,
+        point=point,
+        axes={
+            "training": ablation.static([Training(classifier, again)], labels=[net.label]),
+            "seed": ablation.vmapped(np.arange(config.seeds)),
+            "method": ablation.looped(stacked, labels=[*maps]),
+            "fraction": ablation.vmapped(np.array(fractions, np.float32), labels=fractions),
+        },
+        fields={"accuracy": ablation.Field(meaning="of a network trained again")},
+        key=jax.random.key(config.seed),
+        key_axes=("seed",),
+        shared=splits,
+        chunk=at_once,
+        lanes=at_once,
+        block=max(config.seeds, at_once),
+    )
+
+
+def compute(config: Config, found: Available, *swept: xr.Dataset) -> xr.Dataset:
+    """The accuracies of every data set, and those with nothing removed."""
+    names = pd.Index([*found.networks], name="dataset")
+    removed, whole = (
+        xr.concat([each["accuracy"].isel(training=0, drop=True) for each in part], names)
+        for part in (swept[::2], swept[1::2])
+    )
+    results = xr.Dataset(
+        {"accuracy": removed, "whole": whole.isel(method=0, fraction=0, drop=True)}
+    )
+    return with_notes(results, *found.notes)
+
+
+def numbers(config: Config, found: xr.Dataset) -> dict[str, Interval]:
+    """The accuracy with nothing removed."""
+    return {
+        f"{name}: nothing removed": mean_interval(found["whole"].sel(dataset=name))
+        for name in found["dataset"].values.tolist()
+    }
+
+
+def tables(config: Config, found: xr.Dataset) -> Tables:
+    """Accuracy at every fraction and over all of them, with intervals over seeds; low is good."""
+    accuracy = found["accuracy"].assign_coords(fraction=[*config.fractions])
+    parts = [
+        interval_table(
+            accuracy, rows=("dataset", "method"), over="seed", title="{fraction:.0%} removed"
+        ),
+        interval_table(
+            accuracy.mean("fraction"), rows=("dataset", "method"), over="seed", title="mean"
+        ),
+    ]
+    every = pd.concat(parts, axis=1)
+    return {name: every.xs(name) for name in found["dataset"].values.tolist()}
+
+
+def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """Accuracy after training again against the share of pixels removed."""
-    arrays = outcome.arrays
-    names = arrays["datasets"].tolist()
+    names = found["dataset"].values.tolist()
     figure = Figure(figsize=(1.5 + 5.5 * len(names), 5), layout="constrained")
+    accuracy = intervals(found["accuracy"], over="seed")
     for axis, dataset in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        for i, (name, accuracy) in enumerate(
-            zip(arrays["methods"].tolist(), arrays[f"{dataset}/accuracy"], strict=True)
-        ):
-            is_control = name in (*listed.CONTROLS, listed.BLURRED, listed.OF_RANDOM_CLASS)
-            found = np.array([mean_interval(seeds) for seeds in accuracy])
+        for i, method in enumerate(found["method"].values.tolist()):
+            is_control = method in (*listed.CONTROLS, listed.BLURRED, listed.OF_RANDOM_CLASS)
+            estimate, low, high = accuracy.sel({"dataset": dataset, "method": method}).T.values
             axis.errorbar(
                 config.fractions,
-                found[:, 0],
-                yerr=np.clip([found[:, 0] - found[:, 1], found[:, 2] - found[:, 0]], 0, None),
+                estimate,
+                yerr=np.clip([estimate - low, high - estimate], 0, None),
                 # There are ten colours.
                 marker="os^"[i // 10],
                 color=f"C{i % 10}",
                 markersize=4,
                 capsize=2,
                 linestyle="--" if is_control else "-",
-                linewidth=2.2 if name in listed.OURS else 1,
-                label=name,
+                linewidth=2.2 if method in listed.OURS else 1,
+                label=method,
             )
-        axis.axhline(arrays[f"{dataset}/whole"].mean(), color="grey", linewidth=0.8)
+        whole = float(found["whole"].sel(dataset=dataset).mean())
+        axis.axhline(whole, color="grey", linewidth=0.8)
         axis.set_xlabel("share of the pixels removed before training")
         axis.set_title(f"{dataset}; dashed: controls", fontsize=9)
         axis.grid(alpha=0.3)
@@ -135,44 +295,34 @@ def draw(config: RoarOptions, outcome: Outcome) -> dict[str, Figure]:
     return {"roar": figure}
 
 
-def caption(config: RoarOptions, outcome: Outcome) -> str:
-    """Rank the methods, and say which do not beat the controls."""
-    arrays = outcome.arrays
-    names = arrays["methods"].tolist()
+def caption(config: Config, found: xr.Dataset) -> str:
+    """Name the best method, and what it must beat."""
     said = []
-    for dataset in arrays["datasets"].tolist():
-        means = {
-            name: over_fractions(accuracy)
-            for name, accuracy in zip(names, arrays[f"{dataset}/accuracy"], strict=True)
-        }
-        order = sorted(names, key=lambda name: means[name].estimate)
-        ranked = "; ".join(f"{name} {means[name]}" for name in order)
+    for dataset in found["dataset"].values.tolist():
+        mean = found["accuracy"].sel(dataset=dataset).mean(("fraction", "seed"))
+        best = str(mean["method"].values[int(mean.argmin())])
+        whole = float(found["whole"].sel(dataset=dataset).mean())
         said.append(
-            f"{dataset} ({arrays[f'{dataset}/whole'].mean():.3f} with nothing removed): {ranked}"
+            f"{dataset}: lowest for {best}, {float(mean.min()):.3f} over all fractions (nothing "
+            f"removed: {whole:.3f})"
         )
     return (
         f"Test accuracy of {config.architecture} networks trained again ({config.seeds} seeds) on "
-        f"images without the most important "
-        f"{', '.join(f'{fraction:.0%}' for fraction in config.fractions)} of their pixels, which "
-        "show the mean colour. Mean over fractions with its interval over seeds, from the best "
-        f"(lowest) to the worst: {' | '.join(said)}. A method that is not below the random map and "
-        "the Sobel edges has found nothing that they have not, or gives the predicted class away "
-        "by the shape of what it removes, which maps of a random class cannot; one that its own "
-        "blurred map beats is judged by how much of a region it removes as well as by what it says "
-        "is important."
+        "images whose most important pixels show the mean colour; low is good. "
+        f"{'; '.join(said)}. A method that is not below the random map and the Sobel edges has "
+        "found nothing that they have not, or gives the predicted class away by the shape of what "
+        "it removes, which maps of a random class cannot."
     )
 
 
 EXPERIMENT = Experiment(
-    name="roar",
-    title="Remove and retrain",
-    regenerates="Figure 17, Table 8",
-    needs="nothing; MNIST and Fashion-MNIST for --full",
-    duration="6 min",
-    config=RoarOptions,
+    config=Config,
+    load=lambda config: available(config, config.datasets),
+    sweep=sweep,
     compute=compute,
+    tables=tables,
+    numbers=numbers,
     draw=draw,
-    plan=plan,
     caption=caption,
     left_out=unless_asked("it trains hundreds of networks; run it by its name, or --full"),
     smoke={

@@ -4,34 +4,84 @@
 
 Expected: TODO.
 
-It trains several networks of each architecture at once. It resumes.
+Do networks trained alike explain alike? Several networks of each architecture are trained at once
+and explained by every method; the floor is the agreement of one network's maps of different images
+of a class. It resumes.
 """
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
-from experiments.experiment import Experiment, Outcome, unless_asked
-from experiments.grids import GridRun, plan_grid, run_grid
+from experiments.common.methods import chosen
 from experiments.common.networks import NetworkOptions, ensemble, untrained_networks
-from experiments.sanity_cases import chosen
-from experiments.stability_figures import draw
-from experiments.stability_points import FIELDS, point
-from experiments.stability_results import caption, table
-from fitb_jax import ablation, data, models
-from fitb_jax.evaluation.intervals import Interval
-from fitb_jax.types import LogitsFn, SaliencyFn
+from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.labelled import with_notes
+from fitb_jax import ablation, data, evaluation, models, plotting
+from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
+from fitb_jax.evaluation.tables import interval_table, intervals
+from fitb_jax.types import Array, Key, LogitsFn, SaliencyFn
 
-Row = tuple[tuple[str, SaliencyFn | None], ...]
+MEASURES = {
+    "spearman": "Spearman",
+    "spearman_magnitude": "Spearman of magnitudes",
+    "top_k_iou": "IoU of the top 10 %",
+    "ssim": "SSIM",
+}
+
+HEADLINE = "spearman"
+"""The measure of the table's controls and of the caption. Not that of magnitudes: maps that are
+zero wherever the image is black agree by it even between untrained networks."""
+
+BETWEEN = "between"
+"""Label of the pairing of one network of each architecture."""
+
+GRADIENT_METHODS = (
+    *("gradient", "input x gradient", "integrated gradients", "SmoothGrad", "SmoothGrad squared"),
+    *("VarGrad", "deconvnet", "guided backpropagation"),
+)
+"""One backward pass at the image, or a mean of such near it."""
+
+MASK_METHODS = ("occlusion", "RISE", *listed.OURS)
+"""Those that hide parts of the image."""
+
+FIELDS = {
+    "networks": ablation.Field(
+        ("pairing", "measure"), meaning="one image, pairs of networks", nan_is_answer=True
+    ),
+    "images": ablation.Field(
+        ("architecture", "measure"), meaning="one network, images of one class", nan_is_answer=True
+    ),
+    "draws": ablation.Field(
+        ("architecture", "measure"), meaning="one network and image, other keys", nan_is_answer=True
+    ),
+    "signal": ablation.Field(
+        ("architecture",), meaning="what the networks' maps share", nan_is_answer=True
+    ),
+    "noise": ablation.Field(
+        ("architecture",), meaning="variance of a network's map about it", nan_is_answer=True
+    ),
+    "maps": ablation.Field(
+        ("network", "row", "column"), meaning="first image and architecture, each network"
+    ),
+}
+
+Methods = tuple[tuple[str, SaliencyFn | None], ...]
+"""Architecture and method, for each; None where it does not apply."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(NetworkOptions):
-    """Options of Figure 21.
+    """Options of Figure 27.
 
     Attributes:
         activation: "relu" is what deconvnet and guided backpropagation are made for.
@@ -49,38 +99,58 @@ class Config(NetworkOptions):
     groups: int = 2
     methods: tuple[str, ...] = ()
 
+    @property
+    def rows(self) -> dict[str, Methods]:
+        """Every method and control of the first architecture, for all of them."""
+        of: dict[str, dict[str, SaliencyFn]] = {}
+        for name in self.architectures:
+            methods = listed.small_methods(name)
+            blurred = {listed.BLURRED: listed.blurred(methods["gradient"])}
+            of[name] = {**methods, **blurred, **listed.controls()}
+        names = chosen(of[self.architectures[0]], self.methods)
+        return {name: tuple((a, of[a].get(name)) for a in self.architectures) for name in names}
 
-def rows(config: Config) -> dict[str, Row]:
-    """Every method and control for every architecture, None where it does not apply.
+    @property
+    def pairings(self) -> list[str]:
+        """Of two networks: one architecture, or one of each where there are two."""
+        return [*self.architectures, BETWEEN]
 
-    Args:
-        config: options.
 
-    Returns:
-        By name; those of the first architecture.
+class Loaded(NamedTuple):
+    """The networks of every architecture, and groups of test images of one class.
+
+    Attributes:
+        states: trained and untrained networks by architecture, stacked.
+        accuracies: of the trained ones, (architectures, networks, interval).
+        groups: `pixels` (groups, together, h, w, c) and `label` (groups,).
+        source: of the images.
     """
-    of: dict[str, dict[str, SaliencyFn]] = {}
+
+    states: dict[str, LogitsFn]
+    accuracies: np.ndarray
+    groups: dict[str, np.ndarray]
+    source: str
+
+
+def load(config: Config) -> Loaded:
+    """Train the networks of every architecture at once, or find them again."""
+    _ = config.rows  # unknown methods are refused before anything is trained
+    train = data.load(config.dataset, split="train", data_dir=config.data_dir)
+    test = data.load(config.dataset, split="test", data_dir=config.data_dir)
+    groups = grouped(config, test)
+    states: dict[str, LogitsFn] = {}
+    accuracies = []
     for name in config.architectures:
-        methods = listed.small_methods(name)
-        blurred = {listed.BLURRED: listed.blurred(methods["gradient"])}
-        of[name] = {**methods, **blurred, **listed.controls()}
-    names = chosen(of[config.architectures[0]], config.methods)
-    return {name: tuple((a, of[a].get(name)) for a in config.architectures) for name in names}
+        options = dataclasses.replace(config, architecture=name)
+        trained = ensemble(options, config.networks, train, test)
+        accuracies.append(trained.accuracies)
+        pair = (models.stack(trained.trained), untrained_networks(options, config.networks, train))
+        states[name] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
+    return Loaded(states, np.array(accuracies), groups, test.source)
 
 
 def grouped(config: Config, test: data.Images) -> dict[str, np.ndarray]:
-    """Test images of one class each, class after class.
-
-    Args:
-        config: options.
-        test: the test split.
-
-    Returns:
-        `pixels` (groups, together, h, w, c) and `label` (groups,).
-
-    Raises:
-        ValueError: a class with too few images, or fewer than two together.
-    """
+    """Test images of one class each, class after class."""
     if config.together < 2:
         raise ValueError(f"together must be at least 2, got {config.together}")
     pixels, labels = [], []
@@ -96,86 +166,331 @@ def grouped(config: Config, test: data.Images) -> dict[str, np.ndarray]:
     return {"pixels": np.concatenate(pixels), "label": np.concatenate(labels)}
 
 
-def grid(config: Config) -> tuple[GridRun, dict[str, list[Interval]], data.Images]:
-    """The grid of methods, states of training and groups of images.
+def point(
+    *,
+    method: Methods,
+    state: Mapping[str, LogitsFn],
+    group: Mapping[str, jax.Array],
+    key: Key,
+) -> dict[str, jax.Array]:
+    """The agreement of one method's maps, for images of one class; means over the images.
 
-    Args:
-        config: options.
-
-    Returns:
-        The grid, the accuracies of the networks by architecture, and the test images.
+    Every map has a key of its own: a method that draws is judged with its draws, as somebody else
+    with another network would make them.
     """
-    every = rows(config)
-    train = data.load(config.dataset, split="train", data_dir=config.data_dir)
-    test = data.load(config.dataset, split="test", data_dir=config.data_dir)
-    groups = grouped(config, test)
-    states: dict[str, LogitsFn] = {}
-    accuracies: dict[str, list[Interval]] = {}
-    for name in config.architectures:
-        options = dataclasses.replace(config, architecture=name)
-        trained = ensemble(options, config.networks, train, test)
-        accuracies[name] = trained.accuracies
-        pair = (models.stack(trained.trained), untrained_networks(options, config.networks, train))
-        states[name] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
-    axes = {
-        "method": ablation.static([*every.values()], labels=[*every]),
-        "state": ablation.looped(states, labels=["trained", "untrained"]),
-        "group": ablation.vmapped(groups),
+    found = [_of_architecture(at, one, state, group, key) for at, one in enumerate(method)]
+    maps = [maps for _, maps in found if maps is not None]
+    between = (
+        _mean(jax.vmap(evaluation.agreement_between, in_axes=1)(*maps))
+        if len(maps) == 2
+        else jnp.full(len(MEASURES), jnp.nan)
+    )
+    fields = jax.tree.map(lambda *each: jnp.stack(each), *(fields for fields, _ in found))
+    networks = jnp.concatenate([fields["networks"], between[None]])
+    return {**fields, "networks": networks, "maps": maps[0][:, 0]}
+
+
+def explain(
+    saliency_fn: SaliencyFn, networks: LogitsFn, group: Mapping[str, jax.Array], *, key: Key
+) -> Array:
+    """Maps of every network, and of the first one again with other keys: (n + 1, images, h, w)."""
+    pixels = group["pixels"]
+    again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
+    count = jax.tree.leaves(again)[0].shape[0]
+
+    def of_network(case: tuple[LogitsFn, Key]) -> Array:
+        network, keys = case
+        return jax.vmap(lambda image, k: saliency_fn(network, image, group["label"], key=k))(
+            pixels, keys
+        )
+
+    # One network after the other: a product with one matrix for all images is the faster one.
+    return jax.lax.map(of_network, (again, jax.random.split(key, (count, len(pixels)))))
+
+
+def _of_architecture(
+    at: int,
+    method: tuple[str, SaliencyFn | None],
+    state: Mapping[str, LogitsFn],
+    group: Mapping[str, jax.Array],
+    key: Key,
+) -> tuple[dict[str, Any], Array | None]:
+    name, saliency_fn = method
+    if saliency_fn is None:
+        nothing = jnp.full(len(MEASURES), jnp.nan)
+        fields = dict.fromkeys(("networks", "images", "draws"), nothing)
+        return {**fields, "signal": nothing[0], "noise": nothing[0]}, None
+    every = explain(saliency_fn, state[name], group, key=jax.random.fold_in(key, at))
+    maps = every[:-1]
+    shared = jax.vmap(evaluation.mean_map, in_axes=1)(maps)
+    fields = {
+        "networks": _mean(jax.vmap(evaluation.agreement, in_axes=1)(maps)),
+        "images": _mean(jax.vmap(evaluation.agreement)(maps)),
+        "draws": _mean(jax.vmap(evaluation.agreement, in_axes=1)(jnp.stack([every[0], every[-1]]))),
+        "signal": shared.signal.mean(),
+        "noise": shared.noise.mean(),
     }
-    arguments: dict[str, Any] = {
-        "key": jax.random.key(config.seed),
-        "key_axes": ("group",),
-        "fields": FIELDS,
-        "chunk": min(len(groups["label"]), 10),
-        # As many as there are: a device fills its lanes up, and the groups are few.
-        "lanes": min(len(groups["label"]), 10),
-    }
-    return GridRun("stability", point, axes, arguments), accuracies, test
+    return fields, maps
 
 
-def plan(config: Config) -> list[str]:
-    """What the grid will do.
-
-    Args:
-        config: options.
-
-    Returns:
-        One line.
-    """
-    return [plan_grid(grid(config)[0])]
+def _mean(found: Any) -> Array:
+    """Of each measure over images or networks."""
+    return jnp.stack([getattr(found, name).mean() for name in MEASURES])
 
 
-def compute(config: Config) -> Outcome:
-    """Explain every image by every network, and compare."""
-    run, accuracies, test = grid(config)
-    found = run_grid(config, run).transpose("method", "state", "group", ...).load()
-    arrays = {name: found[name].values for name in FIELDS if name != "maps"}
-    shown = len(found["group"]) * 3 // 10
-    arrays |= {
-        "maps": found["maps"].values[:, 0, shown],
-        "pixels": run.grid["group"].values["pixels"][shown, 0],
-        "methods": np.array(found["method"].values.tolist()),
-        "architectures": np.array(config.architectures),
-    }
-    numbers = {f"accuracy of each {name}": each for name, each in accuracies.items()}
-    notes = [
+def sweep(config: Config, net: Loaded) -> Sweep:
+    """Methods, states of training and groups of images."""
+    # As many as there are: a device fills its lanes up, and the groups are few.
+    at_once = min(len(net.groups["label"]), 10)
+    rows = config.rows
+    return Sweep(
+        point=point,
+        axes={
+            "method": ablation.static([*rows.values()], labels=[*rows]),
+            "state": ablation.looped(net.states, labels=["trained", "untrained"]),
+            "group": ablation.vmapped(net.groups),
+        },
+        fields=FIELDS,
+        key=jax.random.key(config.seed),
+        key_axes=("group",),
+        about={
+            "pairing": ("pairing", config.pairings),
+            "architecture": ("architecture", [*config.architectures]),
+            "measure": ("measure", [*MEASURES]),
+        },
+        chunk=at_once,
+        lanes=at_once,
+    )
+
+
+def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
+    """The agreement, and the maps of one image."""
+    shown = found.sizes["group"] * 3 // 10
+    return with_notes(
+        found.assign(
+            maps=found["maps"].sel(state="trained", drop=True).isel(group=shown, drop=True),
+            pixels=(("row", "column", "channel"), net.groups["pixels"][shown, 0]),
+            accuracy=(
+                ("architecture", "network", "interval"),
+                net.accuracies,
+            ),
+        ).assign_coords(interval=["estimate", "low", "high"]),
         f"{config.dataset}, {config.activation}: {config.networks} networks of each architecture, "
-        f"{arrays['networks'].shape[2]} groups of {config.together} images; {test.source}",
+        f"{found.sizes['group']} groups of {config.together} images; {net.source}",
         "the class explained is the label; every map has a key of its own",
+    )
+
+
+def numbers(config: Config, found: xr.Dataset) -> dict[str, list[Interval]]:
+    """The accuracy of every network."""
+    return {
+        f"accuracy of each {name}": [
+            Interval(*each) for each in found["accuracy"].sel(architecture=name).values.tolist()
+        ]
+        for name in config.architectures
+    }
+
+
+def tables(config: Config, found: xr.Dataset) -> Tables:
+    """Agreement of every method, with bootstrap intervals over groups of images."""
+    first = config.architectures[0]
+    short = MEASURES[HEADLINE]
+    agreement = found["networks"].assign_coords(measure=[*MEASURES.values()])
+    trained = agreement.sel(state="trained")
+    own = _own(found)
+    others = {name: f"{name}: {short}" for name in config.architectures[1:]}
+    others |= {BETWEEN: "between architectures"} if len(config.architectures) == 2 else {}
+    columns = {
+        f"{first}: {{measure}}": trained.sel(pairing=first, drop=True),
+        f"floor: {short}": _floor(found),
+        "above the floor": own - _floor(found),
+        "other draws": _of_first(found["draws"]).sel(state="trained", drop=True),
+        "untrained": _of_first(found["networks"]).sel(state="untrained", drop=True),
+        **{
+            title: trained.sel(pairing=name, measure=short, drop=True)
+            for name, title in others.items()
+        },
+    }
+    parts = [
+        interval_table(values, rows="method", over="group", title=title, of=bootstrap_interval)
+        for title, values in columns.items()
     ]
-    return Outcome(arrays, numbers, {"stability": table(arrays, config.networks)}, notes)
+    ratios = [signal_to_noise(found.sel({"method": name}), config) for name in parts[0].index]
+    parts.append(pd.DataFrame({"signal to noise of the mean map": ratios}, parts[0].index))
+    return {"stability": pd.concat(parts, axis=1)}
+
+
+def _of_first(values: xr.DataArray) -> xr.DataArray:
+    """The headline's agreement for networks of the first architecture."""
+    of = values.sel(measure=HEADLINE, drop=True)
+    return of.isel({"pairing" if "pairing" in of.dims else "architecture": 0}, drop=True)
+
+
+def _own(found: xr.Dataset) -> xr.DataArray:
+    return _of_first(found["networks"]).sel(state="trained", drop=True)
+
+
+def _floor(found: xr.Dataset) -> xr.DataArray:
+    return _of_first(found["images"]).sel(state="trained", drop=True)
+
+
+def signal_to_noise(of_method: xr.Dataset, config: Config) -> Interval:
+    """Of the mean map over the trained networks of the first architecture, pooled over images.
+
+    It is n times mean signal over mean noise; infinite where the maps are equal.
+    """
+    first = of_method.sel(state="trained", architecture=config.architectures[0])
+    pair = np.stack([first["signal"].values, first["noise"].values], axis=1)
+
+    def ratio(cases: np.ndarray) -> float:
+        signal, noise = cases.mean(0)
+        # Equal maps differ by rounding alone.
+        return float(config.networks * signal / noise) if noise > 1e-6 else float("inf")
+
+    if pair[:, 1].max() <= 1e-6:
+        return Interval(*3 * (float("inf"),))
+    return bootstrap_interval(pair, ratio)
+
+
+def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
+    """Agreement with its floor and controls; of both architectures; maps of one digit."""
+    return {
+        "agreement": _agreement(config, found),
+        "architectures": _architectures(config, found),
+        "maps": _maps(found),
+    }
+
+
+def _agreement(config: Config, found: xr.Dataset) -> Figure:
+    first = config.architectures[0]
+    figure = Figure(figsize=(15, 1.6 + 0.3 * found.sizes["method"]), layout="constrained")
+    axes = figure.subplots(1, len(MEASURES), sharey=True)
+    places = np.arange(found.sizes["method"])
+    for axis, (measure, title) in zip(axes, MEASURES.items(), strict=True):
+        of = found.sel(measure=measure)
+        networks = of["networks"].sel(pairing=first)
+        bars = intervals(networks.sel(state="trained"), over="group", of=bootstrap_interval)
+        controls = [name in listed.CONTROLS for name in found["method"].values]
+        colours = ["grey" if is_control else "tab:blue" for is_control in controls]
+        estimate = bars.sel(interval="estimate").values
+        axis.barh(places, estimate, color=colours, alpha=0.55, label=f"{first} networks, trained")
+        plotting.interval_chart(
+            axis, bars, groups="method", title=title, is_horizontal=True, colours=["black"]
+        )
+        trained = of.sel(state="trained", architecture=first).mean("group")
+        for field, marker, colour, words in (
+            ("images", "|", "black", "floor: digits of a class"),
+            ("draws", "x", "tab:green", "same network, other draws"),
+        ):
+            size = 13 if marker == "|" else 4
+            style = {"color": colour, "markersize": size, "label": words, "zorder": 4}
+            axis.plot(trained[field].values, places, marker, **style)
+        axis.plot(
+            networks.sel(state="untrained").mean("group").values,
+            places,
+            "o",
+            color="tab:red",
+            markersize=3.5,
+            label="untrained networks",
+            zorder=5,
+        )
+        _zero(axis)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    return figure
+
+
+def _architectures(config: Config, found: xr.Dataset) -> Figure:
+    names = config.pairings if len(config.architectures) == 2 else [*config.architectures]
+    labels = ["one of each" if name == BETWEEN else f"{name} networks" for name in names]
+    trained = found["networks"].sel(state="trained", measure=HEADLINE, pairing=names)
+    figure = Figure(figsize=(7, 1.2 + 0.34 * found.sizes["method"]), layout="constrained")
+    axis = figure.subplots()
+    plotting.interval_chart(
+        axis,
+        intervals(trained, over="group", of=bootstrap_interval).assign_coords(pairing=labels),
+        groups="method",
+        bars="pairing",
+        title=f"{MEASURES[HEADLINE]}, trained networks",
+        is_horizontal=True,
+        spread=0.22 * (len(names) - 1),
+    )
+    _zero(axis)
+    figure.legend(loc="outside lower center", ncols=len(names), fontsize=8)
+    return figure
+
+
+def _zero(axis: Axes) -> None:
+    axis.axvline(0, color="grey", linewidth=0.8)
+    axis.tick_params(axis="x", labelsize=8)
+
+
+def _maps(found: xr.Dataset) -> Figure:
+    pictures: list[list[np.ndarray | None]] = []
+    for maps in found["maps"].transpose("method", "network", ...).values:
+        spread = maps.std((1, 2), keepdims=True)
+        alike = (maps - maps.mean((1, 2), keepdims=True)) / np.where(spread > 0, spread, 1)
+        mean, error = alike.mean(0), alike.std(0, ddof=1) / np.sqrt(len(maps))
+        # A mean of n equal maps has no error; what rounding leaves is none.
+        certain = np.minimum(np.abs(mean) / np.maximum(error, 1e-3), 10.0)
+        shown = [plotting.heat(one) for one in (*maps, mean, certain)]
+        pictures.append([found["pixels"].values, *shown])
+    titles = ["digit", *(f"network {i + 1}" for i in range(found.sizes["network"]))]
+    return plotting.image_grid(
+        pictures,
+        column_titles=[*titles, "mean map", "|mean| / error"],
+        row_titles=found["method"].values.tolist(),
+        size=0.95,
+    )
+
+
+def caption(config: Config, found: xr.Dataset) -> str:
+    """Judge the claim that gradient maps are unstable across networks and masks less so."""
+    own, floor = _own(found), _floor(found)
+    untrained = _of_first(found["networks"]).sel(state="untrained", drop=True)
+
+    def masks_less_gradients(values: xr.DataArray) -> np.ndarray:
+        return _family(values, MASK_METHODS) - _family(values, GRADIENT_METHODS)
+
+    raw = masks_less_gradients(own)
+    above_floor = raw - masks_less_gradients(floor)
+    above_untrained = raw - masks_less_gradients(untrained)
+    names = own["method"].values.tolist()
+    above = [bootstrap_interval((own - floor).sel({"method": name})) for name in names]
+    lost = [name for name, one in zip(names, above, strict=True) if not one.low > 0]
+    return (
+        f"Agreement of the maps of {config.networks} networks that differ in their seed alone, "
+        f"over {own.sizes['group'] * config.together} digits. Not above the floor, the agreement "
+        f"of one network's maps of different digits of a class: {', '.join(lost) or 'none'}. Masks "
+        f"against gradients: {_verdict(raw)} by agreement, {_verdict(above_floor)} above the floor, "
+        f"{_verdict(above_untrained)} above untrained networks. Controls that ask no network agree "
+        "fully: agreement alone is no merit."
+    )
+
+
+def _family(values: xr.DataArray, names: tuple[str, ...]) -> np.ndarray:
+    """Mean over those of the methods that were asked for; nan if there is none."""
+    there = [name for name in values["method"].values.tolist() if name in names]
+    if not there:
+        return np.full(values.sizes["group"], np.nan)
+    mean: np.ndarray = values.sel({"method": there}).mean("method", skipna=False).values
+    return mean
+
+
+def _verdict(differences: np.ndarray) -> str:
+    difference = bootstrap_interval(differences)
+    word = "more" if difference.low > 0 else "less" if difference.high < 0 else "as"
+    return f"{word} stable ({difference})"
 
 
 EXPERIMENT = Experiment(
-    name="stability",
-    title="Agreement of explanations across networks",
-    regenerates="Figure 21, Table 12",
-    needs="nothing",
-    duration="8 min",
     config=Config,
+    load=load,
+    sweep=sweep,
     compute=compute,
+    tables=tables,
+    numbers=numbers,
     draw=draw,
-    plan=plan,
     caption=caption,
     left_out=unless_asked(
         "it explains by every method and ten networks; run it by its name, or --full"

@@ -144,7 +144,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 
 def _more_than_dense(found: xr.Dataset) -> xr.DataArray:
-    return paired_difference(found["binary"], method=DENSE).sel(method=INR)
+    return paired_difference(found["binary"], method=DENSE).sel({"method": INR})
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
@@ -170,7 +170,9 @@ EXPERIMENT = Experiment(
     draw=draw,
     caption=caption,
     left_out=lambda config: (
-        None if config.photo_dir else "the default photographs are too few; give --photo-dir"
+        None
+        if config.photographs != "skimage"
+        else "the default photographs are too few; give --photo-dir"
     ),
     smoke={"count": 2, "areas": (0.1, 0.3), "steps": 2, "dense_steps": 2},
 )

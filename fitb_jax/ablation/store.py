@@ -16,10 +16,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
-import zarr
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
-from zarr.errors import ZarrUserWarning
 
+from fitb_jax import extras
 from fitb_jax.ablation.axes import Block, Grid, Layout
 from fitb_jax.ablation.fields import (
     FAILED,
@@ -31,6 +29,11 @@ from fitb_jax.ablation.fields import (
     statistic,
 )
 from fitb_jax.moments import Moments, pool
+
+with extras.needed("fitb_jax.ablation", extra="grids"):
+    import zarr
+    from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+    from zarr.errors import ZarrUserWarning
 
 FORMAT = 2
 META = "fitb_jax_ablation"
@@ -310,13 +313,8 @@ def _link_files(source: Path, target: Path) -> None:
     for folder, _, files in os.walk(source):
         into = target / Path(folder).relative_to(source)
         into.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            if file.endswith(".partial"):
-                continue
-            try:
-                os.link(Path(folder, file), into / file)
-            except OSError:  # not every file system has links
-                shutil.copyfile(Path(folder, file), into / file)
+        for file in (file for file in files if not file.endswith(".partial")):
+            os.link(Path(folder, file), into / file)
 
 
 def part_file(path: Path, name: str, index: tuple[int, ...]) -> Path:

@@ -62,12 +62,15 @@ def point(
     return Found(update, update.std(), probability, update[..., 0] + seed, blanks)
 
 
-def grid(orders: tuple[str, ...] = ORDERS, ratios: Any = (0.25, 0.5, 0.75)) -> dict[str, Any]:
+def grid(
+    orders: tuple[str, ...] = ORDERS, ratios: Any = (0.25, 0.5, 0.75), images: int = 5
+) -> dict[str, Any]:
+    shown = {"pixels": IMAGES[:images], "label": np.arange(images, dtype=np.int32) % 3}
     return {
         "network": ablation.looped(NETWORKS, meaning="independent networks"),
         "order": ablation.static(orders),
         "ratio": np.asarray(ratios),
-        "image": ablation.vmapped({"pixels": IMAGES, "label": np.arange(5, dtype=np.int32) % 3}),
+        "image": ablation.vmapped(shown),
         "seed": [0, 1],
     }
 

@@ -1,3 +1,4 @@
+import itertools
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import pytest
 import xarray as xr
 
 from fitb_jax import ablation
+from fitb_jax.ablation import axes, running
 from tests.ablation import problem
 
 ROOT = Path(__file__).parents[2]
@@ -53,14 +55,26 @@ def test_eight_devices_give_the_same_bits(tmp_path: Path, whole: xr.Dataset) -> 
     ("processes", "devices"), [(2, 2), pytest.param(3, 1, marks=pytest.mark.slow)]
 )
 @pytest.mark.timeout(300)
-def test_joined_processes_give_the_same_bits(
+def test_joined_processes_let_a_store_grow_with_the_same_bits(
     processes: int, devices: int, tmp_path: Path, whole: xr.Dataset
 ) -> None:
-    running = _join(tmp_path / "s", processes, devices)
-    said = [process.communicate(timeout=240)[0] for process in running]
-    assert [process.returncode for process in running] == [0] * processes, "\n".join(said)
+    # The store has three of five images, and a chunk that ends with the fourth.
+    problem.run(tmp_path / "s", grid=problem.grid(images=3), block=4)
+    joined = _join(tmp_path / "s", processes, devices)
+    said = [process.communicate(timeout=240)[0] for process in joined]
+    assert [process.returncode for process in joined] == [0] * processes, "\n".join(said)
     assert all("complete" in text for text in said)
     problem.assert_same(xr.open_zarr(tmp_path / "s"), whole)
+
+
+def test_blocks_of_one_chunk_have_one_writer() -> None:
+    grid = axes.as_grid({"x": np.arange(9.0), "y": np.arange(4.0)})
+    blocks = [*axes.Layout(grid, (4, 2), {"x": [1, 3, 6], "y": [3]}).blocks()]
+    shares = [running._deal(blocks, index, 3) for index in range(3)]
+    assert sorted(itertools.chain(*shares)) == sorted(blocks)
+    chunks = [{block.chunk for block in share} for share in shares]
+    assert [len(own) for own in chunks] == [2, 2, 2]
+    assert len(set.union(*chunks)) == 6
 
 
 @pytest.mark.slow

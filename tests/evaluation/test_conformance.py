@@ -1,5 +1,7 @@
 """What every metric has to do with hard maps; see `tests/evaluation/metrics.py`."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -152,6 +154,6 @@ def test_every_metric_of_a_map_is_here() -> None:
     functions = {
         name
         for name, value in vars(evaluation).items()
-        if callable(value) and not isinstance(value, type) and name.islower()
+        if inspect.isfunction(value) and value.__module__.startswith("fitb_jax.evaluation")
     }
     assert functions - no_metrics == set(METRICS)

@@ -60,16 +60,16 @@ def untrained(name: str, *, key: jax.Array) -> models.Pretrained:
     return network(1)
 
 
-def write_photographs(folder: Path) -> Path:
-    """Labelled photographs in the layout of ImageNet's validation set, as the stub sees them.
+def write_photographs(folder: Path, net: models.Pretrained) -> Path:
+    """Photographs in the layout of ImageNet's validation set, labelled as a network sees them.
 
     Args:
         folder: an empty one.
+        net: recognises all of them.
 
     Returns:
-        The same.
+        The folder.
     """
-    net = network(0)
     rows = []
     for copy in range(2):
         for name in NAMES:

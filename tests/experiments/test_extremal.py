@@ -8,6 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from experiments.extremal_disjoint import binarise_apart
+from experiments.extremal_initialisations import agreement, groups
+from experiments.extremal_warm_starts import fresh, smoothed, steps_to
 
 from experiments import (
     extremal_areas,
@@ -16,9 +19,6 @@ from experiments import (
     localisation,
     mask_methods,
 )
-from experiments.extremal_disjoint import binarise_apart
-from experiments.extremal_initialisations import agreement, groups
-from experiments.extremal_warm_starts import fresh, smoothed, steps_to
 from fitb_jax import extremal
 
 

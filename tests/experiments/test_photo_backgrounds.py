@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-
 from experiments.photo_backgrounds import Backgrounds, backgrounds
 
 # Each photograph has one brightness, by which it is known again in its crops.

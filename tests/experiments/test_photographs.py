@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import photographs
+from experiments.common import photographs
 from fitb_jax import data
 
 

@@ -1,18 +1,16 @@
+"""The page of all figures, and what `reproduce` does not run again."""
+
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from experiments.registry import EXPERIMENTS
-from experiments.report import _as_text, write_report
-from tests.experiments.conftest import smoke_run
+from experiments.core import artefact
+from experiments.core.published import text
+from experiments.core.report import write_report
+from tests.experiments import checks
 
-_SHOWN = ("fill_in", "inr_explain")
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, photo_dir: Path) -> Path:
-    return smoke_run(tmp_path_factory.mktemp("results"), photo_dir, _SHOWN)
+NAMES = ["fill_in", "inr_explain"]
 
 
 class _References(HTMLParser):
@@ -41,7 +39,7 @@ def _parsed(page: Path) -> _References:
 
 def test_every_link_and_image_exists(results: Path) -> None:
     page = _parsed(results / "index.html")
-    assert len(page.targets) > 4 * len(_SHOWN)
+    assert len(page.targets) > 4 * len(NAMES)
     for target in page.targets:
         if target.startswith("#"):
             assert target[1:] in page.ids
@@ -58,23 +56,23 @@ def test_every_figure_is_on_the_page_with_its_command(results: Path) -> None:
     }
     assert any(figure.endswith(".gif") for figure in figures)
     assert figures <= set(page.targets)
-    for name in _SHOWN:
+    for name in NAMES:
         assert f"python -m experiments {name} --smoke" in page.text
-        assert EXPERIMENTS[name].title in page.text
+        assert checks.EVERY[name].title in page.text
 
 
 def test_what_was_not_run_is_listed_with_its_command(results: Path) -> None:
-    text = _parsed(results / "index.html").text
-    listed = text.rpartition("Not run")[2]
-    for name in EXPERIMENTS:
-        assert (f"python -m experiments {name}" in listed) == (name not in _SHOWN)
+    listed = _parsed(results / "index.html").text.rpartition("Not run")[2]
+    for name in checks.EVERY:
+        assert (f"python -m experiments {name}" in listed) == (name not in NAMES)
 
 
 def test_numbers_are_for_people() -> None:
-    assert _as_text({"first": 0.28677, "second": [0.5, 0.25, 0.75]}) == (
+    interval = {"estimate": 0.5, "low": 0.25, "high": 0.75}
+    assert text({"first": 0.28677, "second": interval}) == (
         "first 0.287, second 0.500 [0.250, 0.750]"
     )
-    assert _as_text([0.25, 3]) == "0.25, 3"
+    assert text([0.25, 3]) == "0.25, 3"
 
 
 def test_no_results_is_an_error(tmp_path: Path) -> None:
@@ -82,11 +80,12 @@ def test_no_results_is_an_error(tmp_path: Path) -> None:
         write_report(tmp_path)
 
 
-def test_text_from_results_is_escaped(results: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "fill_in"
-    folder.mkdir()
-    for name in ("config.json", "metrics.json", "arrays.npz"):
-        (folder / name).write_bytes((results / "fill_in" / name).read_bytes())
-    metrics = folder / "metrics.json"
-    metrics.write_text(metrics.read_text().replace("Fill in the blanks", "<script>alert(1)"))
-    assert "<script>" not in write_report(tmp_path).read_text()
+def test_reproduce_skips_what_is_up_to_date(
+    results: Path, photo_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(artefact, "_commit", lambda: "abc")
+    checks.smoke_run(results, photo_dir, ["fill_in"])
+    file = results / "fill_in" / artefact.RESULTS
+    written = file.stat().st_mtime_ns
+    checks.smoke_run(results, photo_dir, ["fill_in"])
+    assert file.stat().st_mtime_ns == written

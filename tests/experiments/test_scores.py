@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from experiments.sanity_cases import chosen
 
 from experiments import methods, scores, verdicts
-from experiments.sanity_cases import chosen
 
 NAMES = ["random map", "centre", "Sobel edges", "good", "like a control", "bad"]
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from fitb_jax import evaluation
 from fitb_jax.data.photos.imagenet_kinds import imagenet_indices
 from fitb_jax.data.photos.photograph import Photograph
 from fitb_jax.data.photos.streaming import Photographs
 from fitb_jax.data.photos.truth import ignored_mask, truth_mask
+from fitb_jax.evaluation.aggregation import difficult_cases
 
 UNLABELLED = -1
 """The label of a photograph of which nothing is known."""
@@ -27,7 +27,7 @@ class ExplainedObject(NamedTuple):
         annotated: the same in the data set's own numbers.
         truth: (h, w), True on the objects of that class.
         ignored: (h, w), True where neither a hit nor a miss should count.
-        is_difficult: see `evaluation.difficult_cases`.
+        is_difficult: see `evaluation.aggregation.difficult_cases`.
     """
 
     label: int
@@ -82,7 +82,7 @@ def find_explained_object(
         seen[0],
         truths[explained],
         ignored_mask(photograph, seen[0], kind=kind),
-        bool(evaluation.difficult_cases(jnp.asarray(truths))[explained]),
+        bool(difficult_cases(jnp.asarray(truths))[explained]),
     )
 
 

@@ -1,7 +1,6 @@
 """The networks, classes and images that the sanity checks compare on small images."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -15,12 +14,6 @@ from fitb_jax.types import Image, Key, LogitsFn, SaliencyFn
 RANDOM_LABELS = "random labels"
 RANDOM_LOGIT = "random logit"
 INPUT_SHIFT = "input shift"
-
-ALIKE = 0.5
-"""A map more similar than this to that of a network without training has failed."""
-
-INVARIANT = 0.95
-"""A map less similar than this to that of the image before a shift has failed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,21 +124,3 @@ def compare(
         ),
     )
     return evaluation.compare(method, evaluation.Case(still, image, label), cases, key=method_key)
-
-
-def chosen(methods: Mapping[str, SaliencyFn], names: tuple[str, ...]) -> dict[str, SaliencyFn]:
-    """Some of the methods.
-
-    Args:
-        methods: by name.
-        names: which; none means all.
-
-    Returns:
-        Those.
-
-    Raises:
-        ValueError: a name that is not among them.
-    """
-    if unknown := set(names) - set(methods):
-        raise ValueError(f"methods must be among {list(methods)}, got {sorted(unknown)}")
-    return {name: method for name, method in methods.items() if not names or name in names}

@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.local_perturbations import FIELDS, Removal, Update, noise, perturbations, point
+from experiments.evaluation.local_approximation import (
+    FIELDS,
+    Removal,
+    Update,
+    noise,
+    perturbations,
+    point,
+)
 from fitb_jax import fill, masks
 from tests import problems
 

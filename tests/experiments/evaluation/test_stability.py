@@ -6,10 +6,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
-from experiments.stability import EXPERIMENT, grouped
-from experiments.stability_points import FIELDS, MEASURES, point
-from experiments.stability_results import signal_to_noise, table
+from experiments.evaluation.stability import (
+    EXPERIMENT,
+    FIELDS,
+    MEASURES,
+    Config,
+    grouped,
+    point,
+    signal_to_noise,
+    tables,
+)
 from fitb_jax import data
 
 SIDE, NETWORKS, IMAGES = 12, 3, 2
@@ -103,33 +111,61 @@ def test_groups_are_of_one_class_and_disjoint() -> None:
     np.testing.assert_array_equal(flat[16:20], of_four)
 
 
+def _found(architectures: list[str], groups: int) -> xr.Dataset:
+    """Results of two methods, drawn at random."""
+    dims = {
+        "method": ["gradient", "RISE"],
+        "state": ["trained", "untrained"],
+        "group": [*range(groups)],
+        "architecture": architectures,
+        "pairing": [*architectures, "between"],
+        "measure": [*MEASURES],
+    }
+    of = {
+        "networks": ("method", "state", "group", "pairing", "measure"),
+        "images": ("method", "state", "group", "architecture", "measure"),
+        "draws": ("method", "state", "group", "architecture", "measure"),
+        "signal": ("method", "state", "group", "architecture"),
+        "noise": ("method", "state", "group", "architecture"),
+    }
+    values = {
+        name: (each, RNG.uniform(size=[len(dims[dim]) for dim in each]))
+        for name, each in of.items()
+    }
+    return xr.Dataset(values, dims)
+
+
 def test_signal_to_noise_pools_before_it_divides() -> None:
-    arrays = {"signal": np.zeros((1, 2, 3, 1)), "noise": np.zeros((1, 2, 3, 1))}
-    arrays["signal"][0, 0, :, 0] = [0.8, 0.4, 0.6]
-    assert np.isinf(signal_to_noise(arrays, 0, 5).estimate)
-    arrays["noise"][0, 0, :, 0] = [0.2, 0.6, 0.4]
-    found = signal_to_noise(arrays, 0, 5)
-    np.testing.assert_allclose(found.estimate, 5 * 1.8 / 1.2)
-    assert found.low < found.estimate < found.high
+    found = _found(["cnn"], 3).sel(method="RISE")
+    config = Config(architectures=("cnn",), networks=5)
+    place = {"state": "trained", "architecture": "cnn"}
+    found["noise"].loc[place] = 0
+    found["signal"].loc[place] = [0.8, 0.4, 0.6]
+    assert np.isinf(signal_to_noise(found, config).estimate)
+    found["noise"].loc[place] = [0.2, 0.6, 0.4]
+    ratio = signal_to_noise(found, config)
+    np.testing.assert_allclose(ratio.estimate, 5 * 1.8 / 1.2)
+    assert ratio.low < ratio.estimate < ratio.high
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_table_has_a_cell_for_every_column(count: int) -> None:
     architectures = ["cnn", "mlp"][:count]
-    shape = (2, 2, 4, count)
-    arrays = {
-        "networks": RNG.uniform(size=(2, 2, 4, count + 1, 4)),
-        "images": RNG.uniform(size=(*shape, 4)),
-        "draws": RNG.uniform(size=(*shape, 4)),
-        "signal": RNG.uniform(size=shape),
-        "noise": RNG.uniform(size=shape),
-        "methods": np.array(["gradient", "RISE"]),
-        "architectures": np.array(architectures),
-    }
-    found = table(arrays, 5)
-    assert [len(row) for row in found.rows] == [len(found.columns)] * 2
-    own, floor = arrays["networks"][1, 0, :, 0, 0], arrays["images"][1, 0, :, 0, 0]
-    row = dict(zip(found.columns, found.rows[1], strict=True))
-    assert row["cnn: Spearman"].startswith(f"{own.mean():.3f}")
-    assert row["above the floor"].startswith(f"{(own - floor).mean():.3f}")
-    assert row["untrained"].startswith(f"{arrays['networks'][1, 1, :, 0, 0].mean():.3f}")
+    found = _found(architectures, 4)
+    config = Config(architectures=tuple(architectures), networks=5)
+    table = tables(config, found)["stability"]
+    assert list(table.index) == ["gradient", "RISE"]
+    assert not table.isna().any(axis=None)
+    of_rise = found.sel(method="RISE", measure="spearman")
+    own, floor, untrained = (
+        of_rise[name].sel({"state": state, place: "cnn"}).values
+        for name, state, place in (
+            ("networks", "trained", "pairing"),
+            ("images", "trained", "architecture"),
+            ("networks", "untrained", "pairing"),
+        )
+    )
+    row = table.loc["RISE"]
+    np.testing.assert_allclose(row["cnn: Spearman"].estimate, own.mean())
+    np.testing.assert_allclose(row["above the floor"].estimate, (own - floor).mean())
+    np.testing.assert_allclose(row["untrained"].estimate, untrained.mean())

@@ -1,0 +1,77 @@
+"""Keep the results of finished runs with the documentation, as data from which pages are made."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+from PIL import Image
+
+from experiments.core import artefact, discovery, published
+from experiments.core.running import read_metrics
+from fitb_jax import checks
+
+_LOG = logging.getLogger(__name__)
+_WIDEST = 1600
+"""Pixels of a figure."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Options of `publish`.
+
+    Attributes:
+        only: names of the experiments; none means all that have a finished run.
+        results: folder of the runs.
+    """
+
+    only: tuple[str, ...] = ()
+    results: Path = Path("results")
+
+
+def run(config: Config) -> list[Path]:
+    """Copy numbers, tables and figures of finished runs to the documentation.
+
+    Args:
+        config: which.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ValueError: an unknown name, a tiny run, or one of files that no commit knows.
+        FileNotFoundError: no finished run.
+    """
+    every = discovery.experiments()
+    for name in config.only:
+        checks.check_choice("only", name, every)
+    is_done = {name: (config.results / name / artefact.RESULTS).is_file() for name in every}
+    chosen = config.only or tuple(name for name in every if is_done[name])
+    if not chosen:
+        raise FileNotFoundError(f"no finished run in {config.results}")
+    written = [path for name in chosen for path in _publish(config.results / name)]
+    _LOG.info("%d files written to %s", len(written), published.FOLDER)
+    return written
+
+
+def _publish(folder: Path) -> list[Path]:
+    made_by = artefact.made_by(artefact.load(folder))
+    if made_by["options"]["smoke"]:
+        raise ValueError(f"{folder} is a tiny run, which says nothing")
+    commit = made_by["commit"] or "unknown"
+    if commit == "unknown" or commit.endswith("+changes"):
+        raise ValueError(f"{folder} is of files that no commit knows (commit {commit})")
+    metrics = read_metrics(folder)
+    kept = {name: metrics[name] for name in ("caption", "numbers", "tables", "notes")}
+    place = published.FOLDER / f"{folder.name}.json"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text(json.dumps({**kept, "made_by": made_by}, indent=1) + "\n")
+    for earlier in place.parent.glob(f"{folder.name}.*.webp"):
+        earlier.unlink()
+    figures = []
+    for path in sorted(folder.glob("*.png")):
+        picture = Image.open(path).convert("RGB")
+        picture.thumbnail((_WIDEST, _WIDEST * 4))
+        figures.append(place.with_name(f"{folder.name}.{path.stem}.webp"))
+        picture.save(figures[-1], quality=80, method=6)
+    return [place, *figures]

@@ -1,0 +1,148 @@
+"""Published results: committed as data, shown as pages, held against the documentation."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from experiments.core import discovery
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "results"
+"""`NAME.json` and `NAME.*.webp` of each published run; `NAME.md` holds tables that were made before
+runs were published as data, and becomes data when they are made anew."""
+
+_ENDS = {"estimate", "low", "high"}
+_QUOTED = re.compile(
+    r"<!-- result: (?P<name>\w+) -->\s*(?P<number>-?\d+(?:\.\d+)?(?: \[-?\d[\d.]*, -?\d[\d.]*\])?)"
+)
+
+
+def names() -> list[str]:
+    """The experiments that something is published of, in the order of their figures.
+
+    Returns:
+        Their names.
+    """
+    return [name for name in discovery.experiments() if _is_there(name)]
+
+
+def _is_there(name: str) -> bool:
+    return any((FOLDER / f"{name}{suffix}").is_file() for suffix in (".json", ".md"))
+
+
+def page(name: str) -> str:
+    """The page of one experiment, as Markdown.
+
+    Args:
+        name: of the experiment.
+
+    Returns:
+        What it shows, how it is made, its numbers, tables and figures.
+    """
+    listed = discovery.experiments()[name]
+    parts = [f"# {listed.regenerates}: {listed.title}", f"```bash\n{listed.command}\n```"]
+    data = FOLDER / f"{name}.json"
+    if data.is_file():
+        parts += _run(json.loads(data.read_text()), name)
+    earlier = FOLDER / f"{name}.md"
+    if earlier.is_file():
+        parts.append(earlier.read_text().strip())
+    return "\n\n".join(parts) + "\n"
+
+
+def _run(run: dict[str, Any], name: str) -> list[str]:
+    parts = [
+        f"![{path.stem.removeprefix(f'{name}.')}]({path.name})"
+        for path in sorted(FOLDER.glob(f"{name}.*.webp"))
+    ]
+    parts.append(run["caption"])
+    if run["numbers"]:
+        rows = [[label, value] for label, value in run["numbers"].items()]
+        parts.append(table({"columns": ["number", "value"], "rows": rows}))
+    for title, content in run["tables"].items():
+        parts += [f"## {title[0].upper()}{title[1:]}", table(content)]
+    parts += [f"*{note}.*" for note in run["notes"]]
+    made_by = run["made_by"]
+    versions = ", ".join(f"{package} {version}" for package, version in made_by["versions"].items())
+    parts.append(
+        f"Made by `{made_by['command']}` at commit {made_by['commit'][:12]}, {made_by['device']}, "
+        f"{versions}. Square brackets: 95 % confidence intervals."
+    )
+    return parts
+
+
+def table(content: dict[str, Any]) -> str:
+    """A table as Markdown.
+
+    Args:
+        content: `columns` and `rows`, whose cells are intervals, numbers or text.
+
+    Returns:
+        Its lines.
+    """
+    lines = [[str(column) for column in content["columns"]]]
+    lines.append(["---"] * len(lines[0]))
+    lines += [[text(cell) for cell in row] for row in content["rows"]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def text(value: Any) -> str:
+    """A cell or number of a published run as people read it.
+
+    Args:
+        value: an interval, a number, text, or what holds them.
+
+    Returns:
+        Text.
+    """
+    if isinstance(value, dict):
+        if value.keys() == _ENDS:
+            return "{estimate:.3f} [{low:.3f}, {high:.3f}]".format(**value)
+        return ", ".join(f"{key} {text(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(text(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "" if value is None else str(value)
+
+
+def quoted(page_text: str) -> list[tuple[str, str]]:
+    """The numbers of a page of the documentation that say which result they are of.
+
+    They are written `<!-- result: NAME --> 0.53 [0.42, 0.64]`.
+
+    Args:
+        page_text: Markdown.
+
+    Returns:
+        Name of the experiment and number, of each.
+    """
+    return [(found["name"], found["number"]) for found in _QUOTED.finditer(page_text)]
+
+
+def holds(name: str, number: str) -> bool:
+    """Whether a number of the documentation is on the page of its result.
+
+    Args:
+        name: of the experiment.
+        number: as it is written, alone or with its interval; it may have fewer digits.
+
+    Returns:
+        False where no number of the page rounds to it, and where nothing was published.
+    """
+    if not _is_there(name):
+        return False
+    wanted = re.findall(r"-?\d+\.?\d*", number)
+    shape = (
+        r"(-?\d+\.?\d*)" if len(wanted) == 1 else r"(-?\d+\.?\d*) \[(-?\d+\.?\d*), (-?\d+\.?\d*)\]"
+    )
+    return any(
+        all(_rounds_to(there, here) for there, here in zip(found.groups(), wanted, strict=True))
+        for found in re.finditer(shape, page(name))
+    )
+
+
+def _rounds_to(there: str, here: str) -> bool:
+    digits = len(here.partition(".")[2])
+    # Half a digit of slack: the page may have been rounded before.
+    return abs(float(there) - float(here)) <= 0.5001 * 10.0**-digits + 0.5 * 10.0 ** -(digits + 1)

@@ -1,0 +1,108 @@
+"""Numbers in the documentation are those of published results, which have pages."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments.core import discovery, published
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+INTERVAL = re.compile(r"-?\d+\.\d+ \[-?\d+\.\d+, -?\d+\.\d+\]")
+
+
+def test_every_quoted_number_is_on_the_page_of_its_result() -> None:
+    wrong = [
+        f"{page.name}: {number} is not on the page of {name}"
+        for page in PAGES
+        for name, number in published.quoted(page.read_text())
+        if not published.holds(name, number)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_interval_is_typed_without_its_result() -> None:
+    unmarked = []
+    for page in PAGES:
+        text = page.read_text()
+        marked = {number for _, number in published.quoted(text)}
+        unmarked += [f"{page.name}: {i}" for i in INTERVAL.findall(text) if i not in marked]
+    assert not unmarked, "\n".join(unmarked)
+
+
+def test_numbers_to_expect_are_those_published() -> None:
+    """Of runs that were published as data; every interval that a docstring expects."""
+    wrong = [
+        f"{name}: {number}"
+        for name, listed in discovery.experiments().items()
+        for number in INTERVAL.findall(listed.expected)
+        if not published.holds(name, number)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_published_is_of_a_commit_and_has_a_page() -> None:
+    every = discovery.experiments()
+    for path in sorted(published.FOLDER.glob("*.*")):
+        name = path.name.split(".")[0]
+        assert name in every, path.name
+        if path.suffix == ".json":
+            made_by = json.loads(path.read_text())["made_by"]
+            assert re.fullmatch(r"[0-9a-f]{40}", made_by["commit"]), name
+            assert made_by["command"].startswith("python -m experiments"), name
+    for name in published.names():
+        page = published.page(name)
+        assert page.startswith(f"# {every[name].regenerates}: "), name
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of published results with one run and one page of earlier tables."""
+    monkeypatch.setattr(published, "FOLDER", tmp_path)
+    run = {
+        "caption": "A caption.",
+        "numbers": {"accuracy": {"estimate": 0.9755, "low": 0.96, "high": 0.98}},
+        "tables": {
+            "means": {
+                "columns": ["method", "mean"],
+                "rows": [["gradient", {"estimate": 0.5326, "low": 0.4217, "high": 0.6418}]],
+            }
+        },
+        "notes": ["a note"],
+        "made_by": {
+            "command": "python -m experiments fill_in",
+            "commit": "0" * 40,
+            "device": "cpu",
+            "versions": {"jax": "0.10.1"},
+        },
+    }
+    (tmp_path / "fill_in.json").write_text(json.dumps(run))
+    (tmp_path / "roar.md").write_text("| a | 0.125 |")
+    return tmp_path
+
+
+def test_a_page_has_the_numbers_with_their_intervals(results: Path) -> None:
+    page = published.page("fill_in")
+    assert "| gradient | 0.533 [0.422, 0.642] |" in page
+    assert "| accuracy | 0.975 [0.960, 0.980] |" in page
+    assert "at commit 000000000000, cpu, jax 0.10.1" in page
+    assert "0.125" in published.page("roar")
+    assert published.names() == ["fill_in", "roar"]
+
+
+def test_a_number_holds_if_the_page_rounds_to_it(results: Path) -> None:
+    for number in ("0.533 [0.422, 0.642]", "0.53 [0.42, 0.64]", "0.53", "0.98"):
+        assert published.holds("fill_in", number), number
+    for number in ("0.534 [0.422, 0.642]", "0.53 [0.42, 0.66]", "0.61"):
+        assert not published.holds("fill_in", number), number
+    assert published.holds("roar", "0.125")
+    assert not published.holds("stability", "0.125"), "nothing is published of it"
+
+
+def test_numbers_are_quoted_with_the_name_of_their_result() -> None:
+    text = (
+        "It is <!-- result: fill_in --> 0.53 [0.42, 0.64], or <!-- result: roar -->-0.1. Not 0.7."
+    )
+    assert published.quoted(text) == [("fill_in", "0.53 [0.42, 0.64]"), ("roar", "-0.1")]
