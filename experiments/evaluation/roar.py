@@ -300,7 +300,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
     said = []
     for dataset in found["dataset"].values.tolist():
         mean = found["accuracy"].sel(dataset=dataset).mean(("fraction", "seed"))
-        best = str(mean["method"].values[int(mean.argmin())])
+        best = mean.to_series().idxmin()
         whole = float(found["whole"].sel(dataset=dataset).mean())
         said.append(
             f"{dataset}: lowest for {best}, {float(mean.min()):.3f} over all fractions (nothing "

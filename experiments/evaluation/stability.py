@@ -298,7 +298,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     agreement = found["networks"].assign_coords(measure=[*MEASURES.values()])
     trained = agreement.sel(state="trained")
     own = _own(found)
-    others = {name: f"{name}: {short}" for name in config.architectures[1:]}
+    others: dict[str, str] = {name: f"{name}: {short}" for name in config.architectures[1:]}
     others |= {BETWEEN: "between architectures"} if len(config.architectures) == 2 else {}
     columns = {
         f"{first}: {{measure}}": trained.sel(pairing=first, drop=True),
