@@ -8,79 +8,69 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from experiments.extremal_disjoint import binarise_apart
-from experiments.extremal_initialisations import agreement, groups
+from experiments.extremal_warm_starts import fresh, smoothed, steps_to
 
 from experiments import (
-    extremal_areas,
-    extremal_initialisations,
+    extremal_settings,
     localisation,
+    mask_methods,
 )
 from fitb_jax import extremal
 
 
-def test_agreement_is_intersection_over_union_of_masks_of_the_same_area() -> None:
-    left, right, both = np.zeros((3, 2, 4), bool)
-    left[:, :2] = right[:, 2:] = both[:, 1:3] = True
-    small = np.zeros((2, 4), bool)
-    small[0, 0] = True
-    some = np.stack([np.stack([left, small]), np.stack([both, small])])
-    others = np.stack([np.stack([left, small]), np.stack([right, ~small])])
-    expected = [[[1, 0], [1 / 3, 1 / 3]], [[1, 0], [1, 0]]]
-    np.testing.assert_allclose(agreement(some, others), expected, rtol=1e-6)
+def test_steps_count_to_the_share_of_what_fresh_weights_gain() -> None:
+    cold = np.array([0.0, 4.0, 8.0, 9.6, 10.0])
+    early = np.array([9.0, 9.5, 9.4, 9.4, 9.4])
+    never = np.array([9.0, 9.4, 9.4, 9.4, 9.4])
+    curves = np.stack([cold, early, never])[:, None, None]
+    np.testing.assert_array_equal(steps_to(curves, 0.95)[:, 0, 0], [4, 2, np.nan])
 
 
-def test_masks_that_overlap_are_of_one_group_and_the_largest_comes_first() -> None:
-    family = np.array([1, 0, 0, 1, 0])
-    iou = np.where(family[:, None] == family[None], 0.8, 0.2)
-    np.fill_diagonal(iou, 1)
-    found, order = groups(iou, 0.5)
-    np.testing.assert_array_equal(found, family)
-    assert (np.diff(family[order]) != 0).sum() == 1
-    assert groups(iou, 0.1)[0].max() == 0
-    assert groups(iou, 0.9)[0].max() == 4
+def test_a_running_mean_never_looks_ahead() -> None:
+    step = np.zeros(20)
+    step[10:] = 1
+    found = smoothed(step)
+    np.testing.assert_allclose(found[:10], 0)
+    np.testing.assert_allclose(found[10:17], np.arange(1, 8) / 8)
+    np.testing.assert_allclose(found[17:], 1)
+    np.testing.assert_allclose(smoothed(np.arange(3.0)), [0, 0.5, 1])
 
 
-def test_initialisations_are_fitted_with_the_grid_and_bandwidth_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class FitError(Exception):
-        pass
+def test_fresh_weights_are_those_of_a_fit_that_is_given_none() -> None:
+    def logits_fn(image: jax.Array) -> jax.Array:
+        return jnp.stack([image.mean(), image[0].mean()])
 
-    def fit_inr(*arguments: Any, **_: Any) -> None:
-        raise FitError(arguments[3])
-
-    net = types.SimpleNamespace(
-        images=np.zeros((1, 8, 8, 3), np.float32),
-        targets=np.zeros(1, int),
-        pretrained=types.SimpleNamespace(logits_fn=jax.tree_util.Partial(jnp.sum)),
-    )
-    monkeypatch.setattr(extremal_initialisations, "explained", lambda config: net)
-    monkeypatch.setattr(extremal, "fit_inr", fit_inr)
-    config = extremal_initialisations.Config(grid=7, bandwidth=0.25, progress=False)
-    with pytest.raises(FitError) as raised:
-        extremal_initialisations.compute(config)
-    (settings,) = raised.value.args
-    assert (settings.grid, settings.network.bandwidth) == (7, 0.25)
+    image = jnp.linspace(0, 1, 48).reshape(4, 4, 3)
+    config = extremal.InrConfig(steps=2)
+    key = jax.random.key(5)
+    cold = extremal.fit_inr(logits_fn, image, 0, config, key=key)
+    given = extremal.fit_inr(logits_fn, image, 0, config, key=key, initial=fresh(key))
+    np.testing.assert_array_equal(cold.history.reward, given.history.reward)
 
 
-def test_binary_masks_have_their_areas_and_do_not_overlap() -> None:
-    first = jnp.linspace(0, 1, 20).reshape(4, 5)
-    masks = jnp.stack([first, first, 1 - first])
-    areas = jnp.array([0.2, 0.3, 0.5])
-    found = binarise_apart(masks, areas)
-    np.testing.assert_array_equal(found.sum((1, 2)), [4, 6, 10])
-    np.testing.assert_array_equal(found.sum(0), np.ones((4, 5)))
-    # The second wants what the first has, and takes the next best.
-    np.testing.assert_array_equal(found[1].ravel().nonzero()[0], np.arange(10, 16))
-
-
-def test_the_dense_areas_are_among_the_fine_ones_from_first_to_last() -> None:
-    areas, places = extremal_areas.sweeps(extremal_areas.Config())
-    assert places[0] == 0
-    assert places[-1] == len(areas) - 1
-    with pytest.raises(ValueError, match="every must divide the 56 steps"):
-        extremal_areas.sweeps(extremal_areas.Config(every=5))
+def test_settings_differ_from_the_default_in_what_their_names_say() -> None:
+    found = extremal_settings.settings(extremal_settings.Config())
+    default = found.pop("default")
+    assert default == extremal.InrConfig()
+    assert all(each != default for each in found.values())
+    assert len(set(found.values())) == len(found)
+    assert found["grid 56"].grid == 56
+    assert found["2 areas a step"].areas_per_step == 2
+    assert found["FiLM"].network.conditioning == "film"
+    crossed = extremal_settings.settings(extremal_settings.Config(crossed=True))
+    assert len(crossed) == 1 + len(found) + 27
+    short = extremal_settings.settings(extremal_settings.Config(most_steps=60))
+    assert [short[name].steps for name in ("default", "50 steps, rate 0.01")] == [60, 50]
+    fine = extremal_settings.settings(extremal_settings.Config(grid=56))
+    named = {"grid 14": 14, "grid 28": 28, "grid 112": 112}
+    assert {name: each.grid for name, each in fine.items()} == {
+        **dict.fromkeys(fine, 56),
+        **named,
+    }
+    with pytest.raises(ValueError, match="settings"):
+        extremal_settings.settings(extremal_settings.Config(settings=("bandwith 1",)))
+    with pytest.raises(ValueError, match="grid"):
+        extremal_settings.settings(extremal_settings.Config(grid=0))
 
 
 def test_scores_are_means_over_runs_of_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +118,14 @@ def test_scores_are_means_over_runs_of_each_key(monkeypatch: pytest.MonkeyPatch)
         localisation.compute(localisation.Config(keys=0))
 
 
+def test_fitted_controls_have_the_grid_of_the_settings() -> None:
+    config = extremal_settings.Config(grid=56, most_steps=3, settings=("penalty",))
+    net = types.SimpleNamespace(located={"pixels": np.zeros((1, 2))}, names=["a"], networks={})
+    grid = extremal_settings.control_grid(config, net)
+    fitted = [row.method for row in grid.grid["method"].values if hasattr(row.method, "args")]
+    assert [each.args for each in fitted] == [(extremal.InrConfig(grid=56, steps=3),)] * 2
+
+
 def test_the_pointing_game_of_small_objects_is_theirs_alone() -> None:
     arrays = {
         "methods": np.array(["centre", "extremal INR"]),
@@ -170,3 +168,30 @@ def test_regions_are_compared_by_photograph() -> None:
     assert name == "gradient"
     assert whole.startswith(f"{np.mean(masks - gradient):.3f}")
     assert small.startswith(f"{np.mean((masks - gradient)[1:]):.3f}")
+
+
+def test_a_control_row_asks_the_untrained_network_and_no_other() -> None:
+    def logits_as_masks(logits_fn: Any, *inputs: Any, key: Any) -> Any:
+        return logits_fn(inputs[0])[:, None, None]
+
+    image = {"pixels": jnp.zeros((2, 2, 1)), "target": 0}
+    trained, untrained = (lambda image, p=p: jnp.full(3, p) for p in (0.25, 0.75))
+    for is_untrained, expected in ((False, 0.25), (True, 0.75)):
+        row = mask_methods.MaskRow(logits_as_masks, is_untrained)
+        masks = row.masks(trained, untrained, image, jnp.ones(3), key=jax.random.key(0))
+        np.testing.assert_array_equal(masks, np.full((3, 1, 1), expected))
+    controls = mask_methods.controls(extremal.InrConfig(steps=1))
+    assert [row.is_untrained for row in controls.values()] == [False, False, True, False]
+
+
+def test_a_row_of_a_random_class_asks_for_any_class_but_the_photographs() -> None:
+    def trained(image: Any) -> Any:
+        return jnp.zeros(4) * image.mean()
+
+    image = {"pixels": jnp.zeros((2, 2, 1)), "target": jnp.asarray(2), "truth": jnp.zeros((2, 2))}
+    rows = [*mask_methods.controls(extremal.InrConfig(steps=1)).values()]
+    assert [row.is_of_random_class for row in rows] == [False, False, False, True]
+    keys = jax.random.split(jax.random.key(0), 64)
+    drawn = jax.vmap(lambda key: rows[-1].asked(trained, image, key=key)["target"])(keys)
+    assert set(drawn.tolist()) == {0, 1, 3}
+    assert rows[0].asked(trained, image, key=keys[0]) is image
