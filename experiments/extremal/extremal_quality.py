@@ -10,6 +10,7 @@ Binary masks at their exact areas, and how the masks of neighbouring areas fit t
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -105,9 +106,9 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
 
 
 def _probabilities(found: xr.Dataset, name: str) -> pd.DataFrame:
-    shape = {"rows": "method", "over": "image", "title": "area {area:g}"}
-    more = interval_table(-paired_difference(found[name], method=INR), **shape)
-    means = interval_table(found[name], **shape)
+    table = functools.partial(interval_table, rows="method", over="image", title="area {area:g}")
+    more = table(-paired_difference(found[name], method=INR))
+    means = table(found[name])
     means["seconds a photograph"] = found["seconds"].values
     return pd.concat([means, more.rename(index=lambda method: f"{INR} less {method}")])
 
