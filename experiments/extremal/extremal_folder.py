@@ -12,6 +12,7 @@ reached.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import jax
@@ -128,10 +129,10 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     """p(class) of the photographs and of their masks."""
     count = found.sizes["image"]
     found = found.expand_dims(photographs=[count])
-    shape = {"rows": "photographs", "over": "image"}
+    means = functools.partial(interval_table, rows="photographs", over="image")
     columns = [
-        interval_table(found["whole"], **shape, title="whole"),
-        interval_table(found["binary"], **shape, title="area {area:g}"),
+        means(found["whole"], title="whole"),
+        means(found["binary"], title="area {area:g}"),
     ]
     return {"p of the class": pd.concat(columns, axis=1)}
 

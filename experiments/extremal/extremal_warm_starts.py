@@ -12,6 +12,7 @@ from the other photographs (`extremal.reptile_init`). Those are never the ones t
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -176,7 +177,7 @@ def steps_to(curves: xr.DataArray, share: float) -> xr.DataArray:
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """Photographs are what varies: restarts are averaged first."""
-    shape = {"rows": "start", "over": "image"}
+    means = functools.partial(interval_table, rows="start", over="image")
     p = found["p"].mean(("restart", "area"))
     last = found["curves"].isel(step=-1, drop=True).mean("restart")
     steps = found["steps"].stack(fit=("image", "restart"))
@@ -189,15 +190,12 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     )
     columns = [
         counts,
-        interval_table(
+        means(
             paired_difference(last, start=COLD),
-            **shape,
             title="objective at the last step, less fresh",
         ),
-        interval_table(p, **shape, title="p(class), {budget} steps"),
-        interval_table(
-            paired_difference(p, start=COLD), **shape, title="the same, less fresh, {budget} steps"
-        ),
+        means(p, title="p(class), {budget} steps"),
+        means(paired_difference(p, start=COLD), title="the same, less fresh, {budget} steps"),
     ]
     table = pd.concat(columns, axis=1)
     return {"starts": table.where(table.notna(), "")}
