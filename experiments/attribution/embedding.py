@@ -185,7 +185,7 @@ def _of(found: xr.Dataset, name: str) -> xr.Dataset:
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """What the plane holds of the variance and of the neighbourhoods."""
-    lines = {"rows": ("description", "method"), "over": "point"}
+    lines: dict[str, Any] = {"rows": ("description", "method"), "over": "point"}
     plane = interval_table(found["in_plane"], title="neighbours of the same label, plane", **lines)
     in_all = found["in_all"].broadcast_like(found["in_plane"])
     whole = interval_table(in_all, title="all dimensions", **lines)

@@ -111,8 +111,9 @@ def compute(config: Config, net: Explained, found: xr.Dataset) -> xr.Dataset:
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """What the most important pixels are worth."""
-    shape = {"rows": "method", "over": "image", "title": "p(class), area {area:g}"}
-    return {"maps": interval_table(found["probability"], **shape)}
+    title = "p(class), area {area:g}"
+    worth = interval_table(found["probability"], rows="method", over="image", title=title)
+    return {"maps": worth}
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:

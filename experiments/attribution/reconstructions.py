@@ -11,7 +11,7 @@ Several searches for all ten classes, beside E[dx], each with an untrained netwo
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,9 @@ from fitb_jax import attribution, fill, objectives, plotting
 from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
 from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import Array, Image, Logits, LogitsFn, Objective
+
+Way: TypeAlias = Callable[[LogitsFn], tuple[Array, Array]]
+"""From a network to an image of every class, and the probability that it gives each."""
 
 PROTOTYPE = "E[dx]"
 
@@ -104,7 +107,7 @@ def compute(config: Config, net: Network) -> xr.Dataset:
         # A penalty is worth as much against it as against the trained network.
         "untrained": Partial(_scaled, factor, net.untrained),
     }
-    ways = {PROTOTYPE: functools.partial(_prototypes, config, net)}
+    ways: dict[str, Way] = {PROTOTYPE: functools.partial(_prototypes, config, net)}
     ways |= {title: _compiled(config, search, start) for title, search in SEARCHES.items()}
     both = [[jax.device_get(way(each)) for each in networks.values()] for way in ways.values()]
     images, reached = (np.array([[pair[i] for pair in each] for each in both]) for i in (0, 1))
@@ -143,10 +146,8 @@ def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:
     return factor * logits_fn(image)
 
 
-def _compiled(
-    config: Config, search: Search, digit: Image
-) -> Callable[[LogitsFn], tuple[Array, Array]]:
-    """From a network to the images of all classes and the probability that it gives each."""
+def _compiled(config: Config, search: Search, digit: Image) -> Way:
+    """One search of all classes, compiled once for both networks."""
     weight, jitter = (config.penalty, config.jitter) if search.is_penalised else (0.0, 0)
     settings = attribution.ReconstructionConfig(
         parametrisation=search.parametrisation,
@@ -266,7 +267,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     means = found["means"].values
     columns: list[list[np.ndarray | None]] = [list(means)]
     titles = ["mean\ntest digit"]
-    shown = {"trained": found["search"].values, "untrained": DRAWN_UNTRAINED}
+    shown: dict[str, Any] = {"trained": found["search"].values, "untrained": DRAWN_UNTRAINED}
     for owner, searches in shown.items():
         if owner == "untrained":
             columns.append([None] * len(means))

@@ -51,8 +51,9 @@ def first_order(
 ) -> Image:
     """The gradient of an objective, where the blanks show the mean colour."""
     del key
-    seen = {"objective": objective, "background": mean_colour(image)}
-    return fill.first_order(logits_fn, image, mask, target, **seen)
+    return fill.first_order(
+        logits_fn, image, mask, target, objective=objective, background=mean_colour(image)
+    )
 
 
 def newton(
@@ -60,8 +61,9 @@ def newton(
 ) -> Image:
     """The damped Newton update."""
     del key
-    seen = {"steps": steps, "background": mean_colour(image)}
-    return fill.second_order(logits_fn, image, mask, target, **seen)
+    return fill.second_order(
+        logits_fn, image, mask, target, steps=steps, background=mean_colour(image)
+    )
 
 
 def over_noise(logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, key: Key) -> Image:

@@ -188,7 +188,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     rank, fine = (
         each.stack(lines).to_series() for each in (ranks, found["fine_energy"].mean("image"))
     )
-    of = {"rows": ("network", "rule"), "over": "image"}
+    of: dict[str, Any] = {"rows": ("network", "rule"), "over": "image"}
     table = pd.concat(
         [
             interval_table(found["probability_filled"], title="p(target), step {size:g}", **of),

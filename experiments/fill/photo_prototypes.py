@@ -162,7 +162,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """For each class E[dx] over each kind of images, blurred as little as makes shapes visible."""
-    scaled = found["mean"] / np.abs(found["mean"]).max(_MAP)
+    scaled = found["mean"] / abs(found["mean"]).max(_MAP)
     blur = jax.jit(jax.vmap(functools.partial(gaussian_blur, sigma=2.0)))
     rows = [np.asarray(blur(jnp.asarray(each.values))) for each in scaled]
     figure = plotting.signed_maps(
