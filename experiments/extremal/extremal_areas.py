@@ -184,8 +184,8 @@ def _strip(found: xr.Dataset) -> Figure:
 def _curves(config: Config, found: xr.Dataset) -> Figure:
     figure = Figure(figsize=(10, 6.4), layout="constrained")
     fine, dense, _ = config.areas
-    lines = {(SAME, name): "o-" if name == DENSE else "o" for name in METHODS}
-    lines |= dict.fromkeys([(FINE, INR), (FINE, PENALTY)], "-")
+    lines = {(SAME, INR): "o", (FINE, INR): "-", (SAME, PENALTY): "o", (FINE, PENALTY): "-"}
+    lines |= {(SAME, DENSE): "o-"}
     for axis, (measure, title) in zip(figure.subplots(2, 2).flat, MEASURES.items(), strict=True):
         for (sweep, name), line in lines.items():
             values = found[measure].sel({"method": name, "sweep": sweep}).mean("image")
