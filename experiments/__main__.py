@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import logging
 import sys
+from typing import Any
 
 from experiments.core.discovery import CHAPTERS, experiments, load
 
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
             "stopped; finished experiments, networks and blocks of grids are kept", file=sys.stderr
         )
         return 130
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -89,11 +90,12 @@ def _dispatch(name: str, arguments: list[str]) -> None:
         run(every[name], experiment, options, command=command)
 
 
-def _parsed(config: type, arguments: list[str], name: str, **default: object) -> object:
+def _parsed(config: type[Any], arguments: list[str], name: str, default: Any = None) -> Any:
     """Options given on the command line over those of the preset asked for."""
     import tyro
 
-    return tyro.cli(config, args=arguments, prog=f"python -m experiments {name}", **default)
+    prog = f"python -m experiments {name}"
+    return tyro.cli(config, args=arguments, prog=prog, default=default or config())
 
 
 def _redirected_logging() -> contextlib.AbstractContextManager[None]:

@@ -268,14 +268,12 @@ def interval_chart(
         places = np.arange(len(cells)) + (bar - (len(labels) - 1) / 2) * between
         estimate, low, high = cells[:, bar].T
         reach = np.nan_to_num(np.clip([estimate - low, high - estimate], 0, None))
-        at, error = (
-            ((estimate, places), {"xerr": reach})
-            if is_horizontal
-            else ((places, estimate), {"yerr": reach})
-        )
+        across, up = (estimate, places) if is_horizontal else (places, estimate)
         axis.errorbar(
-            *at,
-            **error,
+            across,
+            up,
+            xerr=reach if is_horizontal else None,
+            yerr=None if is_horizontal else reach,
             fmt="o",
             markersize=4,
             capsize=2,

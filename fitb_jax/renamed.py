@@ -15,9 +15,9 @@ def renamed(package: str, names: Mapping[str, str]) -> Callable[[str], NoReturn]
         The function; it raises an `AttributeError` for every name.
     """
 
-    def __getattr__(name: str) -> NoReturn:  # noqa: N807 - what a module calls it
+    def missing(name: str) -> NoReturn:
         if name in names:
             raise AttributeError(f"{package}.{name} is called {names[name]} since version 0.2.0")
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
 
-    return __getattr__
+    return missing

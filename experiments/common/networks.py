@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from experiments.core.experiment import Options
+from experiments.core.labelled import interval_variable, with_notes
 from fitb_jax import batching, data, models
 from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax.types import LogitsFn
@@ -92,6 +93,20 @@ def network(options: NetworkOptions) -> Network:
     accuracy = accuracy_of(trained, test)
     _LOG.info("%s: test accuracy %s", label, accuracy)
     return Network(trained, untrained, train, test, accuracy, label)
+
+
+def with_network(found: xr.Dataset, net: Network) -> xr.Dataset:
+    """Results with what they say of the network they are of.
+
+    Args:
+        found: results.
+        net: the network.
+
+    Returns:
+        They, with its `accuracy`, and a note of it and of its data.
+    """
+    accuracy = interval_variable(net.accuracy)
+    return with_notes(found.assign(accuracy=accuracy), f"{net.label}; {net.test.source}")
 
 
 class Available(NamedTuple):

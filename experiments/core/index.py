@@ -1,4 +1,4 @@
-"""Write experiments/README.md: every figure and table with its command, time and headline number."""
+"""Write experiments/README.md: every figure with its command, time and the number to expect."""
 
 import dataclasses
 from pathlib import Path
@@ -36,8 +36,8 @@ def content() -> str:
         "# Experiments",
         "",
         "One module for each figure and its table. `python -m experiments` lists them, `python -m "
-        "experiments NAME --help` says what can be changed, `python -m experiments reproduce` runs all "
-        "that take minutes at most. Times are on 2 cores.",
+        "experiments NAME --help` says what can be changed, `python -m experiments reproduce` runs "
+        "all that take minutes at most. Times are on 2 cores.",
         "",
         "This page is written by `python -m experiments index`.",
     ]

@@ -26,6 +26,20 @@ def interval_variable(interval: Interval) -> xr.DataArray:
     return xr.DataArray([*interval], {"interval": [*ENDS]}, ("interval",))
 
 
+def pictures(*dims: str, **values: Any) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
+    """Images, masks or numbers as variables of a dataset.
+
+    Args:
+        *dims: dimensions of which there is a picture or a number for each label.
+        **values: arrays whose further dimensions are row, column and channel, as many as they have.
+
+    Returns:
+        Dimensions and values by name.
+    """
+    named = (*dims, "row", "column", "channel")
+    return {name: (named[: np.ndim(value)], np.asarray(value)) for name, value in values.items()}
+
+
 def with_notes(found: xr.Dataset, *notes: str) -> xr.Dataset:
     """A dataset with what a reader must know, such as a data set that was not found.
 

@@ -1,4 +1,4 @@
-"""Published results: committed as data, shown as pages, held against what the documentation says."""
+"""Published results: committed as data, shown as pages, held against the documentation."""
 
 import json
 import re

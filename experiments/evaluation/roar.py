@@ -271,7 +271,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     for axis, dataset in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         for i, method in enumerate(found["method"].values.tolist()):
             is_control = method in (*listed.CONTROLS, listed.BLURRED, listed.OF_RANDOM_CLASS)
-            estimate, low, high = accuracy.sel(dataset=dataset, method=method).T.values
+            estimate, low, high = accuracy.sel({"dataset": dataset, "method": method}).T.values
             axis.errorbar(
                 config.fractions,
                 estimate,
@@ -300,7 +300,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
     said = []
     for dataset in found["dataset"].values.tolist():
         mean = found["accuracy"].sel(dataset=dataset).mean(("fraction", "seed"))
-        best = str(mean["method"].values[int(mean.argmin())])
+        best = mean.to_series().idxmin()
         whole = float(found["whole"].sel(dataset=dataset).mean())
         said.append(
             f"{dataset}: lowest for {best}, {float(mean.min()):.3f} over all fractions (nothing "

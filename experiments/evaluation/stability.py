@@ -298,7 +298,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     agreement = found["networks"].assign_coords(measure=[*MEASURES.values()])
     trained = agreement.sel(state="trained")
     own = _own(found)
-    others = {name: f"{name}: {short}" for name in config.architectures[1:]}
+    others: dict[str, str] = {name: f"{name}: {short}" for name in config.architectures[1:]}
     others |= {BETWEEN: "between architectures"} if len(config.architectures) == 2 else {}
     columns = {
         f"{first}: {{measure}}": trained.sel(pairing=first, drop=True),
@@ -315,7 +315,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
         interval_table(values, rows="method", over="group", title=title, of=bootstrap_interval)
         for title, values in columns.items()
     ]
-    ratios = [signal_to_noise(found.sel(method=name), config) for name in parts[0].index]
+    ratios = [signal_to_noise(found.sel({"method": name}), config) for name in parts[0].index]
     parts.append(pd.DataFrame({"signal to noise of the mean map": ratios}, parts[0].index))
     return {"stability": pd.concat(parts, axis=1)}
 
@@ -456,7 +456,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
     above_floor = raw - masks_less_gradients(floor)
     above_untrained = raw - masks_less_gradients(untrained)
     names = own["method"].values.tolist()
-    above = [bootstrap_interval((own - floor).sel(method=name)) for name in names]
+    above = [bootstrap_interval((own - floor).sel({"method": name})) for name in names]
     lost = [name for name, one in zip(names, above, strict=True) if not one.low > 0]
     return (
         f"Agreement of the maps of {config.networks} networks that differ in their seed alone, "
@@ -473,7 +473,7 @@ def _family(values: xr.DataArray, names: tuple[str, ...]) -> np.ndarray:
     there = [name for name in values["method"].values.tolist() if name in names]
     if not there:
         return np.full(values.sizes["group"], np.nan)
-    mean: np.ndarray = values.sel(method=there).mean("method", skipna=False).values
+    mean: np.ndarray = values.sel({"method": there}).mean("method", skipna=False).values
     return mean
 
 

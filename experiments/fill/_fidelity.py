@@ -1,14 +1,20 @@
 """How well updates fill in images under masks: the sweep that several experiments share."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
 
-from experiments.common.networks import Network, head
+from experiments.common.networks import Network, NetworkOptions, head
 from experiments.core.experiment import Sweep
-from fitb_jax import ablation, fill, masks, models
+from fitb_jax import ablation, fill, masks, models, plotting
+from fitb_jax.evaluation.intervals import Interval, mean_interval, proportion_interval
+from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import LogitsFn, UpdateFn
 
 Settings = Sequence[tuple[float, int]]
@@ -20,6 +26,15 @@ MEASURES = {
     "correlation": "correlation",
 }
 """Those that tables show of a filled image, and what they are called there."""
+
+TITLES = {
+    "probability_filled": "p(target), filled",
+    "correct_filled": "accuracy, filled",
+    "correlation": "correlation with hidden pixels",
+}
+"""The same, where nothing else says that it is of filled images."""
+
+ORDERS = {"first": fill.first_order, "second": fill.second_order}
 
 FIELDS = {
     "correlation": ablation.Field(
@@ -57,14 +72,23 @@ def fidelity_point(
     return fill.fidelity(judge, pixels, mask, label, update(network, pixels, mask, label))
 
 
+@dataclasses.dataclass(frozen=True)
+class FidelityOptions(NetworkOptions):
+    """Options of an experiment that sweeps over masks and test images.
+
+    Attributes:
+        chunk: points (an image under a mask) evaluated at once.
+    """
+
+    chunk: int = 256
+
+
 def fidelity_sweep(
+    options: FidelityOptions,
     net: Network,
     updates: Mapping[str, UpdateFn],
     settings: Settings,
     *,
-    count: int,
-    seed: int,
-    chunk: int,
     name: str = "",
 ) -> Sweep:
     """Fidelity of the updates of a trained network and of its untrained control, over test images.
@@ -72,18 +96,16 @@ def fidelity_sweep(
     The trained network judges both, on the same images under the same masks.
 
     Args:
+        options: how many test images, and the seed of the masks.
         net: the network, its control and its data.
         updates: by name; one compile each.
         settings: of the masks.
-        count: test images; 0 means all.
-        seed: of the masks.
-        chunk: points evaluated at once.
         name: of the sweep, where an experiment has several.
 
     Returns:
         The sweep, of axes update, network, setting, image.
     """
-    images, labels = head(net.test, count)
+    images, labels = head(net.test, options.test_images)
     ratios, patches = zip(*settings, strict=True)
     return Sweep(
         name=name,
@@ -100,11 +122,11 @@ def fidelity_sweep(
             "image": ablation.vmapped({"pixels": images, "label": labels}),
         },
         fields=FIELDS,
-        key=jax.random.key(seed),
+        key=jax.random.key(options.seed),
         key_axes=("setting", "image"),
         shared={"judge": net.trained},
         about={"ratio": ("setting", [*ratios]), "patch": ("setting", [*patches])},
-        chunk=chunk,
+        chunk=options.chunk,
     )
 
 
@@ -125,3 +147,70 @@ def draw_masks(shape: tuple[int, ...], settings: Settings, *, key: jax.Array) ->
             for index, (ratio, patch) in enumerate(settings)
         ]
     )
+
+
+def unfilled(found: xr.Dataset) -> xr.Dataset:
+    """The masked images in place of the filled ones, as a line of a table.
+
+    Args:
+        found: from the sweep.
+
+    Returns:
+        The same, with `MEASURES` of what is seen before anything is filled in.
+    """
+    return found.assign(
+        probability_filled=found["probability_masked"],
+        correct_filled=found["correct_masked"],
+        correlation=xr.full_like(found["correlation"], np.nan),
+    )
+
+
+def score_table(
+    found: xr.Dataset,
+    *,
+    rows: Sequence[str],
+    titles: Mapping[str, str] = MEASURES,
+    over: str = "image",
+) -> pd.DataFrame:
+    """Scores side by side with their intervals; what is not known stays empty.
+
+    Args:
+        found: scores, of the dimensions `rows` and `over`.
+        rows: dimensions whose labels are the lines.
+        titles: of the columns, by the name of a score; "accuracy" is a share.
+        over: dimension of the independent cases.
+
+    Returns:
+        The table.
+    """
+    columns = [
+        interval_table(found[name], rows=rows, over=over, title=title, of=_interval_of(title))
+        for name, title in titles.items()
+    ]
+    table = pd.concat(columns, axis=1)
+    return table.map(lambda cell: "" if np.isnan(cell.estimate) else cell)
+
+
+def measure_charts(
+    axes: Sequence[Axes], found: xr.Dataset, *, groups: str, bars: str, title: str
+) -> None:
+    """`MEASURES` with their intervals over images, a chart each.
+
+    Args:
+        axes: where to draw.
+        found: from the sweep, of the dimensions `groups`, `bars` and `image`.
+        groups: dimension whose labels stand on the axis.
+        bars: dimension whose labels stand in the legend.
+        title: of a chart; the measure is filled in for `{}`.
+    """
+    for axis, (name, measure) in zip(axes, MEASURES.items(), strict=True):
+        values = intervals(found[name], over="image", of=_interval_of(measure))
+        plotting.interval_chart(axis, values, groups=groups, bars=bars, title=title.format(measure))
+        if measure == "correlation":
+            axis.axhline(0, color="grey", linewidth=0.8)
+        else:
+            axis.set_ylim(0, 1.03)
+
+
+def _interval_of(title: str) -> Callable[[np.ndarray], Interval]:
+    return proportion_interval if title == "accuracy" else mean_interval

@@ -13,48 +13,33 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.networks import (
-    Network,
-    NetworkOptions,
-    accuracies,
-    first_of_class,
-    network,
-)
+from experiments.common import networks
 from experiments.core.experiment import Experiment, Sweep
-from experiments.core.labelled import interval_variable, with_notes
-from experiments.fill._fidelity import draw_masks, fidelity_sweep
+from experiments.core.labelled import pictures
+from experiments.fill._fidelity import ORDERS, TITLES, FidelityOptions, draw_masks, fidelity_sweep
 from fitb_jax import fill, plotting
 from fitb_jax.types import LogitsFn
 
-TITLES = {
-    "probability_filled": "p(target), filled",
-    "correct_filled": "accuracy, filled",
-    "correlation": "correlation with hidden pixels",
-}
-ORDERS = {"first": fill.first_order, "second": fill.second_order}
 SHOWN = (("trained", "first"), ("trained", "second"), ("untrained", "first"))
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(NetworkOptions):
+class Config(FidelityOptions):
     """Options of Figure 4.
 
     Attributes:
         ratios: shares of the patches that are blank.
         patches: sides of a patch in pixels.
         digit: label of the test image shown.
-        chunk: points (an image under a mask) evaluated at once.
     """
 
     ratios: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9)
     patches: tuple[int, ...] = (1, 2, 4, 7)
     digit: int = 3
     test_images: int = 200
-    chunk: int = 256
 
     ZERO_ALLOWED = frozenset({"digit"})
 
@@ -64,21 +49,14 @@ class Config(NetworkOptions):
         return [(ratio, patch) for ratio in self.ratios for patch in self.patches]
 
 
-def sweep(config: Config, net: Network) -> Sweep:
+def sweep(config: Config, net: networks.Network) -> Sweep:
     """Every cell, order and network over the test images."""
-    return fidelity_sweep(
-        net,
-        ORDERS,
-        config.settings,
-        count=config.test_images,
-        seed=config.seed,
-        chunk=config.chunk,
-    )
+    return fidelity_sweep(config, net, ORDERS, config.settings)
 
 
-def compute(config: Config, net: Network, found: xr.Dataset) -> xr.Dataset:
+def compute(config: Config, net: networks.Network, found: xr.Dataset) -> xr.Dataset:
     """The fidelity of every cell, and pictures of one digit."""
-    image = jnp.asarray(first_of_class(net.test, config.digit))
+    image = jnp.asarray(networks.first_of_class(net.test, config.digit))
 
     @jax.jit
     def show(logits_fn: LogitsFn, image: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
@@ -90,23 +68,16 @@ def compute(config: Config, net: Network, found: xr.Dataset) -> xr.Dataset:
 
         return jax.vmap(one)(seen)
 
-    pictures = show(net.trained, image, jax.random.key(config.seed))
-    shown = {
-        "shown_image": (("row", "column", "channel"), np.asarray(image)),
-        "shown_mask": (("setting", "row", "column"), np.asarray(pictures["mask"])),
-        **{
-            f"shown_{name}": (("setting", "row", "column", "channel"), np.asarray(pictures[name]))
-            for name in ("update", "fill")
-        },
-    }
-    found = found.assign(accuracy=interval_variable(net.accuracy), **shown)
-    return with_notes(found, f"{net.label}; {net.test.source}")
+    shown = show(net.trained, image, jax.random.key(config.seed))
+    by_setting = {f"shown_{name}": values for name, values in shown.items()}
+    found = found.assign(pictures(shown_image=image) | pictures("setting", **by_setting))
+    return networks.with_network(found, net)
 
 
 def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
     """How sure the network is of its own digits, and the size of the grid."""
     return {
-        **accuracies(found),
+        **networks.accuracies(found),
         "points (image x mask x order x network)": found["correlation"].size,
         "compiled programs, one for each order": len(ORDERS),
     }
@@ -142,13 +113,13 @@ def _heat_maps(cells: xr.Dataset) -> Figure:
     figure = Figure(figsize=(10.5, 9), layout="constrained")
     axes = figure.subplots(len(TITLES), len(SHOWN))
     for row, (field, title) in zip(axes, TITLES.items(), strict=True):
-        for axis, (network, order) in zip(row, SHOWN, strict=True):
+        for axis, (source, order) in zip(row, SHOWN, strict=True):
             plotting.heat_map(
                 axis,
-                cells[field].sel(network=network, update=order).mean("image"),
+                cells[field].sel(network=source, update=order).mean("image"),
                 rows="ratio",
                 columns="patch",
-                title=f"{title}\n{network}, {order} order",
+                title=f"{title}\n{source}, {order} order",
                 limits=(-0.4, 0.4) if field == "correlation" else (0.0, 1.0),
             )
             axis.set_xlabel("patch (pixels)", fontsize=8)
@@ -159,7 +130,7 @@ def _heat_maps(cells: xr.Dataset) -> Figure:
 def caption(config: Config, found: xr.Dataset) -> str:
     """State the grid and the extremes of what it shows."""
     mean = found["probability_filled"].mean("image")
-    first, second, control = (mean.sel(network=network, update=order) for network, order in SHOWN)
+    first, second, control = (mean.sel(network=source, update=order) for source, order in SHOWN)
     return (
         f"First-order updates and fills of a {config.digit} under every mask ratio and patch size; "
         f"heat maps over {found.sizes['image']} test images. Mean p(target) after filling is "
@@ -171,7 +142,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
 
 EXPERIMENT = Experiment(
     config=Config,
-    load=network,
+    load=networks.network,
     sweep=sweep,
     compute=compute,
     numbers=numbers,

@@ -2,26 +2,32 @@
 
     python -m experiments fill_in --digits 3 8 --classes 3 8 5    # 13 s
 
-Expected: TODO.
+Expected: test accuracy of the network 0.977 [0.966, 0.985], and every digit more probable after it
+is filled in for its own class than masked.
 
-About 13 s on 2 cores (7 s of them train the network, which later experiments find again).
+Each digit with half of it hidden, and what the network would paint there for each class.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.experiment import Experiment, Outcome
-from experiments.common.networks import NetworkOptions, first_of_class, network
+from experiments.common import networks
+from experiments.core.experiment import Experiment
+from experiments.core.labelled import pictures
 from fitb_jax import fill, masks, plotting
-from fitb_jax.types import Image, LogitsFn, Mask
+from fitb_jax.types import Image, LogitsFn
+
+OWN = "own class"
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(NetworkOptions):
+class Config(networks.NetworkOptions):
     """Options of Figure 1.
 
     Attributes:
@@ -41,88 +47,89 @@ class Config(NetworkOptions):
     ZERO_ALLOWED = frozenset({"digits", "classes"})
 
 
-def compute(config: Config) -> Outcome:
+def compute(config: Config, net: networks.Network) -> xr.Dataset:
     """Fill in each digit for its own class and for the classes asked."""
-    net = network(config)
-    labels = np.array(config.digits)
-    images = jnp.asarray(np.stack([first_of_class(net.test, digit) for digit in config.digits]))
+    images = jnp.asarray(np.stack([networks.first_of_class(net.test, k) for k in config.digits]))
     targets = jnp.asarray([[digit, *config.classes] for digit in config.digits])
-    keys = jax.random.split(jax.random.key(config.seed), len(labels))
+    keys = jax.random.split(jax.random.key(config.seed), len(images))
 
     @jax.jit
+    @functools.partial(jax.vmap, in_axes=(None, 0, 0, 0))
     def explain(
-        logits_fn: LogitsFn, images: jax.Array, targets: jax.Array, keys: jax.Array
-    ) -> dict[str, jax.Array]:
-        def one_class(image: Image, mask: Mask, target: jax.Array) -> dict[str, jax.Array]:
+        logits_fn: LogitsFn, image: Image, targets: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        mask = masks.random_patches(image.shape[:2], config.ratio, config.patch, key=key)
+
+        def one_class(target: jax.Array) -> dict[str, jax.Array]:
             update = fill.first_order(logits_fn, image, mask, target)
             filled = fill.fill(image, mask, update, quantile=config.quantile)
             seen = jnp.stack([masks.apply(image, mask), filled])
             p = jax.nn.softmax(jax.vmap(logits_fn)(seen))[:, target]
-            return {"updates": update, "fills": filled, "p_masked": p[0], "p_filled": p[1]}
+            return {"update": update, "fill": filled, "p_masked": p[0], "p_filled": p[1]}
 
-        def one_digit(image: Image, targets: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
-            mask = masks.random_patches(image.shape[:2], config.ratio, config.patch, key=key)
-            by_class = jax.vmap(one_class, in_axes=(None, None, 0))(image, mask, targets)
-            return {"masks": mask, **by_class}
+        return mask, jax.vmap(one_class)(targets)
 
-        return jax.vmap(one_digit)(images, targets, keys)
+    mask, by_class = explain(net.trained, images, targets, keys)
+    asked = [OWN, *(f"class {label}" for label in config.classes)]
+    found = xr.Dataset(
+        pictures("digit", image=images, mask=mask)
+        | pictures("digit", "asked", target=targets, **by_class),
+        {"digit": [*config.digits], "asked": asked},
+    )
+    return networks.with_network(found, net)
 
-    arrays = {
-        name: np.asarray(array)
-        for name, array in explain(net.trained, images, targets, keys).items()
+
+def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
+    """How sure the network is of each digit, before and after."""
+    return {
+        **networks.accuracies(found),
+        "p(own class), masked": found["p_masked"].sel(asked=OWN),
+        "p(own class), filled": found["p_filled"].sel(asked=OWN),
     }
-    arrays |= {"images": np.asarray(images), "targets": np.asarray(targets)}
-    numbers = {
-        "test accuracy": net.accuracy,
-        "p(own class), masked": arrays["p_masked"][:, 0],
-        "p(own class), filled": arrays["p_filled"][:, 0],
-    }
-    return Outcome(arrays, numbers, {}, [f"{net.label}; {net.test.source}"])
 
 
-def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
+def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """One row per digit; image, mask, then update and fill for each class."""
-    arrays = outcome.arrays
-    pictures, captions = [], []
-    for i, (image, mask) in enumerate(zip(arrays["images"], arrays["masks"], strict=True)):
-        row = [plotting.as_rgb(image), plotting.masked(image, mask)]
-        text = [f"a {config.digits[i]}", "masked"]
-        for j, target in enumerate(arrays["targets"][i]):
-            row += [
-                plotting.overlay(image, mask, arrays["updates"][i, j]),
-                plotting.as_rgb(arrays["fills"][i, j]),
-            ]
-            before, after = arrays["p_masked"][i, j], arrays["p_filled"][i, j]
-            text += [f"toward {target}", f"p({target}) {before:.2f} to {after:.2f}"]
-        pictures.append(row)
+    rows, captions = [], []
+    for i, digit in enumerate(config.digits):
+        of_digit = found.isel(digit=i)
+        image, mask = of_digit["image"].values, of_digit["mask"].values
+        row, text = [image, plotting.masked(image, mask)], [f"a {digit}", "masked"]
+        for j in range(found.sizes["asked"]):
+            of = of_digit.isel(asked=j)
+            row += [plotting.overlay(image, mask, of["update"].values), of["fill"].values]
+            probability = f"p({of['target']:d}) {of['p_masked']:.2f} to {of['p_filled']:.2f}"
+            text += [f"toward {of['target']:d}", probability]
+        rows.append(row)
         captions.append(text)
-    titles = ["image", "mask"] + ["update", "fill"] * arrays["targets"].shape[1]
-    return {"fill_in": plotting.image_grid(pictures, column_titles=titles, captions=captions)}
+    titles = ["image", "mask"] + ["update", "fill"] * found.sizes["asked"]
+    return {"fill_in": plotting.image_grid(rows, column_titles=titles, captions=captions)}
 
 
-def caption(config: Config, outcome: Outcome) -> str:
+def caption(config: Config, found: xr.Dataset) -> str:
     """State what is shown, with the network's own numbers."""
-    own = outcome.arrays["p_filled"][:, 0].mean(), outcome.arrays["p_masked"][:, 0].mean()
-    other = outcome.arrays["p_filled"][:, 1:].mean() if config.classes else float("nan")
-    return (
+    before, after = (found[name].sel(asked=OWN).mean() for name in ("p_masked", "p_filled"))
+    said = (
         f"Patches of {config.patch} pixels hide {config.ratio:.0%} of each test digit (grey). The "
         "first-order update says where the classifier wants ink (red) and where it wants none "
         f"(blue); its strongest {1 - config.quantile:.0%} hidden values, if positive, are painted "
-        f"white. Filling in for a digit's own class takes the mean p(class) from {own[1]:.2f} to "
-        f"{own[0]:.2f}. For another class the same blanks are filled otherwise, and its mean p "
-        f"reaches {other:.2f}: a fill shows what the class asked for would look like, not which is "
-        "true."
+        f"white. This takes the mean p(class) of a digit's own class from {before:.2f} to "
+        f"{after:.2f}."
+    )
+    if not config.classes:
+        return said
+    other = found["p_filled"].drop_sel(asked=OWN).mean()
+    return (
+        f"{said} For another class the same blanks are filled otherwise, and its mean p reaches "
+        f"{other:.2f}: a fill shows what the class asked for would look like, not which is true."
     )
 
 
 EXPERIMENT = Experiment(
-    name="fill_in",
-    title="Fill in the blanks of a digit",
-    regenerates="Figure 1",
-    needs="nothing",
-    duration="13 s",
     config=Config,
+    load=networks.network,
     compute=compute,
+    numbers=numbers,
     draw=draw,
     caption=caption,
     smoke={"epochs": 1, "digits": (3,), "classes": (8,)},

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import zarr
 
+from fitb_jax import extras
 from fitb_jax.ablation.fields import DONE
 from fitb_jax.ablation.store import forget, open_root, part_file, read_meta
+
+with extras.needed("fitb_jax.ablation", extra="grids"):
+    import zarr
 
 
 class Failure(NamedTuple):

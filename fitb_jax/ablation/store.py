@@ -16,10 +16,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import xarray as xr
-import zarr
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
-from zarr.errors import ZarrUserWarning
 
+from fitb_jax import extras
 from fitb_jax.ablation.axes import Block, Grid, Layout
 from fitb_jax.ablation.fields import (
     FAILED,
@@ -31,6 +29,11 @@ from fitb_jax.ablation.fields import (
     statistic,
 )
 from fitb_jax.moments import Moments, pool
+
+with extras.needed("fitb_jax.ablation", extra="grids"):
+    import zarr
+    from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+    from zarr.errors import ZarrUserWarning
 
 FORMAT = 2
 META = "fitb_jax_ablation"

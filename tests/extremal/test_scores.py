@@ -53,6 +53,7 @@ def test_scores_are_those_of_the_measures() -> None:
     np.testing.assert_array_equal(found.components, parts)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_bad_arguments_are_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"target must lie in \[0, 3\), got 3"):
         extremal.probabilities_through(LOGITS_FN, IMAGE, 3, MASKS)
