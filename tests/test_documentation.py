@@ -103,7 +103,7 @@ def test_the_experiment_of_the_page_runs(extensions: dict[str, Any]) -> None:
     swept = experiment.sweep(config, net)
     found = ablation.run(swept.point, dict(swept.axes), progress=False, **swept.arguments())
     (table,) = experiment.tables(config, found).values()
-    assert table.index.names == ["update", "setting"]
+    assert table.index.names == ["rule", "ratio"]
     assert [*experiment.draw(config, found)] == ["correlation"]
     assert "3 test images" in experiment.caption(config, found)
 
