@@ -360,3 +360,22 @@ def first_of_class(images: data.Images, label: int) -> np.ndarray:
         known = sorted(set(images.labels.tolist()))
         raise ValueError(f"digit must be one of the labels {known}, got {label}")
     return images.images[places[0]]
+
+
+def images_of_other_classes(net: Network, count: int, *, seed: int) -> np.ndarray:
+    """For each class, images of the training split that are of any other.
+
+    Args:
+        net: whose training split.
+        count: images of each class's set.
+        seed: of the choice.
+
+    Returns:
+        (classes, count, h, w, c).
+    """
+    rng = np.random.default_rng(seed)
+    found = []
+    for label in range(len(net.train.class_names)):
+        others = np.flatnonzero(net.train.labels != label)
+        found.append(net.train.images[rng.choice(others, count, replace=False)])
+    return np.stack(found)

@@ -3,36 +3,44 @@
     python -m experiments extremal_disjoint    # 4 min
 
 Needs: nothing (five photographs of scikit-image).
-Expected: TODO.
+Expected: p(class) of three masks 0.46, 0.37 and 0.31 one after the other, 0.30, 0.19 and 0.25
+jointly; 0.32 and 0.27 left when all are removed (24 photographs of COCO).
 
 One after the other (Byra & Skibbe 2025, algorithm 1) or all at once. Where the photographs come
 with boxes or masks of their objects: how much of each mask is on the object?
 """
 
 import dataclasses
-from typing import Any, get_args
+import functools
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
-from experiments.common.photographs import PhotographOptions, recognised
-from experiments.experiment import Experiment, Outcome, Table, unless_asked
+from experiments.common.photographs import Explained, PhotographOptions, recognised
+from experiments.core.experiment import Experiment, Tables, unless_asked
+from experiments.core.labelled import with_notes
+from experiments.extremal import _one_by_one as photographs
 from fitb_jax import evaluation, extremal, plotting
-from fitb_jax.evaluation.intervals import mean_interval
-from fitb_jax.types import Array, Float, Image, LogitsFn
+from fitb_jax.evaluation.tables import interval_table
+from fitb_jax.types import Array, Bool, Float, Image, Key, LogitsFn, Target
 
 METHODS = get_args(extremal.DisjointMethod)
+LEFT, WHOLE, BLANK, RANDOM = BESIDES = ("all removed", "whole", "blank", "random regions removed")
+"""What is seen besides the masks."""
+
 SHOWN = 5
 """Photographs in the figure; the table has all."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Figure 14.
+    """Options of Figure 17.
 
     Attributes:
         masks: of each photograph.
@@ -46,15 +54,26 @@ class Config(PhotographOptions):
     steps: int = 150
     controls: int = 8
 
+    @property
+    def mask_names(self) -> list[str]:
+        """Labels of the masks."""
+        return [f"mask {i + 1}" for i in range(self.masks)]
 
-def compute(config: Config) -> Outcome:
+
+def compute(config: Config, net: Explained) -> xr.Dataset:
     """Find the masks of every photograph by both methods, and score them binarised."""
-    net = recognised(config)
     settings = extremal.InrConfig(steps=config.steps)
     areas = jnp.full(config.masks, config.area, jnp.float32)
 
-    def score(
-        logits_fn: LogitsFn, image: Image, target: Array, truth: Array, *, method: Any, key: Array
+    @functools.partial(jax.jit, static_argnames="method")
+    def find(
+        logits_fn: LogitsFn,
+        image: Image,
+        target: Target,
+        truth: Bool[Array, "h w"],
+        key: Key,
+        *,
+        method: extremal.DisjointMethod,
     ) -> dict[str, Array]:
         shape = image.shape[0], image.shape[1]
         fit_key, control_key = jax.random.split(key)
@@ -62,67 +81,57 @@ def compute(config: Config) -> Outcome:
             logits_fn, image, target, areas, settings, key=fit_key, method=method
         )
         binary = binarise_apart(found.masks, areas)
+
+        def without_random(key: Key) -> Float[Array, "h w"]:
+            drawn = evaluation.control_maps.random_smooth(shape, key=key)
+            return 1 - extremal.binarise(drawn, config.masks * areas[0])
+
+        random = jax.vmap(without_random)(jax.random.split(control_key, config.controls))
         nothing, everything = jnp.zeros((1, *shape)), jnp.ones((1, *shape))
-        random = jax.vmap(
-            lambda key: (
-                1
-                - extremal.binarise(
-                    evaluation.control_maps.random_smooth(shape, key=key), config.masks * areas[0]
-                )
-            )
-        )(jax.random.split(control_key, config.controls))
         left = 1 - binary.sum(0)[None]
         seen = jnp.concatenate([binary, left, everything, nothing, random])
         p = extremal.probabilities_through(logits_fn, image, target, seen)
-        shown, rest = jnp.split(p, [config.masks])
+        own, of_random = jnp.split(p, [config.masks + 3])
+        overlap = found.overlap
         return {
             "masks": binary,
-            "p": shown,
-            "p_left": rest[0],
-            "p_whole": rest[1],
-            "p_blank": rest[2],
-            "p_left_random": rest[3:].mean(),
+            "p": jnp.append(own, of_random.mean()),
             "inside": jax.vmap(lambda mask: evaluation.precision(mask, truth))(binary),
-            "overlap_soft": _largest_overlap(found.overlap),
+            "overlap_soft": jnp.where(jnp.eye(len(overlap), dtype=bool), 0, overlap).max(),
             "converged": found.converged,
         }
 
     keys = jax.random.split(jax.random.key(config.seed), len(net.images))
-    solve = jax.jit(score, static_argnames="method")
-    inputs = list(zip(net.images, net.targets, net.truths, keys, strict=True))
-    found: dict[str, list[Any]] = {method: [] for method in METHODS}
-    for method in METHODS:
-        for image, target, truth, key in tqdm(inputs, desc=method, disable=not config.progress):
-            arguments = (jnp.asarray(image), jnp.asarray(target), jnp.asarray(truth))
-            solved = solve(net.pretrained.logits_fn, *arguments, method=method, key=key)
-            found[method].append(jax.tree.map(np.asarray, solved))
-    arrays = {
-        name: np.stack([[one[name] for one in found[method]] for method in METHODS])
-        for name in found[METHODS[0]][0]
-    }
+    parts = [
+        photographs.explain(
+            net,
+            functools.partial(find, method=method),
+            net.truths,
+            keys,
+            dims={
+                "masks": ("mask", *photographs.MASK),
+                "p": ("seen",),
+                **dict.fromkeys(("inside", "converged"), ("mask",)),
+            },
+            progress=config.progress,
+            coords={"mask": config.mask_names, "seen": [*config.mask_names, *BESIDES]},
+        )
+        for method in METHODS
+    ]
     is_known = net.truths.any((1, 2))
-    arrays |= {
-        "images": net.images[:SHOWN],
-        "object_area": np.where(is_known, net.truths.mean((1, 2)), np.nan),
-        "class_names": np.array([net.class_name(target) for target in net.targets]),
-    }
-    arrays["masks"] = arrays["masks"][:, :SHOWN] > 0.5
+    object_area = np.where(is_known, net.truths.mean((1, 2)), np.nan)
+    about = {**photographs.photographs_of(net), "object_area": ("image", object_area)}
+    found = xr.concat(parts, pd.Index(METHODS, name="method")).assign(about)
+    first = found[["pixels", "masks"]].isel(image=slice(SHOWN)).rename(image="shown")
+    found = found.assign(pixels=first["pixels"], masks=first["masks"] > 0.5)
     notes = [f"{len(net.names)} photographs: {net.source}"]
     if not is_known.any():
         notes.append("nobody has marked their objects; --photo-dir tells which masks are on them")
-    return Outcome(arrays, {}, {"disjoint masks": _table(arrays)}, notes)
+    return with_notes(found, *notes)
 
 
 def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Float[Array, "k h w"]:
-    """Zeros and ones of the exact areas; a pixel that an earlier mask has is not for later ones.
-
-    Args:
-        masks: (k, h, w) in [0, 1].
-        areas: (k,), together at most 1.
-
-    Returns:
-        (k, h, w), which do not overlap.
-    """
+    """Zeros and ones of the exact areas; a pixel that an earlier mask has is not for later ones."""
 
     def take(taken: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         mask, area = inputs
@@ -132,143 +141,105 @@ def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Fl
     return jax.lax.scan(take, jnp.zeros(masks.shape[1:]), (masks, areas))[1]
 
 
-def _largest_overlap(overlap: Float[Array, "k k"]) -> Array:
-    return jnp.where(jnp.eye(overlap.shape[0], dtype=bool), 0, overlap).max()
+def tables(config: Config, found: xr.Dataset) -> Tables:
+    """p(class) through and without the masks, and how much of them is on the object."""
+    p, inside, object_area = found["p"], found["inside"], found["object_area"]
+    columns = {
+        "p(class), {seen}": p,
+        "all less random, paired": p.sel(seen=LEFT) - p.sel(seen=RANDOM),
+        "on the object, {mask}": inside,
+        "object's area": object_area.expand_dims(method=found["method"]),
+        "{mask} less object's area, paired": inside - object_area,
+    }
+    over_images = functools.partial(interval_table, rows="method", over="image")
+    parts = [over_images(each, title=title) for title, each in columns.items()]
+    table = pd.concat(parts, axis=1)
+    table = table.map(lambda cell: cell if np.isfinite(cell.estimate) else "not known")
+    table["largest overlap, soft"] = found["overlap_soft"].max("image").values
+    return {"disjoint masks": table}
 
 
-def _table(arrays: dict[str, np.ndarray]) -> Table:
-    count = arrays["p"].shape[2]
-    columns = ["method", *(f"p(class), mask {i + 1}" for i in range(count))]
-    columns += ["all removed", "random regions removed", "all less random, paired"]
-    columns += ["whole", "blank"]
-    columns += [*(f"on the object, mask {i + 1}" for i in range(count)), "object's area"]
-    columns += [f"mask {i + 1} less object's area, paired" for i in range(count)]
-    rows: list[list[Any]] = []
-    for i, method in enumerate(METHODS):
-        left, random = arrays["p_left"][i], arrays["p_left_random"][i]
-        on_object, object_area = arrays["inside"][i].T, arrays["object_area"]
-        values = [*arrays["p"][i].T, left, random, left - random]
-        values += [arrays["p_whole"][i], arrays["p_blank"][i]]
-        values += [*on_object, object_area, *(on_object - object_area)]
-        rows.append([method, *map(_cell, values)])
-    return Table([*columns, "largest overlap, soft"], _with_overlap(rows, arrays))
-
-
-def _with_overlap(rows: list[list[Any]], arrays: dict[str, np.ndarray]) -> list[list[Any]]:
-    return [
-        [*row, f"{overlap.max():.3f}"]
-        for row, overlap in zip(rows, arrays["overlap_soft"], strict=True)
-    ]
-
-
-def _cell(values: np.ndarray) -> str:
-    return str(mean_interval(values)) if np.isfinite(values).any() else "not known"
-
-
-def draw(config: Config, outcome: Outcome) -> dict[str, Figure]:
+def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """Each photograph through each mask and without all; and the numbers of every photograph."""
-    arrays = outcome.arrays
-    pictures, captions, row_titles = [], [], []
-    for i, image in enumerate(arrays["images"]):
-        for j, method in enumerate(METHODS):
-            masks = arrays["masks"][j, i] * 1.0
+    pictures, captions = [], []
+    for place in range(found.sizes["shown"]):
+        for method in METHODS:
+            one = found.sel({"method": method}).isel(image=place, shown=place)
+            image, masks = one["pixels"].values, one["masks"].values * 1.0
             shown = [plotting.masked(image, mask) for mask in masks]
             pictures.append([image, *shown, plotting.masked(image, 1 - masks.sum(0))])
-            inside = arrays["inside"][j, i]
-            known = [f", {share:.0%} on object" if np.isfinite(share) else "" for share in inside]
-            captions.append(
-                [
-                    f"{arrays['class_names'][i]}: p {arrays['p_whole'][j, i]:.2f}",
-                    *(f"p {p:.2f}{text}" for p, text in zip(arrays["p"][j, i], known, strict=True)),
-                    f"p {arrays['p_left'][j, i]:.2f}, random {arrays['p_left_random'][j, i]:.2f}",
-                ]
-            )
-            row_titles.append(method)
-    titles = ["photograph", *(f"mask {i + 1}" for i in range(config.masks)), "all removed"]
+            p = dict(zip(one["seen"].values, one["p"].values, strict=True))
+            inside = zip(config.mask_names, one["inside"].values, strict=True)
+            scores = [
+                f"p {p[mask]:.2f}" + (f", {share:.0%} on object" if np.isfinite(share) else "")
+                for mask, share in inside
+            ]
+            whole = f"{one['class_name'].item()}: p {p[WHOLE]:.2f}"
+            captions.append([whole, *scores, f"p {p[LEFT]:.2f}, random {p[RANDOM]:.2f}"])
     grid = plotting.image_grid(
-        pictures, column_titles=titles, row_titles=row_titles, captions=captions, size=1.5
+        pictures,
+        column_titles=["photograph", *config.mask_names, LEFT],
+        row_titles=METHODS * found.sizes["shown"],
+        captions=captions,
+        size=1.5,
     )
-    return {"masks": grid, "scores": _charts(config, arrays)}
+    return {"masks": grid, "scores": _charts(config, found)}
 
 
-def _charts(config: Config, arrays: dict[str, np.ndarray]) -> Figure:
-    known = np.isfinite(arrays["object_area"])
-    panels = 1 + bool(known.any())
-    figure = Figure(figsize=(5 * panels, 3.4), layout="constrained")
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    labels = [*(f"mask {i + 1}" for i in range(config.masks)), "all removed", "random\nremoved"]
-    values = np.concatenate(
-        [arrays["p"], arrays["p_left"][..., None], arrays["p_left_random"][..., None]], axis=2
-    )
-    _points(axes[0], values, labels, "p(class) of binary masks, each photograph and mean")
+def _charts(config: Config, found: xr.Dataset) -> Figure:
+    removed = {LEFT: LEFT, RANDOM: "random\nremoved"}
+    p = found["p"].sel(seen=[*config.mask_names, *removed])
+    charts = {"p(class) of binary masks, each photograph and mean": p}
+    known = found.dropna("image", subset=["object_area"])
+    if known.sizes["image"]:
+        area = known["object_area"].expand_dims(method=found["method"], mask=["object's\narea"])
+        on_object = xr.concat([known["inside"], area], "mask").rename(mask="seen")
+        charts["share of the mask on the object"] = on_object
+    figure = Figure(figsize=(5 * len(charts), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(charts), squeeze=False)[0]
+    for axis, (title, values) in zip(axes, charts.items(), strict=True):
+        _points(axis, values.transpose("method", "image", "seen"), title)
+        labels = [removed.get(label, label) for label in values["seen"].values]
+        axis.set_xticks(range(len(labels)), labels, fontsize=8)
     # Below the panels: inside of one it hides photographs.
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    if panels == 1:
-        return figure
-    inside = arrays["inside"][:, known]
-    area = np.broadcast_to(arrays["object_area"][known][None, :, None], (*inside.shape[:2], 1))
-    shares = np.concatenate([inside, area], axis=2)
-    labels = [*labels[: config.masks], "object's\narea"]
-    _points(axes[1], shares, labels, "share of the mask on the object")
     return figure
 
 
-def _points(axis: Axes, values: np.ndarray, labels: list[str], title: str) -> None:
+def _points(axis: Axes, values: xr.DataArray, title: str) -> None:
     """Photographs as dots, their mean as a bar, by method."""
-    for j, each in enumerate(values):
-        places = np.arange(len(labels)) + (j - 0.5) * 0.24
-        (dots,) = axis.plot(
-            np.broadcast_to(places, each.shape).ravel(), each.ravel(), ".", alpha=0.6, markersize=5
-        )
-        axis.plot(
-            places,
-            np.nanmean(each, axis=0),
-            "_",
-            markersize=16,
-            markeredgewidth=2,
-            color=dots.get_color(),
-            label=METHODS[j],
-        )
-    axis.set_xticks(range(len(labels)), labels, fontsize=8)
+    for side, each in zip((-0.12, 0.12), values, strict=True):
+        at = np.broadcast_to(np.arange(each.sizes["seen"]) + side, each.shape)
+        (dots,) = axis.plot(at.ravel(), each.values.ravel(), ".", alpha=0.6, markersize=5)
+        means, name, colour = each.mean("image"), each["method"].item(), dots.get_color()
+        axis.plot(at[0], means, "_", ms=16, mew=2, color=colour, label=name)
     axis.set_ylim(-0.03, 1.03)
     axis.set_title(title, fontsize=9)
     axis.grid(axis="y", alpha=0.3)
 
 
-def caption(config: Config, outcome: Outcome) -> str:
-    """State how many masks are enough alone, what is left, and what is on the object."""
-    arrays = outcome.arrays
-    parts = []
-    for j, method in enumerate(METHODS):
-        p = ", ".join(f"{value:.2f}" for value in arrays["p"][j].mean(0))
-        keep = np.mean((arrays["p"][j] >= 0.5 * arrays["p_whole"][j][:, None]).sum(1))
-        text = (
-            f"{method}: p(class) {p}, {keep:.1f} of them at least half of the whole photograph's; "
-            f"{arrays['p_left'][j].mean():.2f} left when all are removed"
-        )
-        if np.isfinite(arrays["inside"][j]).any():
-            inside = ", ".join(f"{share:.2f}" for share in np.nanmean(arrays["inside"][j], axis=0))
-            text += f", share on the object {inside}"
-        parts.append(text)
-    chance = ""
-    if np.isfinite(arrays["object_area"]).any():
-        chance = f" The objects take {np.nanmean(arrays['object_area']):.2f} of the photographs."
+def caption(config: Config, found: xr.Dataset) -> str:
+    """State how many masks are enough alone, and what is left without them."""
+    p = found["p"]
+    is_enough = p.sel(seen=config.mask_names) >= 0.5 * p.sel(seen=WHOLE)
+    enough, left = is_enough.sum("seen").mean("image"), p.sel(seen=LEFT).mean("image")
+    parts = [
+        f"{name}: {enough.loc[{'method': name}]:.1f} of them have at least half of the whole "
+        f"photograph's p(class), {left.loc[{'method': name}]:.2f} is left when all are removed"
+        for name in METHODS
+    ]
     return (
         f"{config.masks} masks of area {config.area:g} that do not overlap, binarised and shown on "
-        f"a blur, mean of {arrays['p'].shape[1]} photographs. {'; '.join(parts)}. Random regions "
-        f"as large as all of them leave {arrays['p_left_random'].mean():.2f}; the whole has "
-        f"{arrays['p_whole'].mean():.2f}, the blur {arrays['p_blank'].mean():.2f}.{chance}"
+        f"a blur, mean of {found.sizes['image']} photographs. {'; '.join(parts)}. Random regions "
+        f"as large as all of them leave {p.sel(seen=RANDOM).mean():.2f}."
     )
 
 
 EXPERIMENT = Experiment(
-    name="extremal_disjoint",
-    title="Several masks that do not overlap",
-    regenerates="Figure 14",
-    needs="nothing (five photographs of scikit-image)",
-    duration="4 min",
     config=Config,
+    load=recognised,
     compute=compute,
+    tables=tables,
     draw=draw,
     caption=caption,
     left_out=unless_asked("it fits for minutes; run it by its name, or --full"),

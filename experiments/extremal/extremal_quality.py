@@ -91,7 +91,7 @@ def compute(config: Config, net: Explained, found: xr.Dataset) -> xr.Dataset:
     inputs = (net.pretrained.logits_fn, net.untrained, image)
     areas, key = jnp.asarray(config.areas, jnp.float32), jax.random.key(config.seed)
     finders = [jax.jit(method.masks) for method in config.methods.values()]
-    seconds = [median_seconds(functools.partial(find, *inputs, areas, key=key)) for find in finders]
+    seconds = [median_seconds(lambda find=find: find(*inputs, areas, key=key)) for find in finders]
     note = f"{len(net.names)} photographs that {config.model} recognises: {net.source}"
     return with_notes(found.assign(seconds=("method", seconds)), note)
 
@@ -107,7 +107,8 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
 
 def _probabilities(found: xr.Dataset, name: str) -> pd.DataFrame:
     table = functools.partial(interval_table, rows="method", over="image", title="area {area:g}")
-    more, means = table(-paired_difference(found[name], method=INR)), table(found[name])
+    more = table(-paired_difference(found[name], method=INR))
+    means = table(found[name])
     means["seconds a photograph"] = found["seconds"].values
     return pd.concat([means, more.rename(index=lambda method: f"{INR} less {method}")])
 
@@ -144,7 +145,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 
 def _more_than_dense(found: xr.Dataset) -> xr.DataArray:
-    return paired_difference(found["binary"], method=DENSE).sel({"method": INR})
+    return paired_difference(found["binary"], method=DENSE).sel(method=INR)
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
@@ -170,9 +171,7 @@ EXPERIMENT = Experiment(
     draw=draw,
     caption=caption,
     left_out=lambda config: (
-        None
-        if config.photographs != "skimage"
-        else "the default photographs are too few; give --photo-dir"
+        None if config.photo_dir else "the default photographs are too few; give --photo-dir"
     ),
     smoke={"count": 2, "areas": (0.1, 0.3), "steps": 2, "dense_steps": 2},
 )

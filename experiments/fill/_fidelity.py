@@ -150,14 +150,7 @@ def draw_masks(shape: tuple[int, ...], settings: Settings, *, key: jax.Array) ->
 
 
 def unfilled(found: xr.Dataset) -> xr.Dataset:
-    """The masked images in place of the filled ones, as a line of a table.
-
-    Args:
-        found: from the sweep.
-
-    Returns:
-        The same, with `MEASURES` of what is seen before anything is filled in.
-    """
+    """The masked images in place of the filled ones, as a line of a table of `MEASURES`."""
     return found.assign(
         probability_filled=found["probability_masked"],
         correct_filled=found["correct_masked"],
@@ -172,17 +165,7 @@ def score_table(
     titles: Mapping[str, str] = MEASURES,
     over: str = "image",
 ) -> pd.DataFrame:
-    """Scores side by side with their intervals; what is not known stays empty.
-
-    Args:
-        found: scores, of the dimensions `rows` and `over`.
-        rows: dimensions whose labels are the lines.
-        titles: of the columns, by the name of a score; "accuracy" is a share.
-        over: dimension of the independent cases.
-
-    Returns:
-        The table.
-    """
+    """Scores side by side with their intervals; "accuracy" is a share, the unknown stays empty."""
     columns = [
         interval_table(found[name], rows=rows, over=over, title=title, of=_interval_of(title))
         for name, title in titles.items()
@@ -194,15 +177,7 @@ def score_table(
 def measure_charts(
     axes: Sequence[Axes], found: xr.Dataset, *, groups: str, bars: str, title: str
 ) -> None:
-    """`MEASURES` with their intervals over images, a chart each.
-
-    Args:
-        axes: where to draw.
-        found: from the sweep, of the dimensions `groups`, `bars` and `image`.
-        groups: dimension whose labels stand on the axis.
-        bars: dimension whose labels stand in the legend.
-        title: of a chart; the measure is filled in for `{}`.
-    """
+    """`MEASURES` with their intervals over images, a chart each; `title` has a `{}` for theirs."""
     for axis, (name, measure) in zip(axes, MEASURES.items(), strict=True):
         values = intervals(found[name], over="image", of=_interval_of(measure))
         plotting.interval_chart(axis, values, groups=groups, bars=bars, title=title.format(measure))

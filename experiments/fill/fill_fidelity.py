@@ -154,7 +154,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     settings = [f"{ratio:g}, {patch}" for ratio, patch in config.settings]
     every = xr.concat(_by_updates(found), pd.Index([*UPDATES], name="updates"))
     every = every.assign_coords(setting=settings)
-    figure = Figure(figsize=(11, 2.6 * len(labels)), layout="constrained")
+    figure = Figure(figsize=(11, 2.6 * len(labels) + 0.4), layout="constrained")
     axes = figure.subplots(len(labels), len(MEASURES), squeeze=False)
     for row, label in zip(axes, labels, strict=True):
         of = every.sel(classifier=label)

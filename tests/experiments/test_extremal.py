@@ -8,74 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
-from experiments.extremal_disjoint import binarise_apart
-from experiments.extremal_initialisations import agreement, groups
 from experiments.extremal_warm_starts import fresh, smoothed, steps_to
 
 from experiments import (
-    extremal_areas,
-    extremal_initialisations,
     extremal_settings,
     localisation,
     mask_methods,
 )
 from fitb_jax import extremal
-
-
-def test_agreement_is_intersection_over_union_of_masks_of_the_same_area() -> None:
-    left, right, both = np.zeros((3, 2, 4), bool)
-    left[:, :2] = right[:, 2:] = both[:, 1:3] = True
-    small = np.zeros((2, 4), bool)
-    small[0, 0] = True
-    some = np.stack([np.stack([left, small]), np.stack([both, small])])
-    others = np.stack([np.stack([left, small]), np.stack([right, ~small])])
-    expected = [[[1, 0], [1 / 3, 1 / 3]], [[1, 0], [1, 0]]]
-    np.testing.assert_allclose(agreement(some, others), expected, rtol=1e-6)
-
-
-def test_masks_that_overlap_are_of_one_group_and_the_largest_comes_first() -> None:
-    family = np.array([1, 0, 0, 1, 0])
-    iou = np.where(family[:, None] == family[None], 0.8, 0.2)
-    np.fill_diagonal(iou, 1)
-    found, order = groups(iou, 0.5)
-    np.testing.assert_array_equal(found, family)
-    assert (np.diff(family[order]) != 0).sum() == 1
-    assert groups(iou, 0.1)[0].max() == 0
-    assert groups(iou, 0.9)[0].max() == 4
-
-
-def test_initialisations_are_fitted_with_the_grid_and_bandwidth_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class FitError(Exception):
-        pass
-
-    def fit_inr(*arguments: Any, **_: Any) -> None:
-        raise FitError(arguments[3])
-
-    net = types.SimpleNamespace(
-        images=np.zeros((1, 8, 8, 3), np.float32),
-        targets=np.zeros(1, int),
-        pretrained=types.SimpleNamespace(logits_fn=jax.tree_util.Partial(jnp.sum)),
-    )
-    monkeypatch.setattr(extremal_initialisations, "explained", lambda config: net)
-    monkeypatch.setattr(extremal, "fit_inr", fit_inr)
-    config = extremal_initialisations.Config(grid=7, bandwidth=0.25, progress=False)
-    with pytest.raises(FitError) as raised:
-        extremal_initialisations.compute(config)
-    (settings,) = raised.value.args
-    assert (settings.grid, settings.network.bandwidth) == (7, 0.25)
-
-
-def test_binary_masks_have_their_areas_and_do_not_overlap() -> None:
-    first = jnp.linspace(0, 1, 20).reshape(4, 5)
-    masks = jnp.stack([first, first, 1 - first])
-    areas = jnp.array([0.2, 0.3, 0.5])
-    found = binarise_apart(masks, areas)
-    np.testing.assert_array_equal(found.sum((1, 2)), [4, 6, 10])
-    np.testing.assert_array_equal(found.sum(0), np.ones((4, 5)))
-    # The second wants what the first has, and takes the next best.
-    np.testing.assert_array_equal(found[1].ravel().nonzero()[0], np.arange(10, 16))
 
 
 def test_steps_count_to_the_share_of_what_fresh_weights_gain() -> None:
@@ -106,14 +46,6 @@ def test_fresh_weights_are_those_of_a_fit_that_is_given_none() -> None:
     cold = extremal.fit_inr(logits_fn, image, 0, config, key=key)
     given = extremal.fit_inr(logits_fn, image, 0, config, key=key, initial=fresh(key))
     np.testing.assert_array_equal(cold.history.reward, given.history.reward)
-
-
-def test_the_dense_areas_are_among_the_fine_ones_from_first_to_last() -> None:
-    areas, places = extremal_areas.sweeps(extremal_areas.Config())
-    assert places[0] == 0
-    assert places[-1] == len(areas) - 1
-    with pytest.raises(ValueError, match="every must divide the 56 steps"):
-        extremal_areas.sweeps(extremal_areas.Config(every=5))
 
 
 def test_settings_differ_from_the_default_in_what_their_names_say() -> None:

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from experiments.photo_backgrounds import Backgrounds, backgrounds
+
+from experiments.extremal.photo_regions import Backgrounds, backgrounds
 
 # Each photograph has one brightness, by which it is known again in its crops.
 SHADES = np.arange(1, 11) / 10
