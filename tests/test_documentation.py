@@ -1,5 +1,6 @@
 """The site's pages: their code runs, and the navigation and the reference leave nothing out."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitb_jax import evaluation
+from experiments.common.networks import Network
+from fitb_jax import ablation, evaluation
+from fitb_jax.evaluation.intervals import Interval
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -88,6 +91,21 @@ def test_the_page_of_extensions_runs(extensions: dict[str, Any]) -> None:
     assert len(names["drawn"]) == 3
     assert names["updates"].shape == (4, 28, 28, 1)
     assert names["cam"].shape == names["guided"].shape == (28, 28)
+
+
+def test_the_experiment_of_the_page_runs(extensions: dict[str, Any]) -> None:
+    """Its sweep, on networks that have not been trained, and what is made of it."""
+    experiment, digits = extensions["EXPERIMENT"], extensions["digits"]
+    assert experiment.default(smoke=True).ratios == (0.5,)
+    config = dataclasses.replace(experiment.default(smoke=True), test_images=3, chunk=6)
+    logits_fn = extensions["logits_fn"]
+    net = Network(logits_fn, logits_fn, digits, digits, Interval(0, 0, 0), "drawn")
+    swept = experiment.sweep(config, net)
+    found = ablation.run(swept.point, dict(swept.axes), progress=False, **swept.arguments())
+    (table,) = experiment.tables(config, found).values()
+    assert table.index.names == ["rule", "ratio"]
+    assert [*experiment.draw(config, found)] == ["correlation"]
+    assert "3 test images" in experiment.caption(config, found)
 
 
 def test_the_metric_of_the_page_is_right(extensions: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ runs were published as data, and becomes data when they are made anew."""
 
 _ENDS = {"estimate", "low", "high"}
 _QUOTED = re.compile(
-    r"<!-- result: (?P<name>\w+) -->\s*(?P<number>-?\d+(?:\.\d+)?(?: \[-?\d[\d.]*, -?\d[\d.]*\])?)"
+    r"<!-- result: (?P<name>\w+) -->\s*"
+    r"(?P<number>-?\d+(?:\.\d+)?(?: \[-?\d+(?:\.\d+)?, -?\d+(?:\.\d+)?\])?)"
 )
 
 

@@ -35,7 +35,8 @@ class InrConfig:
         variant: "preserve" shows the mask, "delete" hides it, "dual" does both.
         objective: the reward, of logits and target.
         grid: the masks are fitted on so many rows and columns, at most those of the image. With
-            56 p(class) is higher, and the pointing game not clearly different (Table 6).
+            56 p(class) is higher, and the pointing game not clearly different
+            (`extremal_settings`).
         areas_per_step: masks in each step, stratified over the range of areas.
         area_spacing: of the parts that the areas of a step are from: "linear" for equal lengths,
             "log" for equal ratios, which fits small areas more often.
@@ -50,7 +51,7 @@ class InrConfig:
         score_scale: factor of the network's output: how crisp masks can be.
         softness_weight: of `softness_penalty` ("exact" only). With little of it the reward is of
             faint pixels, which a binary mask does not show; with much the first crisp mask stays
-            where it is. A third and nearly three times as much are worse (Table 6).
+            where it is. A third and nearly three times as much are worse (`extremal_settings`).
         penalty_weight: of `area_penalty` at the start ("penalty" only).
         penalty_growth: factor of `penalty_weight` at each step.
         tolerance: the fit stops when the objective grew by less than this from one run of
