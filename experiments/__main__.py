@@ -19,14 +19,7 @@ RENAMED = {"photo_scoreboard": "scoreboard --source photographs"}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: without the program's name.
-
-    Returns:
-        The exit status.
-    """
+    """Run the command line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
     for noisy in ("absl", "jax", "orbax"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -46,16 +46,7 @@ class MaskRow(NamedTuple):
     def asked(
         self, trained: LogitsFn, image: dict[str, jax.Array], *, key: Key
     ) -> dict[str, jax.Array]:
-        """The photograph with the class whose masks are found, and by which they are judged.
-
-        Args:
-            trained: the classifier, for the number of its classes.
-            image: `pixels`, `target` and what else a point is given.
-            key: that of `masks`.
-
-        Returns:
-            The same, with any other class as `target` in the rows of a random class.
-        """
+        """The photograph with the class whose masks are found, and by which they are judged."""
         if not self.is_of_random_class:
             return image
         classes = jax.eval_shape(trained, image["pixels"]).shape[0]
@@ -73,18 +64,7 @@ class MaskRow(NamedTuple):
         *,
         key: Key,
     ) -> Float[Array, "a h w"]:
-        """Those of one photograph.
-
-        Args:
-            trained: the classifier.
-            untrained: the control.
-            image: `pixels` and `target`.
-            areas: (a,), ascending.
-            key: of the method.
-
-        Returns:
-            The masks.
-        """
+        """Those of one photograph."""
         explained = untrained if self.is_untrained else trained
         return self.method(explained, image["pixels"], image["target"], areas, key=key)
 
@@ -98,19 +78,7 @@ def inr_masks(
     *,
     key: Key,
 ) -> Float[Array, "a h w"]:
-    """The masks of one coordinate network, fitted for this.
-
-    Args:
-        config: of the fit.
-        logits_fn: the classifier.
-        image: (h, w, c) in [0, 1].
-        target: the class.
-        areas: (a,), ascending.
-        key: random key.
-
-    Returns:
-        The masks at the resolution of the image.
-    """
+    """The masks of one coordinate network, fitted for this."""
     inr = extremal.fit_inr(logits_fn, image, target, config, key=key)
     return extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
 
@@ -124,19 +92,7 @@ def dense_masks(
     *,
     key: Key,
 ) -> Float[Array, "a h w"]:
-    """One free mask for each area; nothing in it is random.
-
-    Args:
-        config: of the fit.
-        logits_fn: the classifier.
-        image: (h, w, c) in [0, 1].
-        target: the class.
-        areas: (a,), ascending.
-        key: not used.
-
-    Returns:
-        The masks.
-    """
+    """One free mask for each area; nothing in it is random."""
     del key
     return extremal.dense_masks(logits_fn, image, target, areas, config)
 
@@ -144,18 +100,7 @@ def dense_masks(
 def centred_discs(
     logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
 ) -> Float[Array, "a h w"]:
-    """A control that asks nothing: photographers put things in the middle.
-
-    Args:
-        logits_fn: not asked.
-        image: (h, w, c), for its shape.
-        target: not used.
-        areas: (a,).
-        key: not used.
-
-    Returns:
-        The discs.
-    """
+    """A control that asks nothing: photographers put things in the middle."""
     del logits_fn, target, key
     shape = image.shape[0], image.shape[1]
     return jax.vmap(lambda area: evaluation.control_maps.centred_disc(shape, area))(areas)
@@ -164,32 +109,14 @@ def centred_discs(
 def random_smooth_masks(
     logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
 ) -> Float[Array, "a h w"]:
-    """A control as smooth as masks are, and of their exact areas.
-
-    Args:
-        logits_fn: not asked.
-        image: (h, w, c), for its shape.
-        target: not used.
-        areas: (a,).
-        key: of the map whose largest values are shown.
-
-    Returns:
-        The masks.
-    """
+    """A control as smooth as masks are, and of their exact areas."""
     del logits_fn, target
     drawn = evaluation.control_maps.random_smooth((image.shape[0], image.shape[1]), key=key)
     return jax.vmap(lambda area: extremal.binarise(drawn, area))(areas)
 
 
 def controls(config: extremal.InrConfig) -> dict[str, MaskRow]:
-    """Masks that do not ask the classifier, or not for the class of the photograph.
-
-    Args:
-        config: of the coordinate networks.
-
-    Returns:
-        By the name in tables.
-    """
+    """Masks that do not ask the classifier, or not for the class of the photograph."""
     fitted = functools.partial(inr_masks, config)
     return {
         "centred disc": MaskRow(centred_discs),
@@ -200,17 +127,7 @@ def controls(config: extremal.InrConfig) -> dict[str, MaskRow]:
 
 
 def mask_methods(steps: int, dense_steps: int, penalty_steps: int = 0) -> dict[str, MaskMethod]:
-    """The methods of chapter 2.
-
-    Args:
-        steps: of the coordinate networks.
-        dense_steps: of the dense masks.
-        penalty_steps: of the coordinate network with a penalty, at a rate that is lower in
-            proportion; 0 means as many as of the others.
-
-    Returns:
-        By the name in tables.
-    """
+    """The methods of chapter 2."""
     config = extremal.InrConfig(steps=steps)
     penalty_steps = penalty_steps or steps
     rate = config.learning_rate * steps / penalty_steps

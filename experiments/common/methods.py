@@ -44,14 +44,7 @@ Named = TypeVar("Named")
 
 
 def small_methods(architecture: models.Architecture = "cnn") -> dict[str, SaliencyFn]:
-    """Every method, for grey images of about 28 x 28 and the small classifiers of this package.
-
-    Args:
-        architecture: "mlp" has no layer with places, and so no class activation maps.
-
-    Returns:
-        By name in a table.
-    """
+    """Every method, for grey images of about 28 x 28 and the small classifiers of this package."""
     fill = functools.partial(as_saliency, fill_saliency, ratio=0.5, patch=4)
     return {
         "gradient": as_saliency(attribution.gradient_magnitude),
@@ -70,14 +63,7 @@ def small_methods(architecture: models.Architecture = "cnn") -> dict[str, Salien
 
 
 def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
-    """Every method, for photographs and a pretrained network.
-
-    Args:
-        pretrained: whose layers class activation maps look at.
-
-    Returns:
-        By name in a table.
-    """
+    """Every method, for photographs and a pretrained network."""
     noisy: dict[str, Any] = {"draws": 32, "chunk": 2}
     return {
         "gradient": as_saliency(attribution.gradient_magnitude),
@@ -100,52 +86,22 @@ def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
 
 
 def controls() -> dict[str, SaliencyFn]:
-    """Maps that ask no network, with the signature of methods.
-
-    Returns:
-        By the names `CONTROLS`.
-    """
+    """Maps that ask no network, with the signature of methods."""
     return dict(zip(CONTROLS, (_random_map, _centre, _sobel), strict=True))
 
 
 def blurred(method: SaliencyFn, *, blur: float = BLUR) -> SaliencyFn:
-    """A control of a method: its own map without detail.
-
-    Args:
-        method: whose map.
-        blur: standard deviation, as a share of the image's longer side.
-
-    Returns:
-        The method, blurred; equal to another of the same method.
-    """
+    """A control of a method: its own map without detail."""
     return as_saliency(_blurred, sharp=method, blur=blur)
 
 
 def of_random_class(method: SaliencyFn) -> SaliencyFn:
-    """A control of a method: its own map, of another class, drawn uniformly for each image.
-
-    Args:
-        method: whose map.
-
-    Returns:
-        The method of any class but the target; equal to another of the same method.
-    """
+    """A control of a method: its own map, of another class, drawn uniformly for each image."""
     return as_saliency(_of_random_class, explained=method)
 
 
 def chosen(methods: Mapping[str, Named], names: Sequence[str]) -> dict[str, Named]:
-    """Some of the methods, in their own order.
-
-    Args:
-        methods: by name.
-        names: which; none means all.
-
-    Returns:
-        Those.
-
-    Raises:
-        ValueError: a name that is not among them.
-    """
+    """Some of the methods, in their own order."""
     if unknown := set(names) - set(methods):
         raise ValueError(f"methods must be among {list(methods)}, got {sorted(unknown)}")
     return {name: method for name, method in methods.items() if not names or name in names}

@@ -62,18 +62,7 @@ class Network(NamedTuple):
 
 
 def network(options: NetworkOptions) -> Network:
-    """Load the data, and train the network or find it again.
-
-    Args:
-        options: which data, architecture and seed.
-
-    Returns:
-        The network, its untrained control and its data.
-
-    Raises:
-        FileNotFoundError: the data set is not here.
-        ValueError: an option that is not allowed.
-    """
+    """Load the data, and train the network or find it again."""
     train = data.load(options.dataset, split="train", data_dir=options.data_dir)
     test = data.load(options.dataset, split="test", data_dir=options.data_dir)
     classifier, training = configurations(options, train)
@@ -96,15 +85,7 @@ def network(options: NetworkOptions) -> Network:
 
 
 def with_network(found: xr.Dataset, net: Network) -> xr.Dataset:
-    """Results with what they say of the network they are of.
-
-    Args:
-        found: results.
-        net: the network.
-
-    Returns:
-        They, with its `accuracy`, and a note of it and of its data.
-    """
+    """Results with what they say of the network they are of."""
     accuracy = interval_variable(net.accuracy)
     return with_notes(found.assign(accuracy=accuracy), f"{net.label}; {net.test.source}")
 
@@ -122,18 +103,7 @@ class Available(NamedTuple):
 
 
 def available(options: NetworkOptions, datasets: tuple[str, ...]) -> Available:
-    """A network for each data set, leaving out those that are not found.
-
-    Args:
-        options: as in `network`, which `datasets` replaces the data set of.
-        datasets: their names.
-
-    Returns:
-        The networks.
-
-    Raises:
-        FileNotFoundError: none of them was found.
-    """
+    """A network for each data set, leaving out those that are not found."""
     networks, notes = {}, []
     for dataset in datasets:
         try:
@@ -149,14 +119,7 @@ def available(options: NetworkOptions, datasets: tuple[str, ...]) -> Available:
 
 
 def accuracies(found: xr.Dataset) -> dict[str, Interval]:
-    """What results say of the networks they are of.
-
-    Args:
-        found: with a variable `accuracy`, of an `interval` and perhaps more dimensions.
-
-    Returns:
-        By name.
-    """
+    """What results say of the networks they are of."""
     accuracy = found["accuracy"]
     cases = [name for name in accuracy.dims if name != "interval"]
     if not cases:
@@ -185,17 +148,7 @@ class Ensemble(NamedTuple):
 def ensemble(
     options: NetworkOptions, count: int, train: data.Images, test: data.Images
 ) -> Ensemble:
-    """Train networks at once, by `vmap` over their seeds, or find them again.
-
-    Args:
-        options: which architecture; seeds count from its own.
-        count: how many networks.
-        train: images they are trained on.
-        test: held out ones.
-
-    Returns:
-        The networks; untrained ones if only a plan is asked for.
-    """
+    """Train networks at once, by `vmap` over their seeds, or find them again."""
     classifier, training = configurations(options, train)
     untrained = _untrained(options, classifier)
     if options.plan:
@@ -214,16 +167,7 @@ def ensemble(
 
 
 def untrained_networks(options: NetworkOptions, count: int, train: data.Images) -> LogitsFn:
-    """Controls of an ensemble: as many networks with freshly drawn weights.
-
-    Args:
-        options: which architecture; seeds count from its own.
-        count: how many networks.
-        train: images that the trained ones have learned.
-
-    Returns:
-        The networks, stacked.
-    """
+    """Controls of an ensemble: as many networks with freshly drawn weights."""
     classifier, _ = configurations(options, train)
     seeds = (options.seed + i for i in range(count))
     return models.stack(
@@ -245,14 +189,6 @@ class RandomLabels(NamedTuple):
 
 def random_labels(options: NetworkOptions, train: data.Images, *, epochs: int) -> RandomLabels:
     """Train the same architecture to fit permuted labels, or find it again.
-
-    Args:
-        options: which architecture and seed, as in `network`.
-        train: the images; their labels are permuted, so that classes stay as frequent.
-        epochs: of training, without weight decay: what is memorised must not be forgotten.
-
-    Returns:
-        The network, and how well it fits; an untrained one if only a plan is asked for.
 
     Source: Adebayo et al. 2018, "Sanity checks for saliency maps", section 4.
     """
@@ -284,15 +220,7 @@ def _untrained(options: NetworkOptions, classifier: models.ClassifierConfig) -> 
 def configurations(
     options: NetworkOptions, train: data.Images
 ) -> tuple[models.ClassifierConfig, models.TrainingConfig]:
-    """Architecture and hyperparameters for a data set.
-
-    Args:
-        options: as in `network`.
-        train: the images to be trained on.
-
-    Returns:
-        Both.
-    """
+    """Architecture and hyperparameters for a data set."""
     classifier = models.ClassifierConfig(
         architecture=options.architecture,
         activation=options.activation,
@@ -310,15 +238,7 @@ def configurations(
 
 
 def accuracy_of(logits_fn: LogitsFn, test: data.Images) -> Interval:
-    """Share of test images that are classified as they are labelled.
-
-    Args:
-        logits_fn: the classifier.
-        test: images and labels.
-
-    Returns:
-        The accuracy.
-    """
+    """Share of test images that are classified as they are labelled."""
     predicted = batching.stream(
         jax.jit(lambda images: models.predict(logits_fn, images)),
         test.images,
@@ -329,32 +249,13 @@ def accuracy_of(logits_fn: LogitsFn, test: data.Images) -> Interval:
 
 
 def head(images: data.Images, count: int) -> tuple[jax.Array, jax.Array]:
-    """The first `count` images and labels on the device; all of them for 0.
-
-    Args:
-        images: of one split.
-        count: how many.
-
-    Returns:
-        Images (n, h, w, c) and labels (n,).
-    """
+    """The first `count` images and labels on the device; all of them for 0."""
     stop = count or len(images.images)
     return jnp.asarray(images.images[:stop]), jnp.asarray(images.labels[:stop])
 
 
 def first_of_class(images: data.Images, label: int) -> np.ndarray:
-    """The first image of a class.
-
-    Args:
-        images: of one split.
-        label: class index.
-
-    Returns:
-        The image, (h, w, c).
-
-    Raises:
-        ValueError: no image has this label.
-    """
+    """The first image of a class."""
     places = np.flatnonzero(images.labels == label)
     if places.size == 0:
         known = sorted(set(images.labels.tolist()))
@@ -363,16 +264,7 @@ def first_of_class(images: data.Images, label: int) -> np.ndarray:
 
 
 def images_of_other_classes(net: Network, count: int, *, seed: int) -> np.ndarray:
-    """For each class, images of the training split that are of any other.
-
-    Args:
-        net: whose training split.
-        count: images of each class's set.
-        seed: of the choice.
-
-    Returns:
-        (classes, count, h, w, c).
-    """
+    """For each class, images of the training split that are of any other."""
     rng = np.random.default_rng(seed)
     found = []
     for label in range(len(net.train.class_names)):

@@ -113,33 +113,12 @@ class Explained(NamedTuple):
 
 
 def pretrained(options: PhotographOptions) -> models.Pretrained:
-    """The network.
-
-    Args:
-        options: which.
-
-    Returns:
-        The network.
-
-    Raises:
-        ValueError, FileNotFoundError: there is none of that name, or no weights.
-    """
+    """The network."""
     return models.load(options.model, weights=options.weights)
 
 
 def photographs(options: PhotographOptions, size: int) -> data.Photographs:
-    """The photographs, not read yet.
-
-    Args:
-        options: which.
-        size: side of the square in pixels.
-
-    Returns:
-        As many as asked for.
-
-    Raises:
-        ValueError, FileNotFoundError: they are not there.
-    """
+    """The photographs, not read yet."""
     found = data.photographs(
         options.photographs, data_dir=options.photo_dir, size=size, on_corrupt="skip"
     )
@@ -147,35 +126,14 @@ def photographs(options: PhotographOptions, size: int) -> data.Photographs:
 
 
 def explained(options: PhotographOptions) -> Explained:
-    """Read the photographs, and predict the classes that are not known.
-
-    Args:
-        options: which.
-
-    Returns:
-        Everything an experiment explains.
-
-    Raises:
-        ValueError, FileNotFoundError: the photographs or the weights are not there.
-    """
+    """Read the photographs, and predict the classes that are not known."""
     net = _networks(options)
     found = photographs(options, net.pretrained.size)
     return _explain_all(net, found, list(found))
 
 
 def explained_in_parts(options: PhotographOptions, part: int) -> Iterator[Explained]:
-    """`explained`, with no more than some of the photographs in memory.
-
-    Args:
-        options: which.
-        part: photographs at once.
-
-    Yields:
-        The photographs in their order, part by part.
-
-    Raises:
-        ValueError, FileNotFoundError: the photographs or the weights are not there.
-    """
+    """`explained`, with no more than some of the photographs in memory."""
     net = _networks(options)
     found = photographs(options, net.pretrained.size)
     for start in range(0, len(found), part):
@@ -217,18 +175,7 @@ def _explain_all(net: _Networks, found: data.Photographs, read: list[data.Photog
 
 
 def recognised(options: PhotographOptions) -> Explained:
-    """The labelled photographs that the network gives their true class.
-
-    Args:
-        options: which; `count` is how many of them.
-
-    Returns:
-        As `explained`; photographs of which nothing is known are explained for the class predicted.
-
-    Raises:
-        ValueError: there is none.
-        FileNotFoundError: the photographs or the weights are not there.
-    """
+    """The labelled photographs that the network gives their true class."""
     kept: list[Explained] = []
     wanted = options.count or sys.maxsize
     for net in explained_in_parts(dataclasses.replace(options, count=0), _READ_AT_ONCE):
@@ -263,19 +210,7 @@ def _arrays(net: Explained) -> list[str]:
 
 
 def one_photograph(options: PhotographOptions, path: Path) -> Explained:
-    """A photograph of the user's.
-
-    Args:
-        options: which network.
-        path: of the file.
-
-    Returns:
-        As `explained`, for the predicted class.
-
-    Raises:
-        OSError: there is no such file, or it is no image.
-        ValueError, FileNotFoundError: the weights are not there.
-    """
+    """A photograph of the user's."""
     net = _networks(options)
     upright = cropping.open_picture(path, upright=True)
     image = np.asarray(net.pretrained.preprocess(upright))[None]

@@ -60,21 +60,7 @@ def faithfulness_scores(
     chunk: int,
     key: Key,
 ) -> dict[str, jax.Array]:
-    """Insertion, deletion, ROAD and concentration of one map.
-
-    Args:
-        logits_fn: the classifier.
-        image: (h, w, c).
-        saliency: (h, w).
-        target: class that is explained.
-        colour: what deletion shows, and lies around the image that insertion blurs: the mean colour
-            that the classifier subtracts, (c,).
-        chunk: images evaluated at once.
-        key: of ties and noise.
-
-    Returns:
-        Scores by the names in `CHECKS`.
-    """
+    """Insertion, deletion, ROAD and concentration of one map."""
     keys = jax.random.split(key, 3)
     blurred = evaluation.faithfulness.rise_blur(image, outside=colour)
     asked = (logits_fn, image, saliency, target)

@@ -12,14 +12,7 @@ _LONG = 10.0
 
 
 def median_seconds(call: Callable[[], Any]) -> float:
-    """What a call takes, without the first one, which may compile.
-
-    Args:
-        call: made four times, twice if it takes long.
-
-    Returns:
-        The median, in seconds.
-    """
+    """What a call takes, without the first one, which may compile."""
     jax.block_until_ready(call())
     found = []
     for _ in range(3):

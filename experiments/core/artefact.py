@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 import xarray as xr
 
 from experiments.core.labelled import as_json
@@ -25,15 +24,7 @@ _TRANSIENT = ("progress", "plot_only", "results", "data_dir", "plan", "strict")
 
 
 def provenance(config: Any, command: str) -> dict[str, Any]:
-    """What decides the results: options, commit, versions and device; and the command.
-
-    Args:
-        config: the options.
-        command: the command line.
-
-    Returns:
-        JSON values.
-    """
+    """What decides the results: options, commit, versions and device; and the command."""
     options = dataclasses.asdict(config)
     for name in _TRANSIENT:
         options.pop(name)
@@ -61,16 +52,7 @@ def _commit() -> str | None:
 
 
 def save(found: xr.Dataset, made_by: dict[str, Any], folder: Path) -> None:
-    """Write the results of a run.
-
-    Args:
-        found: the results, labelled.
-        made_by: from `provenance`; nested values become JSON text, as netCDF has nothing nested.
-        folder: where `RESULTS` is written.
-
-    Raises:
-        OSError: the disk is full or cannot be written.
-    """
+    """Write the results of a run."""
     attributes = {"notes": found.attrs.get("notes", "[]")}
     attributes |= {
         name: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
@@ -81,24 +63,13 @@ def save(found: xr.Dataset, made_by: dict[str, Any], folder: Path) -> None:
     compressed = {
         name: {"zlib": True, "complevel": 4}
         for name, variable in kept.data_vars.items()
-        if variable.ndim and np.issubdtype(variable.dtype, np.number)
+        if variable.ndim and variable.dtype.kind in "biuf"
     }
     kept.to_netcdf(folder / RESULTS, engine="h5netcdf", encoding=compressed)
 
 
 def load(folder: Path) -> xr.Dataset:
-    """Read what a run saved.
-
-    Args:
-        folder: of one experiment.
-
-    Returns:
-        Its results.
-
-    Raises:
-        FileNotFoundError: there is no finished run in `folder`.
-        ValueError: the file cannot be read.
-    """
+    """Read what a run saved."""
     path = folder / RESULTS
     if not path.is_file():
         raise FileNotFoundError(f"no finished run in {folder}: {RESULTS} is missing")
@@ -109,14 +80,7 @@ def load(folder: Path) -> xr.Dataset:
 
 
 def made_by(found: xr.Dataset) -> dict[str, Any]:
-    """The inverse of what `save` did to the provenance.
-
-    Args:
-        found: from `load`.
-
-    Returns:
-        As from `provenance`.
-    """
+    """The inverse of what `save` did to the provenance."""
     attributes = found.attrs
     nested = {name: json.loads(attributes[name]) for name in ("options", "versions")}
     commit = attributes["commit"]
@@ -129,15 +93,7 @@ def made_by(found: xr.Dataset) -> dict[str, Any]:
 
 
 def is_current(folder: Path, config: Any) -> bool:
-    """Whether a finished run has these very options, versions, device and commit.
-
-    Args:
-        folder: of one experiment.
-        config: the options wanted.
-
-    Returns:
-        False as well for a run made from changed files, of which no commit knows.
-    """
+    """Whether a finished run has these very options, versions, device and commit."""
     try:
         found = made_by(load(folder))
     except (FileNotFoundError, ValueError):

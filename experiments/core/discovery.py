@@ -53,17 +53,7 @@ class Listed(NamedTuple):
 
 
 def experiments(root: Path = _ROOT) -> dict[str, Listed]:
-    """Every experiment, by name, in the order of the figures.
-
-    Args:
-        root: folder of the chapters.
-
-    Returns:
-        What each says of itself.
-
-    Raises:
-        ValueError: a docstring without figure, title, command, time or the number to expect.
-    """
+    """Every experiment, by name, in the order of the figures."""
     found = [
         read(path)
         for chapter in CHAPTERS
@@ -74,17 +64,7 @@ def experiments(root: Path = _ROOT) -> dict[str, Listed]:
 
 
 def read(path: Path) -> Listed:
-    """What the docstring of one module says.
-
-    Args:
-        path: of the module.
-
-    Returns:
-        Its parts.
-
-    Raises:
-        ValueError: one of them is missing.
-    """
+    """What the docstring of one module says."""
     docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
     first, command = _FIRST_LINE.match(docstring), _COMMAND.search(docstring)
     if first is None or command is None or "\nExpected: " not in docstring:
@@ -112,14 +92,7 @@ def _paragraph(docstring: str, name: str) -> str:
 
 
 def load(listed: Listed) -> "Experiment":
-    """Import an experiment.
-
-    Args:
-        listed: which.
-
-    Returns:
-        What its module declares.
-    """
+    """Import an experiment."""
     module = importlib.import_module(f"experiments.{listed.chapter}.{listed.name}")
     experiment: Experiment = module.EXPERIMENT
     return experiment

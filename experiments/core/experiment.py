@@ -119,23 +119,7 @@ def method_sweep(
     chunks_a_block: int = 1,
     **more: Any,
 ) -> Sweep:
-    """Every method on every photograph; all methods have the same random keys.
-
-    Args:
-        point: of `method`, `image`, `key` and what is shared.
-        methods: Python values by name, a compile each.
-        images: arrays with one entry for each photograph.
-        names: of the photographs.
-        seed: of the keys.
-        fields: of a point.
-        shared: what no axis varies.
-        chunk: photographs at once.
-        chunks_a_block: what is lost when it is stopped; few where a point takes seconds.
-        **more: other attributes of the sweep.
-
-    Returns:
-        The sweep.
-    """
+    """Every method on every photograph; all methods have the same random keys."""
     return Sweep(
         point=point,
         axes={
@@ -159,29 +143,13 @@ Found = xr.Dataset
 
 
 def only_swept(config: Any, net: Any, *swept: xr.Dataset) -> xr.Dataset:
-    """What is saved where nothing is computed besides one sweep.
-
-    Args:
-        config: options.
-        net: what was loaded.
-        *swept: results of the sweeps.
-
-    Returns:
-        The first of them.
-    """
+    """What is saved where nothing is computed besides one sweep."""
     del config, net
     return swept[0]
 
 
 def unless_asked(reason: str) -> Callable[[Any], str | None]:
-    """For `Experiment.left_out`: `reproduce` leaves out all but tiny and full runs.
-
-    Args:
-        reason: what takes long.
-
-    Returns:
-        From the options to the reason, or None.
-    """
+    """For `Experiment.left_out`: `reproduce` leaves out all but tiny and full runs."""
     return lambda config: None if config.smoke or config.full else reason
 
 
@@ -221,25 +189,13 @@ class Experiment:
     full: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def default(self, *, smoke: bool = False, full: bool = False) -> Any:
-        """The options before any is given on the command line.
-
-        Raises:
-            ValueError: both presets are asked for.
-        """
+        """The options before any is given on the command line."""
         if smoke and full:
             raise ValueError("--smoke and --full exclude each other")
         changes = self.smoke if smoke else self.full if full else {}
         return dataclasses.replace(self.config(), **changes)
 
     def sweeps(self, config: Any, net: Any) -> Iterable[Sweep]:
-        """Its grids, as many as there are.
-
-        Args:
-            config: options.
-            net: what was loaded.
-
-        Returns:
-            Each sweep once.
-        """
+        """Its grids, as many as there are."""
         found = self.sweep(config, net)
         return (found,) if isinstance(found, Sweep) else found

@@ -14,24 +14,13 @@ class Config:
 
 
 def run(config: Config) -> Path:
-    """Write the page.
-
-    Args:
-        config: nothing.
-
-    Returns:
-        The page.
-    """
+    """Write the page."""
     PLACE.write_text(content())
     return PLACE
 
 
 def content() -> str:
-    """The page, from the docstrings of the experiments.
-
-    Returns:
-        Markdown.
-    """
+    """The page, from the docstrings of the experiments."""
     lines = [
         "# Experiments",
         "",

@@ -15,66 +15,29 @@ from fitb_jax.evaluation.tables import ENDS
 
 
 def interval_variable(interval: Interval) -> xr.DataArray:
-    """An interval as a variable of a dataset; `Interval(*variable.values)` is the inverse.
-
-    Args:
-        interval: which.
-
-    Returns:
-        (interval,), labelled.
-    """
+    """An interval as a variable of a dataset; `Interval(*variable.values)` is the inverse."""
     return xr.DataArray([*interval], {"interval": [*ENDS]}, ("interval",))
 
 
 def pictures(*dims: str, **values: Any) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
-    """Images, masks or numbers as variables of a dataset.
-
-    Args:
-        *dims: dimensions of which there is a picture or a number for each label.
-        **values: arrays whose further dimensions are row, column and channel, as many as they have.
-
-    Returns:
-        Dimensions and values by name.
-    """
+    """Images, masks or numbers as variables of a dataset."""
     named = (*dims, "row", "column", "channel")
     return {name: (named[: np.ndim(value)], np.asarray(value)) for name, value in values.items()}
 
 
 def with_notes(found: xr.Dataset, *notes: str) -> xr.Dataset:
-    """A dataset with what a reader must know, such as a data set that was not found.
-
-    Args:
-        found: results.
-        *notes: sentences for people, after those that it has.
-
-    Returns:
-        The dataset with the notes among its attributes.
-    """
+    """A dataset with what a reader must know, such as a data set that was not found."""
     return found.assign_attrs(notes=json.dumps([*notes_of(found), *notes]))
 
 
 def notes_of(found: xr.Dataset) -> list[str]:
-    """The notes of a dataset.
-
-    Args:
-        found: results.
-
-    Returns:
-        None where nothing was noted.
-    """
+    """The notes of a dataset."""
     notes: list[str] = json.loads(found.attrs.get("notes", "[]"))
     return notes
 
 
 def as_json(value: Any) -> Any:
-    """Numbers, arrays, paths, intervals, tables and what holds them as JSON values.
-
-    Args:
-        value: what is written.
-
-    Returns:
-        An interval is `{"estimate", "low", "high"}`, a table `{"columns", "rows"}`.
-    """
+    """Numbers, arrays, paths, intervals, tables and what holds them as JSON values."""
     if isinstance(value, Interval):
         return dict(zip(ENDS, map(float, value), strict=True))
     if isinstance(value, pd.DataFrame):

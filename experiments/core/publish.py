@@ -30,18 +30,7 @@ class Config:
 
 
 def run(config: Config) -> list[Path]:
-    """Copy numbers, tables and figures of finished runs to the documentation.
-
-    Args:
-        config: which.
-
-    Returns:
-        The files written.
-
-    Raises:
-        ValueError: an unknown name, a tiny run, or one of files that no commit knows.
-        FileNotFoundError: no finished run.
-    """
+    """Copy numbers, tables and figures of finished runs to the documentation."""
     every = discovery.experiments()
     for name in config.only:
         checks.check_choice("only", name, every)

@@ -19,11 +19,7 @@ _QUOTED = re.compile(
 
 
 def names() -> list[str]:
-    """The experiments that something is published of, in the order of their figures.
-
-    Returns:
-        Their names.
-    """
+    """The experiments that something is published of, in the order of their figures."""
     return [name for name in discovery.experiments() if _is_there(name)]
 
 
@@ -32,14 +28,7 @@ def _is_there(name: str) -> bool:
 
 
 def page(name: str) -> str:
-    """The page of one experiment, as Markdown.
-
-    Args:
-        name: of the experiment.
-
-    Returns:
-        What it shows, how it is made, its numbers, tables and figures.
-    """
+    """The page of one experiment, as Markdown."""
     listed = discovery.experiments()[name]
     parts = [f"# {listed.regenerates}: {listed.title}", f"```bash\n{listed.command}\n```"]
     data = FOLDER / f"{name}.json"
@@ -73,14 +62,7 @@ def _run(run: dict[str, Any], name: str) -> list[str]:
 
 
 def table(content: dict[str, Any]) -> str:
-    """A table as Markdown.
-
-    Args:
-        content: `columns` and `rows`, whose cells are intervals, numbers or text.
-
-    Returns:
-        Its lines.
-    """
+    """A table as Markdown."""
     lines = [[str(column) for column in content["columns"]]]
     lines.append(["---"] * len(lines[0]))
     lines += [[text(cell) for cell in row] for row in content["rows"]]
@@ -88,14 +70,7 @@ def table(content: dict[str, Any]) -> str:
 
 
 def text(value: Any) -> str:
-    """A cell or number of a published run as people read it.
-
-    Args:
-        value: an interval, a number, text, or what holds them.
-
-    Returns:
-        Text.
-    """
+    """A cell or number of a published run as people read it."""
     if isinstance(value, dict):
         if value.keys() == _ENDS:
             return "{estimate:.3f} [{low:.3f}, {high:.3f}]".format(**value)
@@ -111,26 +86,12 @@ def quoted(page_text: str) -> list[tuple[str, str]]:
     """The numbers of a page of the documentation that say which result they are of.
 
     They are written `<!-- result: NAME --> 0.53 [0.42, 0.64]`.
-
-    Args:
-        page_text: Markdown.
-
-    Returns:
-        Name of the experiment and number, of each.
     """
     return [(found["name"], found["number"]) for found in _QUOTED.finditer(page_text)]
 
 
 def holds(name: str, number: str) -> bool:
-    """Whether a number of the documentation is on the page of its result.
-
-    Args:
-        name: of the experiment.
-        number: as it is written, alone or with its interval; it may have fewer digits.
-
-    Returns:
-        False where no number of the page rounds to it, and where nothing was published.
-    """
+    """Whether a number of the documentation is on the page of its result."""
     if not _is_there(name):
         return False
     wanted = re.findall(r"-?\d+\.?\d*", number)

@@ -15,17 +15,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(results: Path) -> Path:
-    """Write `index.html` from what the experiments saved; those not run are listed at its end.
-
-    Args:
-        results: folder with one sub-folder per experiment.
-
-    Returns:
-        The page; every link and image on it is a file below `results`.
-
-    Raises:
-        FileNotFoundError: no experiment has been run.
-    """
+    """Write `index.html` from what the experiments saved; those not run are listed at its end."""
     every = discovery.experiments()
     found = [name for name in every if _is_finished(results / name)]
     sections = [_section(results, name) for name in found]
@@ -67,14 +57,7 @@ def _section(results: Path, name: str) -> dict[str, Any]:
 
 
 def made_with(made_by: dict[str, Any]) -> str:
-    """Commit, device and versions on a line.
-
-    Args:
-        made_by: from `artefact.provenance`.
-
-    Returns:
-        Text.
-    """
+    """Commit, device and versions on a line."""
     versions = (f"{package} {version}" for package, version in made_by["versions"].items())
     commit = (made_by["commit"] or "unknown")[:12]
     return ", ".join([f"commit {commit}", made_by["device"], *versions])

@@ -30,17 +30,7 @@ class Config(Options):
 
 
 def run(config: Config) -> Path:
-    """Run every experiment that is not already up to date, and write the report.
-
-    Args:
-        config: which preset, where to.
-
-    Returns:
-        The report, `index.html`; the folder of results if only plans were asked for.
-
-    Raises:
-        ValueError: an unknown name in `only`.
-    """
+    """Run every experiment that is not already up to date, and write the report."""
     start = time.monotonic()
     every = discovery.experiments()
     for name in config.only:
@@ -69,15 +59,7 @@ def run(config: Config) -> Path:
 
 
 def command_line(name: str, options: Options) -> str:
-    """The command that runs one experiment with these shared options.
-
-    Args:
-        name: of the experiment.
-        options: its options.
-
-    Returns:
-        As typed in the checkout's root.
-    """
+    """The command that runs one experiment with these shared options."""
     words = ["python -m experiments", name]
     words += [f"--{flag}" for flag in ("smoke", "full") if getattr(options, flag)]
     words += ["--data-dir", str(options.data_dir)] if options.data_dir else []

@@ -31,19 +31,6 @@ def run(listed: Listed, experiment: Experiment, config: Any, *, command: str) ->
     """Run an experiment and write its folder, or redraw it if `config.plot_only`.
 
     The folder appears complete or not at all: an interrupted run leaves the one before in place.
-
-    Args:
-        listed: its name and what it shows.
-        experiment: what it does.
-        config: its options.
-        command: the command line that does the same.
-
-    Returns:
-        The folder: `results.nc`, `metrics.json` and a PNG per figure. With `config.plan` nothing
-        is written.
-
-    Raises:
-        FileNotFoundError: `plot_only` without a run before it.
     """
     folder: Path = config.results / listed.name
     if config.plan:
@@ -74,16 +61,7 @@ def run(listed: Listed, experiment: Experiment, config: Any, *, command: str) ->
 
 
 def compute(listed: Listed, experiment: Experiment, config: Any) -> xr.Dataset:
-    """The results of an experiment, of which nothing but grids and networks is written.
-
-    Args:
-        listed: its name.
-        experiment: what it does.
-        config: its options.
-
-    Returns:
-        The results.
-    """
+    """The results of an experiment, of which nothing but grids and networks is written."""
     net = experiment.load(config)
     swept = [run_sweep(listed.name, each, config) for each in experiment.sweeps(config, net)]
     return experiment.compute(config, net, *swept)
@@ -93,14 +71,6 @@ def plan(listed: Listed, experiment: Experiment, config: Any) -> list[str]:
     """What the grids of an experiment will do; nothing is run.
 
     Only the first of the grids that share a function of a point is compiled.
-
-    Args:
-        listed: its name.
-        experiment: what it does.
-        config: its options.
-
-    Returns:
-        A line for each grid.
     """
     lines = []
     alike: collections.Counter[Any] = collections.Counter()
@@ -120,14 +90,6 @@ def run_sweep(name: str, sweep: Sweep, config: Options) -> xr.Dataset:
     """Run a grid, in a store found again by the options, the commit and what is on the axes.
 
     Stores of others are left as they are; a new one beside them is said to be so.
-
-    Args:
-        name: of the experiment.
-        sweep: the grid.
-        config: options of the experiment.
-
-    Returns:
-        The results, with what the sweep says about its axes.
     """
     made_by = artefact.provenance(sweep.options or config, "")
     identity = {name: made_by[name] for name in ("options", "commit")}
@@ -201,18 +163,7 @@ def _write_shown(
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
-    """What was read off the results of a finished run.
-
-    Args:
-        folder: of one experiment.
-
-    Returns:
-        The content of `METRICS`.
-
-    Raises:
-        FileNotFoundError: there is no finished run in `folder`.
-        ValueError: the file cannot be read.
-    """
+    """What was read off the results of a finished run."""
     path = folder / METRICS
     try:
         metrics: dict[str, Any] = json.loads(path.read_text())

@@ -54,19 +54,7 @@ def fidelity_point(
     image: dict[str, jax.Array],
     key: jax.Array,
 ) -> fill.Fidelity:
-    """How well one update of one network fills in one image under one random mask.
-
-    Args:
-        judge: network whose prediction is looked at.
-        update: rule of the update.
-        network: whose update it is.
-        setting: `ratio` and `patch` of the mask.
-        image: `pixels` and `label`.
-        key: of the mask.
-
-    Returns:
-        The measures.
-    """
+    """How well one update of one network fills in one image under one random mask."""
     pixels, label = image["pixels"], image["label"]
     mask = masks.random_patches(pixels.shape[:2], setting["ratio"], setting["patch"], key=key)
     return fill.fidelity(judge, pixels, mask, label, update(network, pixels, mask, label))
@@ -94,16 +82,6 @@ def fidelity_sweep(
     """Fidelity of the updates of a trained network and of its untrained control, over test images.
 
     The trained network judges both, on the same images under the same masks.
-
-    Args:
-        options: how many test images, and the seed of the masks.
-        net: the network, its control and its data.
-        updates: by name; one compile each.
-        settings: of the masks.
-        name: of the sweep, where an experiment has several.
-
-    Returns:
-        The sweep, of axes update, network, setting, image.
     """
     images, labels = head(net.test, options.test_images)
     ratios, patches = zip(*settings, strict=True)
@@ -131,16 +109,7 @@ def fidelity_sweep(
 
 
 def draw_masks(shape: tuple[int, ...], settings: Settings, *, key: jax.Array) -> jax.Array:
-    """One random mask per setting.
-
-    Args:
-        shape: (height, width).
-        settings: ratio and patch of each.
-        key: random key.
-
-    Returns:
-        The masks, (settings, h, w).
-    """
+    """One random mask per setting."""
     return jnp.stack(
         [
             masks.random_patches(shape, ratio, patch, key=jax.random.fold_in(key, index))
