@@ -153,6 +153,34 @@ def image_grid(
     return figure
 
 
+def captioned_grid(
+    cells: Sequence[Sequence[tuple[np.ndarray | None, str]]],
+    *,
+    column_titles: Sequence[str] = (),
+    row_titles: Sequence[str] = (),
+    size: float = 1.15,
+) -> Figure:
+    """Rows of pictures, each with what is written under it.
+
+    Args:
+        cells: rows of (picture, caption), pictures as in `image_grid`.
+        column_titles: above the first row.
+        row_titles: beside each row.
+        size: side of a picture in inches.
+
+    Returns:
+        The figure.
+    """
+    pictures, captions = ([[cell[part] for cell in row] for row in cells] for part in (0, 1))
+    return image_grid(
+        pictures,
+        column_titles=column_titles,
+        row_titles=row_titles,
+        captions=captions,
+        size=size,
+    )
+
+
 def signed_maps(
     rows: Sequence[Float[np.ndarray, "n h w c"]],
     *,
@@ -399,6 +427,46 @@ def scatter(
         )
     axis.set_xticks([])
     axis.set_yticks([])
+
+
+def name_points(
+    axis: Axes,
+    points: Float[np.ndarray, "n 2"],
+    names: Sequence[str],
+    *,
+    most: int,
+    taken: Float[np.ndarray, "m 2"],
+    seed: int = 0,
+) -> None:
+    """Name points in random order, but for those whose name would be written over another.
+
+    Args:
+        axis: where to draw; it shows all points.
+        points: (n, 2).
+        names: of each point.
+        most: so many are named at most.
+        taken: (m, 2), where other names stand already.
+        seed: of the order.
+    """
+    lowest, extent = points.min(0), np.ptp(points, axis=0)
+    places = [*((taken - lowest) / extent)]
+    room = most + len(places)
+    for index in np.random.default_rng(seed).permutation(len(points)):
+        place = (points[index] - lowest) / extent
+        apart = np.abs(np.reshape(places, (-1, 2)) - place)
+        if len(places) == room or ((apart[:, 0] < 0.22) & (apart[:, 1] < 0.03)).any():
+            continue
+        places.append(place)
+        is_at_edge = place[0] > 0.8
+        axis.plot(*points[index], "k.", markersize=3)
+        axis.annotate(
+            names[index],
+            points[index],
+            xytext=(-2 if is_at_edge else 2, 2),
+            textcoords="offset points",
+            ha="right" if is_at_edge else "left",
+            fontsize=7,
+        )
 
 
 def _texts(values: xr.DataArray, dimension: str) -> list[str]:

@@ -27,7 +27,15 @@ ALLOWED = {
     "smoothing": {"checks"},
     "components": {"checks"},
     "moments": set(),
-    "fill": {"renamed", "objectives", "masks", "derivatives", "batching", "moments"},
+    "fill": {
+        "renamed",
+        "objectives",
+        "masks",
+        "derivatives",
+        "batching",
+        "moments",
+        "smoothing",
+    },
     "extremal": {
         "renamed",
         "objectives",

@@ -19,19 +19,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.networks import (
-    Network,
-    NetworkOptions,
-    head,
-    images_of_other_classes,
-    network,
-)
+from experiments.common.networks import Network, NetworkOptions, head, network
 from experiments.common.scores import CHECKS, faithfulness_scores
 from experiments.core.experiment import Experiment, Sweep, Tables
 from experiments.core.labelled import with_notes
-from fitb_jax import ablation, attribution, evaluation, extremal, plotting
+from fitb_jax import ablation, attribution, data, evaluation, extremal, plotting
 from fitb_jax.evaluation.intervals import mean_interval
-from fitb_jax.evaluation.tables import interval_table, intervals
+from fitb_jax.evaluation.tables import interval_columns, intervals
 from fitb_jax.types import Array, Image, Key, LogitsFn
 
 BLACK_SQUARE, OTHER_DIGITS, CONTROL = "black", "other digits", "random map"
@@ -46,6 +40,7 @@ BLACK = 0.02
 
 SCORES = ("insertion", "deletion", "road")
 SHOWN = 8
+EFFECTS = {"silent": "squares without effect", "on_black": "magnitude on black pixels"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +136,7 @@ def sweep(config: Config, net: Network) -> Sweep:
         key_axes=("image",),
         shared={
             "network": net.trained,
-            "others": images_of_other_classes(net, config.others, seed=config.seed),
+            "others": data.of_other_classes(net.train, config.others, seed=config.seed),
             "colour": jnp.asarray(net.train.images.mean((0, 1, 2)), jnp.float32),
         },
         about={
@@ -157,11 +152,8 @@ def compute(config: Config, net: Network, found: xr.Dataset) -> xr.Dataset:
     found = found.sel(sizes="default", drop=True)
     maps = found["saliency"].transpose("background", "image", "row", "column").values
     alike = [[float(_alike(jnp.asarray(a), jnp.asarray(b))) for b in maps] for a in maps]
-    inside = (
-        found["pixels"]
-        .max("channel")
-        .coarsen(row=config.block, column=config.block, boundary="trim")
-    )
+    size = {"row": config.block, "column": config.block}
+    inside = found["pixels"].max("channel").coarsen(size, boundary="trim")
     found = found.assign(
         alike=(("background", "other"), alike),
         black_squares=(inside.max() < BLACK).mean(("row", "column")),
@@ -183,14 +175,10 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """What each kind of square says, and how alike their maps are."""
-    titles = {"silent": "squares without effect", "on_black": "magnitude on black pixels"}
-    titles |= {name: CHECKS[name].title for name in SCORES}
-    columns = [
-        interval_table(found[name], rows="background", over="image", title=title)
-        for name, title in titles.items()
-    ]
+    titles = EFFECTS | {name: CHECKS[name].title for name in SCORES}
+    scores = interval_columns(found, titles, rows="background", over="image")
     alike = found["alike"].drop_sel(other=CONTROL).transpose("background", "other").to_pandas()
-    table = pd.concat([*columns, alike.add_prefix("Spearman with ")], axis=1)
+    table = pd.concat([scores, alike.add_prefix("Spearman with ")], axis=1)
     # A map without squares.
     table.loc[CONTROL, titles["silent"]] = None
     return {"backgrounds": table.rename_axis("a square shows")}
@@ -211,13 +199,8 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 def _numbers(found: xr.Dataset) -> Figure:
     figure = Figure(figsize=(11, 3.2), layout="constrained")
-    titles = {
-        "silent": "squares without effect",
-        "on_black": "magnitude on black pixels",
-        "insertion": "insertion (high is good)",
-        "deletion": "deletion (low is good)",
-        "road": "ROAD (high is good)",
-    }
+    good = {"insertion": "high", "deletion": "low", "road": "high"}
+    titles = EFFECTS | {name: f"{CHECKS[name].title} ({end} is good)" for name, end in good.items()}
     axes: Any = figure.subplots(1, len(titles), sharey=True)
     for axis, (name, title) in zip(axes, titles.items(), strict=True):
         means = intervals(found[name], over="image")
@@ -231,11 +214,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     alike = found["alike"].sel(background=BLACK_SQUARE, other=OTHER_DIGITS)
     return (
         f"Occlusion of {found.sizes['image']} digits by squares of {config.window} pixels that "
-        f"show black, the mean colour, a blur, or {config.others} other digits in turn (the mean "
-        f"over them). Of squares of {config.block} pixels side by side "
-        f"{found['black_squares'].mean():.2f} are wholly black, and {silent:.2f} of the black ones "
-        "change nothing: the map cannot tell where ink would harm. Its rank correlation with the "
-        f"map of other digits is {alike:.2f}."
+        f"show black, the mean colour, a blur, or {config.others} other digits in turn. Of squares "
+        f"of {config.block} pixels {found['black_squares'].mean():.2f} are wholly black, and "
+        f"{silent:.2f} of the black ones change nothing. The rank correlation of their map with "
+        f"that of other digits is {alike:.2f}."
     )
 
 

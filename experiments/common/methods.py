@@ -7,11 +7,10 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-import jax
-
-from fitb_jax import attribution, evaluation, extremal, models
+from fitb_jax import attribution, extremal, models
+from fitb_jax.evaluation import control_methods
 from fitb_jax.saliency import as_saliency, extremal_saliency, fill_saliency
-from fitb_jax.types import Image, Key, LogitsFn, Saliency, SaliencyFn, Target
+from fitb_jax.types import SaliencyFn
 
 OURS = ("fill-in, first order", "fill-in, second order", "extremal INR")
 """Names of the package's own explanations, in whatever table they are."""
@@ -87,17 +86,22 @@ def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
 
 def controls() -> dict[str, SaliencyFn]:
     """Maps that ask no network, with the signature of methods."""
-    return dict(zip(CONTROLS, (_random_map, _centre, _sobel), strict=True))
+    asking_none = (
+        control_methods.random_control,
+        control_methods.centre_control,
+        control_methods.sobel_control,
+    )
+    return dict(zip(CONTROLS, asking_none, strict=True))
 
 
 def blurred(method: SaliencyFn, *, blur: float = BLUR) -> SaliencyFn:
     """A control of a method: its own map without detail."""
-    return as_saliency(_blurred, sharp=method, blur=blur)
+    return as_saliency(control_methods.blurred_control, sharp=method, blur=blur)
 
 
 def of_random_class(method: SaliencyFn) -> SaliencyFn:
     """A control of a method: its own map, of another class, drawn uniformly for each image."""
-    return as_saliency(_of_random_class, explained=method)
+    return as_saliency(control_methods.random_class_control, explained=method)
 
 
 def chosen(methods: Mapping[str, Named], names: Sequence[str]) -> dict[str, Named]:
@@ -121,40 +125,3 @@ def _of_layers(layer: str | None) -> dict[str, SaliencyFn]:
         "Grad-CAM": as_saliency(attribution.grad_cam, **cam),
         "LayerCAM": as_saliency(attribution.layer_cam, **cam),
     }
-
-
-def _random_map(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
-    del logits_fn, target
-    return evaluation.control_maps.random_map((image.shape[0], image.shape[1]), key=key)
-
-
-def _centre(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
-    del logits_fn, target, key
-    return evaluation.control_maps.centre_point((image.shape[0], image.shape[1]))
-
-
-def _sobel(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
-    del logits_fn, target, key
-    return evaluation.control_maps.sobel_edges(image)
-
-
-def _blurred(
-    logits_fn: LogitsFn,
-    image: Image,
-    target: Target,
-    *,
-    key: Key,
-    sharp: SaliencyFn,
-    blur: float,
-) -> Saliency:
-    saliency = sharp(logits_fn, image, target, key=key)
-    return evaluation.control_maps.blurred_map(saliency, sigma=blur * max(image.shape[:2]))
-
-
-def _of_random_class(
-    logits_fn: LogitsFn, image: Image, target: Target, *, key: Key, explained: SaliencyFn
-) -> Saliency:
-    class_key, map_key = jax.random.split(key)
-    classes = jax.eval_shape(logits_fn, image).shape[0]
-    other = evaluation.random_other_class(target, classes, key=class_key)
-    return explained(logits_fn, image, other, key=map_key)

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,15 +70,7 @@ def network(options: NetworkOptions) -> Network:
     label = f"{options.dataset}, {options.architecture} {options.activation}"
     if options.plan:
         return Network(untrained, untrained, train, test, Interval(0, 0, 0), label)
-    trained = models.train_or_restore(
-        classifier,
-        training,
-        train.images,
-        train.labels,
-        seed=options.seed,
-        folder=Path(options.results) / "networks",
-        progress=options.progress,
-    ).logits_fn
+    trained = _trained(options, classifier, training, train, seed=options.seed)
     accuracy = accuracy_of(trained, test)
     _LOG.info("%s: test accuracy %s", label, accuracy)
     return Network(trained, untrained, train, test, accuracy, label)
@@ -91,12 +83,7 @@ def with_network(found: xr.Dataset, net: Network) -> xr.Dataset:
 
 
 class Available(NamedTuple):
-    """Networks of those data sets that are here.
-
-    Attributes:
-        networks: by the name of the data set.
-        notes: which data were used, and what is left out and why.
-    """
+    """Networks by data set, and which of these were used, which left out and why."""
 
     networks: dict[str, Network]
     notes: list[str]
@@ -132,13 +119,7 @@ def accuracies(found: xr.Dataset) -> dict[str, Interval]:
 
 
 class Ensemble(NamedTuple):
-    """Networks of one architecture, trained at once from different seeds.
-
-    Attributes:
-        trained: the classifiers.
-        untrained: the control.
-        accuracies: of the trained ones on the whole test split.
-    """
+    """Networks trained at once from different seeds, their control, and their test accuracies."""
 
     trained: list[LogitsFn]
     untrained: LogitsFn
@@ -153,15 +134,8 @@ def ensemble(
     untrained = _untrained(options, classifier)
     if options.plan:
         return Ensemble([untrained] * count, untrained, [])
-    stacked = models.train_or_restore(
-        classifier,
-        training,
-        train.images,
-        train.labels,
-        seed=tuple(range(options.seed, options.seed + count)),
-        folder=Path(options.results) / "networks",
-        progress=options.progress,
-    ).logits_fn
+    seeds = tuple(range(options.seed, options.seed + count))
+    stacked = _trained(options, classifier, training, train, seed=seeds)
     trained = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(count)]
     return Ensemble(trained, untrained, [accuracy_of(logits_fn, test) for logits_fn in trained])
 
@@ -176,12 +150,7 @@ def untrained_networks(options: NetworkOptions, count: int, train: data.Images) 
 
 
 class RandomLabels(NamedTuple):
-    """A network that has learned labels by heart which say nothing about the images.
-
-    Attributes:
-        logits_fn: the classifier.
-        fitted: share of the permuted labels that it gives to the images it was trained on.
-    """
+    """A network with permuted labels learned by heart, and the share of them that it gives."""
 
     logits_fn: LogitsFn
     fitted: Interval
@@ -198,18 +167,26 @@ def random_labels(options: NetworkOptions, train: data.Images, *, epochs: int) -
     rng = np.random.default_rng(options.seed)
     permuted = train._replace(labels=rng.permutation(train.labels))
     batch = min(2 * training.batch, len(train.images))
-    logits_fn = models.train_or_restore(
-        classifier,
-        dataclasses.replace(training, epochs=epochs, batch=batch, weight_decay=0.0),
-        permuted.images,
-        permuted.labels,
-        seed=options.seed,
-        folder=Path(options.results) / "networks",
-        progress=options.progress,
-    ).logits_fn
+    by_heart = dataclasses.replace(training, epochs=epochs, batch=batch, weight_decay=0.0)
+    logits_fn = _trained(options, classifier, by_heart, permuted, seed=options.seed)
     fitted = accuracy_of(logits_fn, permuted)
     _LOG.info("random labels: %s of them are fitted", fitted)
     return RandomLabels(logits_fn, fitted)
+
+
+def _trained(
+    options: NetworkOptions,
+    classifier: models.ClassifierConfig,
+    training: models.TrainingConfig,
+    train: data.Images,
+    *,
+    seed: int | tuple[int, ...],
+) -> LogitsFn:
+    folder = Path(options.results) / "networks"
+    how: dict[str, Any] = {"seed": seed, "folder": folder, "progress": options.progress}
+    return models.train_or_restore(
+        classifier, training, train.images, train.labels, **how
+    ).logits_fn
 
 
 def _untrained(options: NetworkOptions, classifier: models.ClassifierConfig) -> LogitsFn:
@@ -252,22 +229,3 @@ def head(images: data.Images, count: int) -> tuple[jax.Array, jax.Array]:
     """The first `count` images and labels on the device; all of them for 0."""
     stop = count or len(images.images)
     return jnp.asarray(images.images[:stop]), jnp.asarray(images.labels[:stop])
-
-
-def first_of_class(images: data.Images, label: int) -> np.ndarray:
-    """The first image of a class."""
-    places = np.flatnonzero(images.labels == label)
-    if places.size == 0:
-        known = sorted(set(images.labels.tolist()))
-        raise ValueError(f"digit must be one of the labels {known}, got {label}")
-    return images.images[places[0]]
-
-
-def images_of_other_classes(net: Network, count: int, *, seed: int) -> np.ndarray:
-    """For each class, images of the training split that are of any other."""
-    rng = np.random.default_rng(seed)
-    found = []
-    for label in range(len(net.train.class_names)):
-        others = np.flatnonzero(net.train.labels != label)
-        found.append(net.train.images[rng.choice(others, count, replace=False)])
-    return np.stack(found)

@@ -19,19 +19,12 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.networks import (
-    Network,
-    NetworkOptions,
-    accuracies,
-    head,
-    images_of_other_classes,
-    network,
-)
+from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import interval_variable, with_notes
 from experiments.extremal._regions import FIELDS as OF_SEARCH
 from experiments.extremal._regions import kept
-from fitb_jax import ablation, extremal, models, plotting
+from fitb_jax import ablation, data, extremal, models, plotting
 from fitb_jax.evaluation.intervals import proportion_interval
 from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import LogitsFn, Number
@@ -132,7 +125,7 @@ def sweep(config: Config, net: Network) -> list[Sweep]:
     """The searches on other images and on a blur."""
     images, _ = head(net.test, config.test_images)
     predicted = jax.jit(lambda images: models.predict(net.trained, images))(images)
-    both = images_of_other_classes(net, config.searched + config.fresh, seed=config.seed)
+    both = data.of_other_classes(net.train, config.searched + config.fresh, seed=config.seed)
     names = ("patch", "rounds", "fit_steps", "nearest")
     setting = tuple((name, getattr(config, name)) for name in names)
     axes = {
@@ -195,7 +188,7 @@ def _pictured(config: Config, net: Network, found: xr.Dataset) -> dict[str, Any]
     of = found.isel(image=chosen).transpose("search", "image", ...)
     predict = jax.jit(lambda images: models.predict(net.trained, images))
     pixels, mask = of["pixels"].values, of["region"].values[..., None]
-    behind = images_of_other_classes(net, config.searched + config.fresh, seed=config.seed)
+    behind = data.of_other_classes(net.train, config.searched + config.fresh, seed=config.seed)
     behind = behind[np.asarray(predict(pixels)), config.searched]
     pasted = mask * pixels + (1 - mask) * behind
     nearest = of["nearest"].values[..., :NEAREST]

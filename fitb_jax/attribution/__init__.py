@@ -5,6 +5,8 @@ from fitb_jax.attribution.cam import grad_cam as grad_cam
 from fitb_jax.attribution.cam import layer_cam as layer_cam
 from fitb_jax.attribution.cam import layer_gradient as layer_gradient
 from fitb_jax.attribution.embedding import Projection as Projection
+from fitb_jax.attribution.embedding import chance_agreement as chance_agreement
+from fitb_jax.attribution.embedding import neighbour_agreement as neighbour_agreement
 from fitb_jax.attribution.embedding import principal_components as principal_components
 from fitb_jax.attribution.embedding import tsne as tsne
 from fitb_jax.attribution.gradients import IntegratedGradients as IntegratedGradients

@@ -1,4 +1,4 @@
-"""Classes and activations in the plane: principal components and t-SNE, by scikit-learn.
+"""Classes and activations in the plane, by scikit-learn: projections, and who is near to whom.
 
 These run on the host, on numpy arrays, and are not to be traced.
 """
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from fitb_jax import checks, extras
 from fitb_jax.types import Array, Key
@@ -111,6 +111,53 @@ def tsne(
         from sklearn.manifold import TSNE
     layout = TSNE(perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed)
     return layout.fit_transform(reduced)
+
+
+def neighbour_agreement(
+    rows: Rows, labels: Int[np.ndarray, "n"], *, neighbours: int = 10
+) -> Float[np.ndarray, "n"]:
+    """How many of the nearest neighbours of each point have its label.
+
+    Args:
+        rows: (n, d), one row per point; distances are Euclidean.
+        labels: (n,).
+        neighbours: how many of each are looked at, without the point itself; below n.
+
+    Returns:
+        Shares in [0, 1], (n,).
+
+    Raises:
+        TypeError, ValueError: not a finite floating matrix, labels of another number, or not as
+            many neighbours.
+    """
+    values = _checked(rows)
+    checks.check_count("neighbours", neighbours)
+    if neighbours >= len(values):
+        raise ValueError(f"neighbours must be below the {len(values)} rows, got {neighbours}")
+    if len(labels) != len(values):
+        raise ValueError(f"labels must be as many as the {len(values)} rows, got {len(labels)}")
+    with extras.needed("attribution.neighbour_agreement", extra="projections"):
+        from sklearn.neighbors import NearestNeighbors
+    near = NearestNeighbors(n_neighbors=neighbours).fit(values).kneighbors(return_distance=False)
+    return (labels[near] == labels[:, None]).mean(1)
+
+
+def chance_agreement(labels: Int[np.ndarray, "n"]) -> float:
+    """How often another point, drawn at random, has the same label.
+
+    Args:
+        labels: (n,), at least two.
+
+    Returns:
+        A share in [0, 1]: what `neighbour_agreement` is on average where rows say nothing.
+
+    Raises:
+        ValueError: fewer than two labels.
+    """
+    if len(labels) < 2:
+        raise ValueError(f"labels must be at least 2, got {len(labels)}")
+    counts = np.unique(labels, return_counts=True)[1]
+    return float((counts * (counts - 1)).sum() / (counts.sum() * (counts.sum() - 1)))
 
 
 def _checked(rows: Rows) -> np.ndarray:

@@ -7,6 +7,12 @@ from fitb_jax import extras
 from fitb_jax.data.corrupt import CorruptFileError
 from fitb_jax.data.digits.images import Images
 from fitb_jax.data.digits.loading import NAMES, load
+from fitb_jax.data.digits.selection import (
+    class_means,
+    first_of_class,
+    first_of_each_class,
+    of_other_classes,
+)
 from fitb_jax.data.folders import folder_of
 
 if TYPE_CHECKING:
@@ -63,12 +69,16 @@ __all__ = [
     "Objects",
     "Photograph",
     "Photographs",
+    "class_means",
     "find_explained_object",
+    "first_of_class",
+    "first_of_each_class",
     "folder_of",
     "ignored_mask",
     "imagenet_indices",
     "imagenet_labels",
     "load",
+    "of_other_classes",
     "photographs",
     "subset",
     "truth_mask",

@@ -1,7 +1,7 @@
 """Means with intervals of labelled results, as arrays for charts and as tables for people."""
 
 import itertools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,7 @@ def interval_table(
 ) -> pd.DataFrame:
     """A table of intervals: a line for each label of `rows`, a column for each of what is left.
 
-    Tables of the same lines stand side by side by `pandas.concat(..., axis=1)`.
+    Tables of several variables stand side by side by `interval_columns`.
 
     Args:
         values: of any dimensions.
@@ -94,6 +94,41 @@ def interval_table(
     for at in np.ndindex(cells.shape[:2]):
         table.iat[at] = Interval(*map(float, cells[at]))
     return table if len(lines) > 1 else table.set_axis(index.get_level_values(0))
+
+
+def interval_columns(
+    found: xr.Dataset,
+    titles: Mapping[str, str],
+    *,
+    rows: str | Sequence[str],
+    over: str | Sequence[str],
+    of: Mapping[str, Callable[[np.ndarray], Interval]] | None = None,
+) -> pd.DataFrame:
+    """Tables of intervals of several variables side by side.
+
+    Args:
+        found: with a variable for each of `titles`, of any dimensions.
+        titles: by variable, the titles of its columns, as in `interval_table`.
+        rows: dimensions whose labels are the lines.
+        over: dimensions of the independent cases.
+        of: by variable, from the cases (n,) to an interval; `mean_interval` for the others.
+
+    Returns:
+        The table; every cell is an `Interval`.
+
+    Raises:
+        KeyError, ValueError: a variable or a dimension that is missing.
+    """
+    rules = of or {}
+    return pd.concat(
+        [
+            interval_table(
+                found[name], rows=rows, over=over, title=title, of=rules.get(name, mean_interval)
+            )
+            for name, title in titles.items()
+        ],
+        axis=1,
+    )
 
 
 def paired_difference(values: xr.DataArray, **reference: Hashable) -> xr.DataArray:

@@ -1,5 +1,8 @@
 """Fill in the blanks: how would a classifier fill in the hidden part of an image?"""
 
+from fitb_jax.fill.averaged import over_masks as over_masks
+from fitb_jax.fill.averaged import over_noise as over_noise
+from fitb_jax.fill.averaged import smoothed as smoothed
 from fitb_jax.fill.fidelity_scores import Fidelity as Fidelity
 from fitb_jax.fill.fidelity_scores import fidelity as fidelity
 from fitb_jax.fill.fidelity_scores import hidden_correlation as hidden_correlation

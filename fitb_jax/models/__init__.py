@@ -14,6 +14,7 @@ from fitb_jax.models.classifiers import build as build
 from fitb_jax.models.introspection import Layers as Layers
 from fitb_jax.models.introspection import features_of as features_of
 from fitb_jax.models.introspection import last_spatial_layer as last_spatial_layer
+from fitb_jax.models.introspection import logit_weights as logit_weights
 from fitb_jax.models.introspection import map_activations as map_activations
 from fitb_jax.models.introspection import parameter_layers as parameter_layers
 from fitb_jax.models.introspection import recorder as recorder

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax.extend.core import Jaxpr, Var
 from jax.tree_util import Partial
+from jaxtyping import Float
 
 from fitb_jax import checks
 from fitb_jax.models.adapters import apply_nnx
@@ -223,6 +225,29 @@ def parameter_layers(logits_fn: LogitsFn, image: Image, *, depth: int = 1) -> La
         first[name] = min(first.get(name, (math.inf,)), use)
     used = [name for name in first if first[name] < (math.inf,)]
     return Layers(tuple(sorted(used, key=lambda name: first[name])), of_leaves)
+
+
+def logit_weights(logits_fn: LogitsFn, image: Image) -> Float[np.ndarray, "k d"]:
+    """Weights of the layer that makes the logits, a row per class.
+
+    Args:
+        logits_fn: a `Partial` over its parameters, whose last layer is dense.
+        image: (h, w, c), any one that it classifies.
+
+    Returns:
+        (k, d), for d values of the layer before.
+
+    Raises:
+        TypeError, ValueError: as in `parameter_layers`, or a last layer without such weights.
+    """
+    layers = parameter_layers(logits_fn, image)
+    classes = checks.count_classes(logits_fn, image)
+    leaves = zip(jax.tree.leaves(logits_fn), layers.of_leaves, strict=True)
+    last = [leaf for leaf, layer in leaves if layer == layers.names[-1]]
+    kernels = [leaf for leaf in last if leaf.ndim == 2 and leaf.shape[1] == classes]
+    if not kernels:
+        raise ValueError(f"the last layer, {layers.names[-1]}, has no weights (d, {classes})")
+    return np.asarray(kernels[-1]).T
 
 
 def _entries(path: tuple[Any, ...]) -> list[str]:

@@ -1,0 +1,118 @@
+"""Updates averaged over noise or over masks, and smoothed: what is left of a gradient's noise."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks, masks, objectives
+from fitb_jax.fill.updates import first_order
+from fitb_jax.smoothing import gaussian_blur
+from fitb_jax.types import Background, Image, Key, LogitsFn, Mask, Number, Objective, Target
+
+
+def over_noise(
+    logits_fn: LogitsFn,
+    image: Image,
+    mask: Mask,
+    target: Target,
+    *,
+    key: Key,
+    draws: int = 8,
+    noise: Number = 0.15,
+    objective: Objective = objectives.logit,
+    background: Background = 0.0,
+) -> Image:
+    """The gradient averaged over noise on what is seen.
+
+    Args:
+        logits_fn: maps one image (h, w, c) to logits (k,).
+        image: (h, w, c) in [0, 1].
+        mask: (h, w), 1 = visible, 0 = blank.
+        target: class to fill in for, in [0, k).
+        key: random key of the noise.
+        draws: how many gradients are averaged.
+        noise: standard deviation, in units of intensity.
+        objective: what the update is to increase.
+        background: what is seen in the blanks.
+
+    Returns:
+        (h, w, c), the update of every pixel.
+
+    Raises:
+        ValueError: fewer than 1 draw, or negative noise.
+
+    Source: Smilkov et al. 2017, "SmoothGrad".
+    """
+    checks.check_number("noise", noise, least=0)
+    seen = masks.apply(image, mask, background)
+
+    def one(key: Key) -> Image:
+        noisy = seen + noise * jax.random.normal(key, seen.shape)
+        return jax.grad(lambda z: objective(logits_fn(z), target))(noisy)
+
+    return _mean(one, draws, key)
+
+
+def over_masks(
+    logits_fn: LogitsFn,
+    image: Image,
+    mask: Mask,
+    target: Target,
+    *,
+    key: Key,
+    patch: int,
+    ratio: Number = 0.3,
+    draws: int = 8,
+    objective: Objective = objectives.logit,
+    background: Background = 0.0,
+) -> Image:
+    """The gradient averaged over random masks that hide more patches of the image.
+
+    Args:
+        logits_fn: maps one image (h, w, c) to logits (k,).
+        image: (h, w, c) in [0, 1].
+        mask: (h, w), 1 = visible, 0 = blank.
+        target: class to fill in for, in [0, k).
+        key: random key of the masks.
+        patch: side in pixels of what is hidden further.
+        ratio: share of the patches that each mask hides.
+        draws: how many gradients are averaged.
+        objective: what the update is to increase.
+        background: what is seen in the blanks.
+
+    Returns:
+        (h, w, c), the update of every pixel.
+
+    Raises:
+        ValueError: fewer than 1 draw.
+    """
+
+    def one(key: Key) -> Image:
+        seen = mask * masks.random_patches(mask.shape, ratio, patch, key=key)
+        how = {"objective": objective, "background": background}
+        return first_order(logits_fn, image, seen, target, **how)
+
+    return _mean(one, draws, key)
+
+
+def smoothed(update: Image, mask: Mask, *, sigma: Number) -> Image:
+    """An update blurred inside the blanks, as if it were 0 outside of them.
+
+    Args:
+        update: (h, w, c), in any units.
+        mask: (h, w), 1 = visible, 0 = blank.
+        sigma: standard deviation of the blur in pixels.
+
+    Returns:
+        (h, w, c), scaled so that the largest magnitude before the blur is 1.
+    """
+    hidden = masks.apply(update, masks.complement(mask))
+    # Blurring is linear, and images beyond the range of pixels are refused.
+    scale = jnp.maximum(jnp.abs(hidden).max(), jnp.finfo(hidden.dtype).tiny)
+    return gaussian_blur(hidden / scale, sigma=sigma)
+
+
+def _mean(one: Callable[[Key], Image], draws: int, key: Key) -> Image:
+    checks.check_count("draws", draws)
+    return jax.lax.map(one, jax.random.split(key, draws)).mean(0)
