@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from experiments.common.networks import Network, NetworkOptions, head
 from experiments.core.experiment import Sweep
 from fitb_jax import ablation, fill, masks, models, plotting
 from fitb_jax.evaluation.intervals import Interval, mean_interval, proportion_interval
-from fitb_jax.evaluation.tables import interval_table, intervals
+from fitb_jax.evaluation.tables import interval_columns, intervals
 from fitb_jax.types import LogitsFn, UpdateFn
 
 Settings = Sequence[tuple[float, int]]
@@ -135,12 +136,29 @@ def score_table(
     over: str = "image",
 ) -> pd.DataFrame:
     """Scores side by side with their intervals; "accuracy" is a share, the unknown stays empty."""
-    columns = [
-        interval_table(found[name], rows=rows, over=over, title=title, of=_interval_of(title))
-        for name, title in titles.items()
-    ]
-    table = pd.concat(columns, axis=1)
+    rules = {name: _interval_of(title) for name, title in titles.items()}
+    table = interval_columns(found, titles, rows=rows, over=over, of=rules)
     return table.map(lambda cell: "" if np.isnan(cell.estimate) else cell)
+
+
+def setting_maps(
+    panels: Sequence[Sequence[tuple[xr.DataArray, str]]],
+    *,
+    size: tuple[float, float],
+    correlation: tuple[float, float],
+) -> Figure:
+    """Heat maps with titles over ratios and patches; `correlation` limits the colours of those."""
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(panels), len(panels[0]), squeeze=False)
+    for line, row in zip(axes, panels, strict=True):
+        for axis, (values, title) in zip(line, row, strict=True):
+            limits = correlation if values.name == "correlation" else (0.0, 1.0)
+            plotting.heat_map(
+                axis, values, rows="ratio", columns="patch", title=title, limits=limits
+            )
+            axis.set_xlabel("patch (pixels)", fontsize=8)
+            axis.set_ylabel("ratio", fontsize=8)
+    return figure
 
 
 def measure_charts(

@@ -19,8 +19,15 @@ from matplotlib.figure import Figure
 from experiments.common import networks
 from experiments.core.experiment import Experiment, Sweep
 from experiments.core.labelled import pictures
-from experiments.fill._fidelity import ORDERS, TITLES, FidelityOptions, draw_masks, fidelity_sweep
-from fitb_jax import fill, plotting
+from experiments.fill._fidelity import (
+    ORDERS,
+    TITLES,
+    FidelityOptions,
+    draw_masks,
+    fidelity_sweep,
+    setting_maps,
+)
+from fitb_jax import data, fill, plotting
 from fitb_jax.types import LogitsFn
 
 SHOWN = (("trained", "first"), ("trained", "second"), ("untrained", "first"))
@@ -56,7 +63,7 @@ def sweep(config: Config, net: networks.Network) -> Sweep:
 
 def compute(config: Config, net: networks.Network, found: xr.Dataset) -> xr.Dataset:
     """The fidelity of every cell, and pictures of one digit."""
-    image = jnp.asarray(networks.first_of_class(net.test, config.digit))
+    image = jnp.asarray(data.first_of_classes(net.test, [config.digit])[0])
 
     @jax.jit
     def show(logits_fn: LogitsFn, image: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
@@ -90,16 +97,13 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 
 def _pictures(cells: xr.Dataset) -> Figure:
-    image = cells["shown_image"].values
-    rows = []
-    for _, of_ratio in cells.groupby("ratio"):
+    image, rows = cells["shown_image"].values, []
+    for i in range(cells.sizes["ratio"]):
         row = []
-        for _, cell in of_ratio.squeeze("ratio").groupby("patch"):
-            of = cell.squeeze("patch")
-            row += [
-                plotting.overlay(image, of["shown_mask"].values, of["shown_update"].values),
-                plotting.as_rgb(of["shown_fill"].values),
-            ]
+        for j in range(cells.sizes["patch"]):
+            of = cells.isel(ratio=i, patch=j)
+            update = plotting.overlay(image, of["shown_mask"].values, of["shown_update"].values)
+            row += [update, of["shown_fill"].values]
         rows.append(row)
     patches, ratios = (cells[name].values.tolist() for name in ("patch", "ratio"))
     return plotting.image_grid(
@@ -110,21 +114,15 @@ def _pictures(cells: xr.Dataset) -> Figure:
 
 
 def _heat_maps(cells: xr.Dataset) -> Figure:
-    figure = Figure(figsize=(10.5, 9), layout="constrained")
-    axes = figure.subplots(len(TITLES), len(SHOWN))
-    for row, (field, title) in zip(axes, TITLES.items(), strict=True):
-        for axis, (source, order) in zip(row, SHOWN, strict=True):
-            plotting.heat_map(
-                axis,
-                cells[field].sel(network=source, update=order).mean("image"),
-                rows="ratio",
-                columns="patch",
-                title=f"{title}\n{source}, {order} order",
-                limits=(-0.4, 0.4) if field == "correlation" else (0.0, 1.0),
-            )
-            axis.set_xlabel("patch (pixels)", fontsize=8)
-            axis.set_ylabel("ratio", fontsize=8)
-    return figure
+    means = [cells.sel(network=source, update=order).mean("image") for source, order in SHOWN]
+    panels = [
+        [
+            (of[name], f"{title}\n{source}, {order} order")
+            for of, (source, order) in zip(means, SHOWN, strict=True)
+        ]
+        for name, title in TITLES.items()
+    ]
+    return setting_maps(panels, size=(10.5, 9), correlation=(-0.4, 0.4))
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
@@ -132,11 +130,11 @@ def caption(config: Config, found: xr.Dataset) -> str:
     mean = found["probability_filled"].mean("image")
     first, second, control = (mean.sel(network=source, update=order) for source, order in SHOWN)
     return (
-        f"First-order updates and fills of a {config.digit} under every mask ratio and patch size; "
-        f"heat maps over {found.sizes['image']} test images. Mean p(target) after filling is "
-        f"between {first.min():.2f} and {first.max():.2f} with the first order, {second.min():.2f} "
-        f"and {second.max():.2f} with the second; with the updates of an untrained network "
-        f"(control) between {control.min():.2f} and {control.max():.2f}."
+        f"First-order updates and fills of a {config.digit}; heat maps over "
+        f"{found.sizes['image']} test images. Mean p(target) after filling is between "
+        f"{first.min():.2f} and {first.max():.2f} with the first order, {second.min():.2f} and "
+        f"{second.max():.2f} with the second; with the updates of an untrained network (control) "
+        f"between {control.min():.2f} and {control.max():.2f}."
     )
 
 

@@ -23,7 +23,14 @@ from matplotlib.figure import Figure
 from experiments.common import networks
 from experiments.core.experiment import Experiment, Sweep, Tables
 from experiments.core.labelled import interval_variable, with_notes
-from experiments.fill._fidelity import FIELDS, ORDERS, TITLES, FidelityOptions, score_table
+from experiments.fill._fidelity import (
+    FIELDS,
+    ORDERS,
+    TITLES,
+    FidelityOptions,
+    score_table,
+    setting_maps,
+)
 from fitb_jax import ablation, data, fill, masks, models, plotting
 from fitb_jax.evaluation.intervals import Interval
 from fitb_jax.evaluation.tables import intervals
@@ -86,13 +93,7 @@ def load(config: Config) -> Loaded:
         data.load(config.dataset, split=split, data_dir=config.data_dir)
         for split in ("train", "test")
     )
-    of_class = [test.images[test.labels == label] for label in range(len(train.class_names))]
-    if (fewest := min(map(len, of_class))) < config.images_per_class:
-        raise ValueError(
-            f"images_per_class must be at most {fewest}, the test images of the rarest class, got "
-            f"{config.images_per_class}"
-        )
-    shown = np.stack([images[: config.images_per_class] for images in of_class])
+    shown = data.first_of_each_class(test, config.images_per_class)
     return Loaded(networks.ensemble(config, config.networks, train, test), shown)
 
 
@@ -205,21 +206,14 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 def _heat_maps(found: xr.Dataset) -> Figure:
     means = _of_trained(found).mean("network").assign(agreement=found["agreement"])
     titles = {**TITLES, "agreement": "agreement of E[dx] across networks"}
-    figure = Figure(figsize=(3.4 * len(titles), 6), layout="constrained")
-    axes = figure.subplots(len(ORDERS), len(titles))
-    for line, order in zip(axes, ORDERS, strict=True):
-        for axis, (name, title) in zip(line, titles.items(), strict=True):
-            plotting.heat_map(
-                axis,
-                means[name].sel(order=order),
-                rows="ratio",
-                columns="patch",
-                title=f"{title}\n{order} order",
-                limits=(0.0, 0.4) if name == "correlation" else (0.0, 1.0),
-            )
-            axis.set_xlabel("patch (pixels)", fontsize=8)
-            axis.set_ylabel("ratio", fontsize=8)
-    return figure
+    panels = [
+        [
+            (means[name].sel(order=order), f"{title}\n{order} order")
+            for name, title in titles.items()
+        ]
+        for order in ORDERS
+    ]
+    return setting_maps(panels, size=(3.4 * len(titles), 6), correlation=(0.0, 0.4))
 
 
 def _bands(found: xr.Dataset) -> Figure:
@@ -249,13 +243,11 @@ def caption(config: Config, found: xr.Dataset) -> str:
     """State the grid and its main numbers."""
     first, second = (found["agreement"].sel(order=order).mean() for order in ORDERS)
     return (
-        f"{found['points']:,d} points: {len(config.ratios)} ratios x {len(config.patches)} patch "
-        f"sizes x {found.sizes['label']} classes x 2 orders x {config.networks} networks and an "
-        f"untrained one x {config.seeds} mask(s) x {config.images_per_class} test images of each "
-        "class. Bands are 95 % intervals over networks. E[dx] of two networks correlate by "
-        f"{first:.2f} (first order) and {second:.2f} (second), mean over classes and settings; "
-        f"with that of the untrained one by {found['agreement_untrained'].mean():.2f}. Maps: "
-        "E[dx], first order, at the middle ratio and patch size."
+        f"{found['points']:,d} points; bands are 95 % intervals over {config.networks} networks. "
+        f"E[dx] of two networks correlate by {first:.2f} (first order) and {second:.2f} (second), "
+        "mean over classes and settings; with that of the untrained one by "
+        f"{found['agreement_untrained'].mean():.2f}. Maps: E[dx], first order, at the middle ratio "
+        "and patch size."
     )
 
 

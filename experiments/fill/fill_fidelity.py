@@ -171,11 +171,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     estimate, clearly = _below(found)
     cells = found.sizes["classifier"] * found.sizes["setting"] * len(MEASURES)
     return (
-        "p(target) and accuracy of the trained network after the strongest 19 % of hidden pixels "
-        "are filled, and correlation of the update with the hidden pixels; 95 % intervals over "
-        "images. Second order, the damped Newton update, is below first order in "
-        f"{estimate} of {cells} numbers, by the whole interval of the paired difference in "
-        f"{clearly}. Control: updates of an untrained network, judged by the trained one."
+        "p(target) and accuracy of the trained network after filling, and correlation of the "
+        "update with the hidden pixels; 95 % intervals over images. The damped Newton update is "
+        f"below first order in {estimate} of {cells} numbers, by the whole interval of the paired "
+        f"difference in {clearly}. Control: updates of an untrained network."
     )
 
 

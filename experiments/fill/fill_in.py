@@ -13,14 +13,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
 from experiments.core.experiment import Experiment
 from experiments.core.labelled import pictures
-from fitb_jax import fill, masks, plotting
+from fitb_jax import data, fill, masks, plotting
 from fitb_jax.types import Image, LogitsFn
 
 OWN = "own class"
@@ -49,7 +48,7 @@ class Config(networks.NetworkOptions):
 
 def compute(config: Config, net: networks.Network) -> xr.Dataset:
     """Fill in each digit for its own class and for the classes asked."""
-    images = jnp.asarray(np.stack([networks.first_of_class(net.test, k) for k in config.digits]))
+    images = jnp.asarray(data.first_of_classes(net.test, config.digits))
     targets = jnp.asarray([[digit, *config.classes] for digit in config.digits])
     keys = jax.random.split(jax.random.key(config.seed), len(images))
 
@@ -90,39 +89,35 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """One row per digit; image, mask, then update and fill for each class."""
-    rows, captions = [], []
+    rows = []
     for i, digit in enumerate(config.digits):
         of_digit = found.isel(digit=i)
         image, mask = of_digit["image"].values, of_digit["mask"].values
-        row, text = [image, plotting.masked(image, mask)], [f"a {digit}", "masked"]
+        row = [(image, f"a {digit}"), (plotting.masked(image, mask), "masked")]
         for j in range(found.sizes["asked"]):
             of = of_digit.isel(asked=j)
-            row += [plotting.overlay(image, mask, of["update"].values), of["fill"].values]
-            probability = f"p({of['target']:d}) {of['p_masked']:.2f} to {of['p_filled']:.2f}"
-            text += [f"toward {of['target']:d}", probability]
+            p = f"p({of['target']:d}) {of['p_masked']:.2f} to {of['p_filled']:.2f}"
+            row.append(
+                (plotting.overlay(image, mask, of["update"].values), f"toward {of['target']:d}")
+            )
+            row.append((of["fill"].values, p))
         rows.append(row)
-        captions.append(text)
     titles = ["image", "mask"] + ["update", "fill"] * found.sizes["asked"]
-    return {"fill_in": plotting.image_grid(rows, column_titles=titles, captions=captions)}
+    return {"fill_in": plotting.captioned_grid(rows, column_titles=titles)}
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State what is shown, with the network's own numbers."""
     before, after = (found[name].sel(asked=OWN).mean() for name in ("p_masked", "p_filled"))
     said = (
-        f"Patches of {config.patch} pixels hide {config.ratio:.0%} of each test digit (grey). The "
-        "first-order update says where the classifier wants ink (red) and where it wants none "
-        f"(blue); its strongest {1 - config.quantile:.0%} hidden values, if positive, are painted "
-        f"white. This takes the mean p(class) of a digit's own class from {before:.2f} to "
-        f"{after:.2f}."
+        f"Patches of {config.patch} pixels hide {config.ratio:.0%} of each test digit (grey); the "
+        "update adds ink (red) or takes it away (blue). The fill takes the mean p(class) of a "
+        f"digit's own class from {before:.2f} to {after:.2f}"
     )
     if not config.classes:
-        return said
+        return f"{said}."
     other = found["p_filled"].drop_sel(asked=OWN).mean()
-    return (
-        f"{said} For another class the same blanks are filled otherwise, and its mean p reaches "
-        f"{other:.2f}: a fill shows what the class asked for would look like, not which is true."
-    )
+    return f"{said}, of another class to {other:.2f}: it shows what is asked, not what is true."
 
 
 EXPERIMENT = Experiment(

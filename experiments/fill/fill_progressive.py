@@ -23,7 +23,7 @@ from experiments.common import networks
 from experiments.core.experiment import Experiment, Tables
 from experiments.core.labelled import pictures
 from experiments.fill._fidelity import score_table
-from fitb_jax import batching, fill, masks, plotting
+from fitb_jax import batching, data, fill, masks, plotting
 from fitb_jax.evaluation.tables import intervals
 from fitb_jax.types import Image, LogitsFn
 
@@ -83,7 +83,7 @@ def compute(config: Config, net: networks.Network) -> xr.Dataset:
             progress=config.progress,
         )
 
-    shown = jnp.asarray(np.stack([networks.first_of_class(net.test, k) for k in config.digits]))
+    shown = jnp.asarray(data.first_of_classes(net.test, config.digits))
     keys = jax.random.split(jax.random.key(config.seed), len(shown))
     mask, stage, shown_scores = run(
         net.trained, net.trained, shown, jnp.asarray(config.digits), keys
@@ -124,18 +124,19 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """Two rows per digit, one per mode, and p(target) against the number of parts replaced."""
-    rows, captions = [], []
+    rows = []
     for i, digit in enumerate(config.digits):
         of_digit = found.isel(digit=i)
         image, mask = of_digit["shown_image"].values, of_digit["shown_mask"].sel(part=1).values
         for mode in MODES:
             of = of_digit.sel(mode=mode)
-            rows.append([image, plotting.masked(image, mask), *of["shown_stage"].values])
             after = [f"p({digit}) {p:.2f}" for p in of["shown_p"].values]
-            captions.append([f"a {digit}", "part 1 hidden", *after])
+            stages = zip(of["shown_stage"].values, after, strict=True)
+            first = [(image, f"a {digit}"), (plotting.masked(image, mask), "part 1 hidden")]
+            rows.append([*first, *stages])
     titles = ["image", "mask 1", *(f"{part} of {config.parts}" for part in found["part"].values)]
     modes = [*MODES] * len(config.digits)
-    grid = plotting.image_grid(rows, column_titles=titles, row_titles=modes, captions=captions)
+    grid = plotting.captioned_grid(rows, column_titles=titles, row_titles=modes)
     return {"progressive": grid, "progressive_curve": _curve(found)}
 
 
@@ -166,12 +167,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     trained, control = last.sel(network="trained").values, last.sel(network="untrained").values
     return (
         f"{config.parts} masks whose blanks partition the image. Parallel: each part is predicted "
-        "from the original rest; sequential: a part once filled is what the next ones see. The "
-        f"last picture holds no original pixel, yet the mean p(target) is {trained[0]:.2f} "
-        f"(parallel) and {trained[1]:.2f} (sequential), over {found.sizes['image']} test images; "
-        f"with the updates of an untrained network {control[0]:.2f} and {control[1]:.2f}. The "
-        "fills are made for the target: they show what the network takes for its class, not that "
-        "the digit can be recovered."
+        "from the original rest; sequential: from the parts filled before. Without one original "
+        f"pixel the mean p(target) of {found.sizes['image']} test images is {trained[0]:.2f} "
+        f"(parallel) and {trained[1]:.2f} (sequential), with the updates of an untrained network "
+        f"{control[0]:.2f} and {control[1]:.2f}: the fills show what is taken for the class."
     )
 
 

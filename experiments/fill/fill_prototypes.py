@@ -18,14 +18,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.networks import (
-    Available,
-    Network,
-    NetworkOptions,
-    accuracies,
-    available,
-    head,
-)
+from experiments.common.networks import Available, Network, NetworkOptions, accuracies, head
+from experiments.common.networks import available as networks_of
 from experiments.core.experiment import Experiment, Tables
 from experiments.core.labelled import interval_variable, with_notes
 from fitb_jax import fill, plotting
@@ -141,22 +135,18 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State what the prototypes are and how well they classify."""
-    spread = found["mean"].std(("label", "row", "column", "channel"))
-    signal = spread / found["standard_error"].mean(("label", "row", "column", "channel"))
     share = found["hits"].mean("image").isel(dataset=0).values
     return (
         f"E[dx]: the {config.order}-order update averaged over up to {config.images_per_class} "
-        f"training images a class and the {config.parts} masks of a partition into patches of "
-        f"{config.patch} pixels, per pixel over the times it was hidden. Its spread over the "
-        f"pixels is {float(signal.mean()):.1f} times its mean standard error. The nearest "
-        f"prototype is that of the class for {share[0]:.2f} of the test images, of an "
+        f"training images a class and {config.parts} masks of patches of {config.patch} pixels. "
+        f"The nearest prototype is that of the class for {share[0]:.2f} of the test images, of an "
         f"untrained network for {share[1]:.2f} (chance 0.10)."
     )
 
 
 EXPERIMENT = Experiment(
     config=Config,
-    load=lambda config: available(config, config.datasets),
+    load=lambda config: networks_of(config, config.datasets),
     compute=compute,
     numbers=lambda config, found: accuracies(found),
     tables=tables,

@@ -14,7 +14,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
@@ -23,7 +22,7 @@ from experiments.common import networks
 from experiments.core.experiment import Experiment, Sweep, Tables
 from experiments.core.labelled import pictures
 from experiments.fill import _fidelity
-from fitb_jax import fill, masks, plotting
+from fitb_jax import data, fill, masks, plotting
 from fitb_jax.evaluation.tables import interval_table, paired_difference
 from fitb_jax.types import Image, LogitsFn, UpdateFn
 
@@ -97,7 +96,7 @@ def compute(config: Config, net: networks.Network, found: xr.Dataset) -> xr.Data
         )
         return jnp.stack([newton.residual, newton.curvature_error / jnp.abs(newton.curvature)])
 
-    image = jnp.asarray(np.stack([networks.first_of_class(net.test, k) for k in config.digits]))
+    image = jnp.asarray(data.first_of_classes(net.test, config.digits))
     keys = jax.random.split(jax.random.key(config.seed), len(image))
     mask, by_update = explain(net.trained, image, jnp.asarray(config.digits), keys)
     images, labels = networks.head(net.test, _DIAGNOSED)
@@ -136,16 +135,16 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """Signed updates with their fills, and the measures with their intervals."""
-    rows, captions = [], []
+    rows = []
     for i, digit in enumerate(config.digits):
         of = found.isel(digit=i)
         image, mask = of["shown_image"].values, of["shown_mask"].values
         updates = [plotting.overlay(image, mask, each) for each in of["shown_update"].values]
-        rows += [[plotting.masked(image, mask), *updates], [image, *of["shown_fill"].values]]
         fills = [f"p({digit}) {p:.2f}" for p in of["shown_p"].values]
-        captions += [[f"a {digit}, masked", *[""] * len(updates)], ["whole", *fills]]
-    titles = ["", *found["update"].values]
-    grid = plotting.image_grid(rows, column_titles=titles, captions=captions)
+        rows.append([(plotting.masked(image, mask), f"a {digit}, masked")])
+        rows[-1] += [(update, "") for update in updates]
+        rows.append([(image, "whole"), *zip(of["shown_fill"].values, fills, strict=True)])
+    grid = plotting.captioned_grid(rows, column_titles=["", *found["update"].values])
     return {"second_order": grid, "second_order_fidelity": _chart(found)}
 
 
@@ -166,13 +165,11 @@ def caption(config: Config, found: xr.Dataset) -> str:
     table = tables(config, found)["directions over the test split"].loc["trained"]
     p, correlation = table["p(target)"], table["correlation"]
     return (
-        f"The gradient and four second-order directions on the hidden pixels (ratio "
-        f"{config.ratio:g}, patch {config.patch}), red to add and blue to take away, with the fill "
-        f"below each. Over {found.sizes['image']} test images the damped Newton update (damping "
-        f"{config.damping:g}, {config.steps} Lanczos steps) reaches p(target) {p['newton']}, first "
-        f"order {p[FIRST]}. The curvature along the first-order fill correlates with the hidden "
-        f"pixels by {correlation['curvature']}: near a maximum the gradient shrinks along itself, "
-        "so its sign is that of the gradient turned round."
+        "The gradient and four second-order directions on the hidden pixels, red to add and blue "
+        f"to take away, with the fill below each. Over {found.sizes['image']} test images the "
+        f"damped Newton update reaches p(target) {p['newton']}, first order {p[FIRST]}. The "
+        "curvature along the first-order fill correlates with the hidden pixels by "
+        f"{correlation['curvature']}: near a maximum its sign is that of the gradient turned round."
     )
 
 

@@ -29,7 +29,7 @@ from experiments.fill import _photo_updates
 from experiments.fill._photo_updates import FIRST_ORDER, SMOOTHED_MEAN, WHITE_NOISE, Rule
 from fitb_jax import ablation, checks, fill, masks, models, plotting
 from fitb_jax.evaluation.intervals import mean_interval
-from fitb_jax.evaluation.tables import interval_table, intervals
+from fitb_jax.evaluation.tables import interval_columns, intervals
 from fitb_jax.extremal import mean_colour
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array, Image, LogitsFn, Mask
@@ -183,22 +183,17 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """p(target) after filling, and what the updates have of what was hidden."""
     middle = config.sizes[len(config.sizes) // 2]
+    titles = {
+        "probability_filled": "p(target), step {size:g}",
+        "correlation": "correlation",
+        "coarse_correlation": "coarse correlation",
+    }
+    table = interval_columns(found, titles, rows=("network", "rule"), over="image")
     ranks = found["rank_filled"].sel(size=middle).median("image")
-    lines = {"line": ("network", "rule")}
-    rank, fine = (
-        each.stack(lines).to_series() for each in (ranks, found["fine_energy"].mean("image"))
-    )
-    of: dict[str, Any] = {"rows": ("network", "rule"), "over": "image"}
-    table = pd.concat(
-        [
-            interval_table(found["probability_filled"], title="p(target), step {size:g}", **of),
-            rank.rename(f"median rank, step {middle:g}"),
-            interval_table(found["correlation"], title="correlation", **of),
-            interval_table(found["coarse_correlation"], title="coarse correlation", **of),
-            fine.rename("fine share"),
-        ],
-        axis=1,
-    )
+    fine = found["fine_energy"].mean("image")
+    rank, fine = (each.stack(line=("network", "rule")).to_series() for each in (ranks, fine))
+    table.insert(len(config.sizes), f"median rank, step {middle:g}", rank)
+    table["fine share"] = fine
     table = table.reset_index().rename(columns={"network": OF_NETWORK, "rule": "update"})
     # White noise asks no network: its two lines are one.
     table.loc[table["update"] == WHITE_NOISE, OF_NETWORK] = "none"
@@ -260,13 +255,11 @@ def caption(config: Config, found: xr.Dataset) -> str:
     best = best.isel(way=int(best.argmax("way")))
     first = of_trained.isel(rule=0)
     return (
-        f"Patches of {config.patch} pixels hide {config.ratio:.0%} of {found.sizes['image']} "
-        f"photographs: p(target) falls from {whole} to {masked}. Fills move the blanks along an "
-        f"update; the best for p(target) is {best['rule'].values} with steps of "
-        f"{float(best['size']):g}: {best:.3f}. An update that hardly correlates with what was "
-        f"hidden ({first['rule'].values}: {first['correlation']:.3f}), and of which a blur of "
-        f"{SMOOTH:g} pixels removes most ({first['fine_energy']:.0%}), is noise that the network "
-        "is sensitive to, and no picture of what it expects."
+        f"Patches hide {config.ratio:.0%} of {found.sizes['image']} photographs: p(target) falls "
+        f"from {whole} to {masked}. The best fill is {best['rule'].values} with steps of "
+        f"{float(best['size']):g}: {best:.3f}. The update {first['rule'].values} correlates with "
+        f"what was hidden by {first['correlation']:.3f}, and a blur of {SMOOTH:g} pixels removes "
+        f"{first['fine_energy']:.0%} of it: noise that the network is sensitive to."
     )
 
 

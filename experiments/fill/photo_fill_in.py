@@ -128,22 +128,19 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     titles = ["photograph", "masked", *(title for rule in RULES for title in (rule, "fill"))]
     figures = {}
     for patch in config.patches:
-        pictures, captions = [], []
+        rows = []
         for i, j in np.ndindex(found["class_name"].shape):
             of = found.sel(patch=patch).isel(image=i, top=j)
-            name, p = str(of["class_name"].values), of["p"]
-            mask, image = of["mask"].values, of["pixels"].values
-            row = [image, of["masked"].values]
-            text = [f"p({_short(name)}) {p[0, 0]:.2f}", f"{p[0, 1]:.2f}"]
+            p, mask, image = of["p"], of["mask"].values, of["pixels"].values
+            row = [(image, f"p({_short(of['class_name'].item())}) {p[0, 0]:.2f}")]
+            row.append((of["masked"].values, f"{p[0, 1]:.2f}"))
             for rule in RULES:
                 update, filled = (of[each].sel(rule=rule).values for each in ("updates", "fills"))
-                row += [plotting.overlay(image, mask, update), filled]
-                text += ["", f"{p.sel(rule=rule, shown='filled'):.2f}"]
-            pictures.append(row)
-            captions.append(text)
-        figures[f"photo_fill_in_{patch}"] = plotting.image_grid(
-            pictures, column_titles=titles, captions=captions, size=1.5
-        )
+                row.append((plotting.overlay(image, mask, update), ""))
+                row.append((filled, f"{p.sel(rule=rule, shown='filled'):.2f}"))
+            rows.append(row)
+        grid = plotting.captioned_grid(rows, column_titles=titles, size=1.5)
+        figures[f"photo_fill_in_{patch}"] = grid
     return figures
 
 
@@ -157,13 +154,11 @@ def caption(config: Config, found: xr.Dataset) -> str:
     best = means.isel(line=int(means.sel(shown="filled").argmax("line")))
     masked, filled, blurred = (f"{best.sel(shown=name):.2f}" for name in SHOWN[1:])
     return (
-        f"Patches hide {config.ratio:.0%} of each photograph (mean colour). Updates for its top "
-        f"{config.classes} classes, summed over colours, red to brighten and blue to darken; fills "
-        f"move the blanks along them by {config.size:g} root mean square. The best for p(class), "
+        f"Patches hide {config.ratio:.0%} of each photograph. Updates for its top {config.classes} "
+        "classes, red to brighten and blue to darken, and fills along them. The best for p(class), "
         f"{best['rule'].values} at patches of {best['patch'].values}, takes it from {masked} "
         f"(masked) to {filled}, and {blurred} is left after a blur of the blanks by "
-        f"{config.smoothing:g} pixels. Where the blur takes the gain away, the fill was "
-        "adversarial noise and not a shape; photo_fidelity measures it over many photographs."
+        f"{config.smoothing:g} pixels: what the blur takes away was noise and not a shape."
     )
 
 

@@ -179,13 +179,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     """State whether E[dx] is more than chance."""
     of = found[[*MEASURES]].mean("label").sel(source="photographs")
     return (
-        f"E[dx] of the class's logit over images x {config.parts} masks (patches of {config.patch} "
-        "pixels), mean over colours, each map by its largest value and blurred by 2 pixels for the "
-        "eye. Over photographs the maps of the two halves of the images correlate by "
-        f"{of['halves_correlation']:.2f}, by {of['coarse_correlation']:.2f} after a blur of "
-        f"{config.coarse:g} pixels. Where they do not correlate, E[dx] over so few images is noise "
-        "and shows no class; where only the unblurred map raises p(class), what the network sees "
-        "in it is too fine to be a picture of the class."
+        f"E[dx] of the class's logit over images x {config.parts} masks, each map by its largest "
+        "value and blurred by 2 pixels for the eye. Over photographs the maps of two halves of the "
+        f"images correlate by {of['halves_correlation']:.2f}, by {of['coarse_correlation']:.2f} "
+        f"after a blur of {config.coarse:g} pixels; where they do not, E[dx] over so few is noise."
     )
 
 

@@ -9,7 +9,7 @@ from fitb_jax.data.digits.images import Images
 from fitb_jax.data.digits.loading import NAMES, load
 from fitb_jax.data.digits.selection import (
     class_means,
-    first_of_class,
+    first_of_classes,
     first_of_each_class,
     of_other_classes,
 )
@@ -71,7 +71,7 @@ __all__ = [
     "Photographs",
     "class_means",
     "find_explained_object",
-    "first_of_class",
+    "first_of_classes",
     "first_of_each_class",
     "folder_of",
     "ignored_mask",

@@ -75,7 +75,7 @@ BAD = [
     (["fill_in", "--smoke", "--full"], "--smoke and --full exclude each other"),
     (["fill_in", "--plot-only"], "no finished run"),
     (["fill_in", "--smoke", "--dataset", "mnits"], "mnist"),
-    (["fill_in", "--smoke", "--digits", "11"], "label must be one of"),
+    (["fill_in", "--smoke", "--digits", "11"], "labels must be among"),
     (["fill_in", "--smoke", "--patch", "99"], "patch must be at most"),
     (["fill_in", "--smoke", "--ratio", "1.5"], r"ratio must lie in \[0, 1\]"),
     (["fill_second_order", "--smoke", "--damping", "1"], "damping must lie in"),

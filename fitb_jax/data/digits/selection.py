@@ -1,29 +1,30 @@
 """Some of the labelled images in memory."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
 from fitb_jax.data.digits.images import Images
 
 
-def first_of_class(images: Images, label: int) -> Float[np.ndarray, "h w c"]:
-    """The first image of a class.
+def first_of_classes(images: Images, labels: Sequence[int]) -> Float[np.ndarray, "k h w c"]:
+    """The first image of each of some classes.
 
     Args:
         images: with their labels.
-        label: of the class.
+        labels: of the classes.
 
     Returns:
-        (h, w, c) in [0, 1].
+        (classes, h, w, c) in [0, 1].
 
     Raises:
-        ValueError: there is no image of this class.
+        ValueError: there is no image of a class.
     """
-    places = np.flatnonzero(images.labels == label)
-    if places.size == 0:
-        known = sorted(set(images.labels.tolist()))
-        raise ValueError(f"label must be one of {known}, got {label}")
-    return images.images[places[0]]
+    known = sorted(set(images.labels.tolist()))
+    if unknown := [label for label in labels if label not in known]:
+        raise ValueError(f"labels must be among {known}, got {unknown}")
+    return np.stack([images.images[images.labels == label][0] for label in labels])
 
 
 def first_of_each_class(images: Images, count: int) -> Float[np.ndarray, "k n h w c"]:
