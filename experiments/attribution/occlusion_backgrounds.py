@@ -20,11 +20,12 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common.networks import Network, NetworkOptions, head, network
-from experiments.common.scores import CHECKS, faithfulness_scores
+from experiments.common.scores import CHECKS
 from experiments.core.experiment import Experiment, Sweep, Tables
 from experiments.core.labelled import with_notes
 from fitb_jax import ablation, attribution, data, evaluation, extremal, plotting
 from fitb_jax.evaluation.intervals import mean_interval
+from fitb_jax.evaluation.map_scores import faithfulness_scores
 from fitb_jax.evaluation.tables import interval_columns, intervals
 from fitb_jax.types import Array, Image, Key, LogitsFn
 

@@ -59,8 +59,8 @@ def columns(config: Config, pretrained: models.Pretrained) -> dict[str, Saliency
     """The methods that are asked for, by name."""
     known = {**controls(), **photo_methods(pretrained)}
     inr = extremal.InrConfig(steps=config.steps)
-    known[EXTREMAL] = as_saliency(extremal_saliency, config=inr)
     dense = extremal.DenseConfig(steps=config.dense_steps)
+    known[EXTREMAL] = as_saliency(extremal_saliency, config=inr)
     known[DENSE] = as_saliency(dense_saliency, config=dense)
     for name in config.methods:
         checks.check_choice("methods", name, known)
@@ -118,16 +118,15 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """Photographs in rows, methods in columns."""
-    pictures, captions = [], []
+    rows = []
     for name in found["image"].values:
         of = found.sel(image=name)
-        image = of["pixels"].values
-        maps = of["map"].transpose("method", "row", "column").values
-        pictures.append([image, *(_shown(image, each) for each in maps)])
+        image, maps = of["pixels"].values, of["map"].transpose("method", "row", "column").values
         best = [f"p {p:.2f}" for p in _best_tenth(of).values]
-        captions.append([str(of["class_name"].values), *best])
+        shown = zip((_shown(image, each) for each in maps), best, strict=True)
+        rows.append([(image, of["class_name"].item()), *shown])
     titles = ["photograph", *found["method"].values.tolist()]
-    return {"maps": plotting.image_grid(pictures, column_titles=titles, captions=captions)}
+    return {"maps": plotting.captioned_grid(rows, column_titles=titles)}
 
 
 def _best_tenth(found: xr.Dataset) -> xr.DataArray:

@@ -10,7 +10,7 @@ Several searches for all ten classes, beside E[dx], each with an untrained netwo
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -21,19 +21,13 @@ import xarray as xr
 from jax.tree_util import Partial
 from matplotlib.figure import Figure
 
-from experiments.common.networks import (
-    Network,
-    NetworkOptions,
-    accuracies,
-    first_of_class,
-    head,
-    network,
-)
+from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
 from experiments.core.experiment import Experiment, Tables
-from experiments.core.labelled import interval_variable, with_notes
-from fitb_jax import attribution, fill, objectives, plotting
+from experiments.core.labelled import interval_variable, pictures, with_notes
+from fitb_jax import attribution, data, fill, objectives, plotting
 from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
-from fitb_jax.evaluation.tables import interval_table, intervals
+from fitb_jax.evaluation.map_similarity import cross_correlations
+from fitb_jax.evaluation.tables import interval_columns, interval_table, intervals
 from fitb_jax.types import Array, Image, Logits, LogitsFn, Objective
 
 Way: TypeAlias = Callable[[LogitsFn], tuple[Array, Array]]
@@ -65,7 +59,6 @@ DRAWN_UNTRAINED = (PROTOTYPE, "logit, pixels", "log p, pixels", "logit, Fourier"
 
 LEARNING_RATE: dict[attribution.Parametrisation, float] = {"pixels": 0.02, "fourier": 0.05}
 LINES: dict[str, Any] = {"rows": ("search", "network"), "over": "label"}
-_IMAGE = ("row", "column", "channel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +92,9 @@ def compute(config: Config, net: Network) -> xr.Dataset:
     """Every search for all classes at once, E[dx], and how alike they are to the mean digits."""
     shown, labels = head(net.test, config.test_images)
     names = [*net.test.class_names]
-    means = _class_means(np.asarray(shown), np.asarray(labels), len(names))
-    start = jnp.asarray(first_of_class(net.test, config.digit))
+    judged = net.test._replace(images=np.asarray(shown), labels=np.asarray(labels))
+    means = data.class_means(judged)
+    start = jnp.asarray(data.first_of_classes(net.test, [config.digit])[0])
     factor = _spread(net.trained, shown) / _spread(net.untrained, shown)
     networks = {
         "trained": Partial(_scaled, jnp.float32(1.0), net.trained),
@@ -111,20 +105,16 @@ def compute(config: Config, net: Network) -> xr.Dataset:
     ways |= {title: _compiled(config, search, start) for title, search in SEARCHES.items()}
     both = [[jax.device_get(way(each)) for each in networks.values()] for way in ways.values()]
     images, reached = (np.array([[pair[i] for pair in each] for each in both]) for i in (0, 1))
+    alike = np.array([[cross_correlations(of, means) for of in each] for each in images])
+    start_alike = cross_correlations(np.broadcast_to(start, means.shape), means)
     found = xr.Dataset(
-        {
-            "images": (("search", "network", "label", *_IMAGE), images),
+        pictures("search", "network", "label", images=images)
+        | pictures("label", means=means)
+        | pictures(start=start)
+        | {
             "reached": (("search", "network", "label"), reached),
-            "correlation": (
-                ("search", "network", "label", "mean_of"),
-                np.array([[_correlations(of, means) for of in each] for each in images]),
-            ),
-            "means": (("label", *_IMAGE), means),
-            "start": (_IMAGE, np.asarray(start)),
-            "start_correlation": (
-                ("label", "mean_of"),
-                _correlations(np.broadcast_to(start, means.shape), means),
-            ),
+            "correlation": (("search", "network", "label", "mean_of"), alike),
+            "start_correlation": (("label", "mean_of"), start_alike),
             "scaled_by": float(factor),
             "accuracy": interval_variable(net.accuracy),
         },
@@ -192,24 +182,6 @@ def _prototypes(config: Config, net: Network, logits_fn: LogitsFn) -> tuple[Arra
     return found.mean, jnp.full(len(found.mean), jnp.nan)
 
 
-def _class_means(images: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    absent = sorted(set(range(classes)) - set(labels.tolist()))
-    if absent:
-        raise ValueError(f"test_images must hold every class, got none of {absent}")
-    return np.stack([images[labels == label].mean(0) for label in range(classes)])
-
-
-def _correlations(images: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Pearson correlation over pixels of each image with each mean, (k, k); 0 for one colour."""
-
-    def directions(of: np.ndarray) -> np.ndarray:
-        flat = of.reshape(len(of), -1).astype(np.float64)
-        centred = flat - flat.mean(1, keepdims=True)
-        return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
-
-    return directions(images) @ directions(means).T
-
-
 def _own(correlation: xr.DataArray) -> xr.DataArray:
     """That with the mean of the class itself."""
     return correlation.sel(mean_of=correlation["label"]).drop_vars("mean_of")
@@ -248,14 +220,18 @@ def _alike(correlation: xr.DataArray) -> pd.DataFrame:
     others = (correlation.sum("mean_of") - own) / (classes - 1)
     is_nearest = correlation.idxmax("mean_of") == correlation["label"]
     nearest = is_nearest.sum("label").stack(line=LINES["rows"]).to_series()
-    table = interval_table(own, title="correlation with the mean of the class", **LINES)
-    table = table.join(interval_table(others, title="with those of other classes", **LINES))
+    titles = {
+        "own": "correlation with the mean of the class",
+        "others": "with those of other classes",
+    }
+    table = interval_columns(xr.Dataset({"own": own, "others": others}), titles, **LINES)
     table["classes whose own mean is nearest"] = nearest.map(lambda count: f"{count} of {classes}")
     return table
 
 
-def _pictures(images: np.ndarray) -> list[np.ndarray | None]:
+def _pictures(found: xr.Dataset, owner: str, search: str) -> list[np.ndarray]:
     """As they are, or, of signed ones, blue below 0 and red above, as in Figure 2."""
+    images = found["images"].sel(network=owner, search=search).values
     if images.min() >= 0:
         return list(images)
     maps = images.mean(-1)
@@ -264,21 +240,17 @@ def _pictures(images: np.ndarray) -> list[np.ndarray | None]:
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """A row for each class: its mean, then trained and untrained reconstructions."""
-    means = found["means"].values
-    columns: list[list[np.ndarray | None]] = [list(means)]
-    titles = ["mean\ntest digit"]
-    shown: dict[str, Any] = {"trained": found["search"].values, "untrained": DRAWN_UNTRAINED}
-    for owner, searches in shown.items():
-        if owner == "untrained":
-            columns.append([None] * len(means))
-            titles.append("")
-        for search in searches:
-            columns.append(_pictures(found["images"].sel(network=owner, search=search).values))
-            control = "" if owner == "trained" else "untrained:\n"
-            titles.append(control + search.replace(", ", ",\n"))
+    means = list(found["means"].values)
+    columns: dict[str, Sequence[np.ndarray | None]] = {"mean\ntest digit": means}
+    for search in found["search"].values:
+        columns[search.replace(", ", ",\n")] = _pictures(found, "trained", search)
+    columns[""] = [None] * len(means)
+    for search in DRAWN_UNTRAINED:
+        title = "untrained:\n" + search.replace(", ", ",\n")
+        columns[title] = _pictures(found, "untrained", search)
     figure = plotting.image_grid(
-        [list(row) for row in zip(*columns, strict=True)],
-        column_titles=titles,
+        [list(row) for row in zip(*columns.values(), strict=True)],
+        column_titles=[*columns],
         row_titles=found["label"].values.tolist(),
         size=0.8,
     )
@@ -293,13 +265,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     more = _more_than_untrained(found)
     return (
         f"Images that maximise one of {found.sizes['label']} classes in {config.steps} steps from "
-        f"noise or from the digit {found['label'].values[config.digit]}, with total variation and "
-        f"distance from black weighted {config.penalty:g} and shifts of up to {config.jitter} "
-        "pixels where not said otherwise. Control: an untrained network with logits multiplied by "
-        f"{found['scaled_by']:.1f}, to spread as far. Most alike to the mean test digit of their "
-        f'class are those of "{best}": correlation {trained:.2f}, untrained {untrained:.2f}. '
-        "The interval of the difference over classes is above 0 for "
-        f"{int((more.sel(interval='low') > 0).sum())} of {len(more)} columns."
+        "noise or a digit, penalised where not said otherwise. Most alike to the mean test digit "
+        f'of their class are those of "{best}": correlation {trained:.2f}, of an untrained network '
+        f"with logits of the same spread {untrained:.2f}. The interval of the difference is above "
+        f"0 for {int((more.sel(interval='low') > 0).sum())} of {len(more)} columns."
     )
 
 

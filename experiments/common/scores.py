@@ -1,11 +1,8 @@
-"""The checks of a map that tables have as columns, and the scores that need nothing but the map."""
+"""The checks of a map that tables have as columns."""
 
 from typing import NamedTuple
 
-import jax
-
-from fitb_jax import evaluation
-from fitb_jax.types import Image, Key, LogitsFn
+from fitb_jax.evaluation.map_scores import faithfulness_scores as faithfulness_scores
 
 ALIKE = 0.5
 """A map more similar than this to that of a network without training has failed."""
@@ -48,27 +45,3 @@ CHECKS = {
     "sensitivity": Check("max-sensitivity", "largest relative change under small noise", None),
     "gini": Check("Gini", "concentration of the magnitudes", None),
 }
-
-
-def faithfulness_scores(
-    logits_fn: LogitsFn,
-    image: Image,
-    saliency: jax.Array,
-    target: jax.Array,
-    *,
-    colour: jax.Array,
-    chunk: int,
-    key: Key,
-) -> dict[str, jax.Array]:
-    """Insertion, deletion, ROAD and concentration of one map."""
-    keys = jax.random.split(key, 3)
-    blurred = evaluation.faithfulness.rise_blur(image, outside=colour)
-    asked = (logits_fn, image, saliency, target)
-    inserted = evaluation.insertion(*asked, key=keys[0], background=blurred, chunk=chunk)
-    deleted = evaluation.deletion(*asked, key=keys[1], background=colour, chunk=chunk)
-    return {
-        "insertion": inserted.area_under_curve,
-        "deletion": deleted.area_under_curve,
-        "road": evaluation.road(*asked, key=keys[2], chunk=chunk).score,
-        "gini": evaluation.gini(saliency),
-    }

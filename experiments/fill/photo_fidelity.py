@@ -12,7 +12,6 @@ Every way to update the blanks, by the network and by an untrained one. It resum
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -31,8 +30,7 @@ from fitb_jax import ablation, checks, fill, masks, models, plotting
 from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.evaluation.tables import interval_columns, intervals
 from fitb_jax.extremal import mean_colour
-from fitb_jax.smoothing import gaussian_blur
-from fitb_jax.types import Array, Image, LogitsFn, Mask
+from fitb_jax.types import LogitsFn
 
 SMOOTH = 2.0
 COARSE = 8.0
@@ -89,41 +87,15 @@ def point(
     network: LogitsFn,
     image: dict[str, jax.Array],
     key: jax.Array,
-) -> dict[str, Array]:
+) -> fill.StepScores:
     """Update and fill one photograph under a random mask, and judge the fill."""
     pixels, target = image["pixels"], image["target"]
     background = mean_colour(pixels)
     mask_key, rule_key = jax.random.split(key)
     mask = masks.random_patches(pixels.shape[:2], setting["ratio"], setting["patch"], key=mask_key)
     update = rule(network, pixels, mask, target, rule_key)
-    move = functools.partial(fill.step, pixels, mask, update, background=background)
-    filled = jax.vmap(lambda size: move(size=size))(sizes)
-    smooth, coarse = (functools.partial(gaussian_blur, sigma=sigma) for sigma in (SMOOTH, COARSE))
-    blurred = jax.vmap(lambda one: masks.apply(pixels, mask, smooth(one)))(filled)
-    whole = jnp.stack([pixels, masks.apply(pixels, mask, background)])
-    logits = jax.lax.map(judge, jnp.concatenate([whole, filled, blurred]))
-    p = jax.nn.softmax(logits)[:, target]
-    rank = 1.0 + (logits > logits[:, target][:, None]).sum(axis=1)
-    count = len(sizes)
-    hidden, truth = _hidden(update, mask), _hidden(pixels - background[None, None], mask)
-    return {
-        "correlation": fill.hidden_correlation(hidden, truth, mask),
-        "coarse_correlation": fill.hidden_correlation(coarse(hidden), coarse(truth), mask),
-        "fine_energy": 1 - (smooth(hidden) ** 2).sum() / (hidden**2).sum(),
-        "probability_whole": p[0],
-        "probability_masked": p[1],
-        "probability_filled": p[2 : 2 + count],
-        "probability_blurred": p[2 + count :],
-        "rank_masked": rank[1],
-        "rank_filled": rank[2 : 2 + count],
-    }
-
-
-def _hidden(values: Image, mask: Mask) -> Image:
-    """Only the blanks, scaled to at most 1: small gradients have squares of 0."""
-    hidden = masks.apply(values, masks.complement(mask))
-    largest = jnp.abs(hidden).max()
-    return hidden / jnp.where(largest > 0, largest, 1)
+    how: dict[str, Any] = {"background": background, "smooth": SMOOTH, "coarse": COARSE}
+    return fill.step_scores(judge, pixels, mask, target, update, sizes=sizes, **how)
 
 
 def sweep(config: Config, net: Explained) -> Sweep:

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Experiment, Tables
-from experiments.core.labelled import with_notes
+from experiments.core.labelled import pictures, with_notes
 from experiments.fill import _photo_updates
 from experiments.fill._photo_updates import FIRST_ORDER, NEWTON, SMOOTHED_MEAN
 from fitb_jax import batching, fill, masks, plotting
@@ -34,7 +34,6 @@ from fitb_jax.types import Array, Image, Key, LogitsFn, Mask, Target
 Found: TypeAlias = dict[str, Array]
 
 RULES = (FIRST_ORDER, NEWTON, SMOOTHED_MEAN)
-PICTURE = ("row", "column", "channel")
 SHOWN = ("whole", "masked", "filled", "filled, then blurred")
 
 
@@ -95,22 +94,19 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         found = jax.device_get(explain(net.pretrained.logits_fn, images, targets, seen))
         # What no rule changes stands beside each.
         p = np.split(found["p"], [1, 2, 2 + len(RULES)], axis=-1)
+        shown = np.stack(np.broadcast_arrays(*p), -1)
         parts.append(
             xr.Dataset(
-                {
-                    "mask": (("image", *PICTURE[:2]), np.asarray(seen)),
-                    "masked": (("image", "top", *PICTURE), found["masked"]),
-                    "updates": (("image", "top", "rule", *PICTURE), found["updates"]),
-                    "fills": (("image", "top", "rule", *PICTURE), found["fills"]),
-                    "p": (("image", "top", "rule", "shown"), np.stack(np.broadcast_arrays(*p), -1)),
-                }
+                pictures("image", mask=seen)
+                | pictures("image", "top", masked=found["masked"])
+                | pictures("image", "top", "rule", updates=found["updates"], fills=found["fills"])
+                | {"p": (("image", "top", "rule", "shown"), shown)}
             )
         )
     names = [[net.class_name(target) for target in row] for row in np.asarray(targets)]
     found = xr.concat(parts, pd.Index([*config.patches], name="patch")).assign(
-        pixels=(("image", *PICTURE), net.images),
-        target=(("image", "top"), np.asarray(targets)),
-        class_name=(("image", "top"), names),
+        pictures("image", pixels=net.images)
+        | pictures("image", "top", target=targets, class_name=names)
     )
     found = found.assign_coords(image=net.names, rule=[*RULES], shown=[*SHOWN])
     return with_notes(found, f"{len(net.images)} photographs: {net.source}")

@@ -115,17 +115,14 @@ def _noise(count: int, shape: tuple[int, ...], key: jax.Array) -> np.ndarray:
 
 
 def _both(halves: list[fill.Prototype]) -> xr.Dataset:
-    """Mean and error over both halves, by how often each pixel was hidden."""
-    means, errors, counts = (np.stack(each) for each in zip(*halves, strict=True))
-    weights = counts[..., None]
-    mean = (weights * means).sum(0) / weights.sum(0)
-    error = np.sqrt(((weights * errors) ** 2).sum(0)) / weights.sum(0)
+    """E[dx] over both halves of the images, and over each."""
+    found = fill.pool(halves)
     return xr.Dataset(
         {
-            "halves": (("half", *_MAP), means),
-            "mean": (_MAP, mean),
-            "error": (_MAP, error),
-            "spread": np.nanstd(mean) / np.nanmean(error),
+            "halves": (("half", *_MAP), np.stack([half.mean for half in halves])),
+            "mean": (_MAP, found.mean),
+            "error": (_MAP, found.standard_error),
+            "spread": np.nanstd(found.mean) / np.nanmean(found.standard_error),
         }
     )
 
@@ -135,16 +132,11 @@ def _measure(
 ) -> dict[str, Array]:
     """How far E[dx] can be told from chance, and what the network sees in it on grey."""
     everywhere = jnp.zeros(mean.shape[:2])
-    grey = jnp.full(mean.shape, 0.5)
     scaled = halves / jnp.abs(halves).max()
     coarse = [gaussian_blur(half, sigma=config.coarse) for half in scaled]
     smooth = gaussian_blur(mean / jnp.abs(mean).max(), sigma=config.coarse)
-    shown = jnp.stack(
-        [
-            fill.step(grey, everywhere, one, size=config.size, background=0.5)
-            for one in (mean, smooth)
-        ]
-    )
+    grey = functools.partial(fill.step, jnp.full(mean.shape, 0.5), everywhere, background=0.5)
+    shown = jnp.stack([grey(one, size=config.size) for one in (mean, smooth)])
     p = jax.nn.softmax(jax.lax.map(judge, shown))[:, target]
     return {
         "halves_correlation": fill.hidden_correlation(scaled[0], scaled[1], everywhere),

@@ -261,6 +261,32 @@ def correlation(a: Float[Array, "n"], b: Float[Array, "n"]) -> Scalar:
     return jnp.clip(jnp.vdot(a, b) / jnp.where(is_constant, jnp.nan, norms), -1, 1)
 
 
+def cross_correlations(
+    a: Float[np.ndarray, "n ..."], b: Float[np.ndarray, "m ..."]
+) -> Float[np.ndarray, "n m"]:
+    """Pearson correlation over pixels of each image with each of others, on the host.
+
+    Args:
+        a: n images or maps.
+        b: m of the same shape.
+
+    Returns:
+        (n, m) in [-1, 1]; 0 where either is constant.
+
+    Raises:
+        ValueError: images of different shapes.
+    """
+    if a.shape[1:] != b.shape[1:]:
+        raise ValueError(f"a and b must be of one shape, got {a.shape[1:]} and {b.shape[1:]}")
+
+    def directions(of: np.ndarray) -> np.ndarray:
+        flat = of.reshape(len(of), -1).astype(np.float64)
+        centred = flat - flat.mean(1, keepdims=True)
+        return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+
+    return directions(a) @ directions(b).T
+
+
 def _cell_histograms(values: Array, rows: int, columns: int, pixels: int) -> Array:
     """Mean gradient magnitude per cell and orientation, (rows, columns, 9)."""
     down = jnp.pad(values[2:] - values[:-2], ((1, 1), (0, 0)))

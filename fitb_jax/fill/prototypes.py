@@ -4,6 +4,7 @@ One pass and constant memory: moments of a chunk of images are merged into those
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -278,6 +279,26 @@ def summarise(moments: Moments) -> Prototype:
     # Bessel's correction: of the images that hid the pixel, one is spent on the mean.
     corrected = jnp.maximum(squares, 0) * hiding / jnp.where(hiding > 1, hiding - 1, jnp.nan)
     return Prototype(mean, jnp.sqrt(corrected) / count, moments.count)
+
+
+def pool(prototypes: Sequence[Prototype]) -> Prototype:
+    """The prototype of several sets of images together, on the host.
+
+    Args:
+        prototypes: of sets that share no image.
+
+    Returns:
+        Mean and standard error by how often each set hid a pixel, and how often all did.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not prototypes:
+        raise ValueError("prototypes must be at least one")
+    means, errors, counts = (np.stack(each) for each in zip(*prototypes, strict=True))
+    weights = counts[..., None]
+    error = np.sqrt(((weights * errors) ** 2).sum(0)) / weights.sum(0)
+    return Prototype((weights * means).sum(0) / weights.sum(0), error, counts.sum(0))
 
 
 def nearest_prototype(image: Image, prototypes: Float[Array, "k h w c"]) -> Int[Array, ""]:

@@ -1,0 +1,45 @@
+"""The scores that need nothing but one map of one image."""
+
+import jax
+
+from fitb_jax.evaluation.complexity import gini
+from fitb_jax.evaluation.faithfulness import deletion, insertion, rise_blur
+from fitb_jax.evaluation.remove_and_debias import road
+from fitb_jax.types import Array, Background, Image, Key, LogitsFn, Saliency, Target
+
+
+def faithfulness_scores(
+    logits_fn: LogitsFn,
+    image: Image,
+    saliency: Saliency,
+    target: Target,
+    *,
+    colour: Background,
+    chunk: int,
+    key: Key,
+) -> dict[str, Array]:
+    """Insertion, deletion, ROAD and concentration of one map.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        saliency: (h, w).
+        target: class that the map explains, in [0, k).
+        colour: what deleted pixels show, and what is outside of the image in the blur of insertion.
+        chunk: images evaluated at once.
+        key: random key of ties and of the noise of ROAD.
+
+    Returns:
+        "insertion", "deletion", "road" and "gini", scalars.
+    """
+    keys = jax.random.split(key, 3)
+    asked = (logits_fn, image, saliency, target)
+    blurred = rise_blur(image, outside=colour)
+    return {
+        "insertion": insertion(
+            *asked, key=keys[0], background=blurred, chunk=chunk
+        ).area_under_curve,
+        "deletion": deletion(*asked, key=keys[1], background=colour, chunk=chunk).area_under_curve,
+        "road": road(*asked, key=keys[2], chunk=chunk).score,
+        "gini": gini(saliency),
+    }
