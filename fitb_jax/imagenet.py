@@ -2,9 +2,12 @@
 
 import functools
 import importlib.resources
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
 
 
 class Classes(NamedTuple):
@@ -33,3 +36,24 @@ def classes() -> Classes:
     wordnet_ids = tuple(wordnet_id for wordnet_id, _ in rows)
     index_of = {wordnet_id: index for index, wordnet_id in enumerate(wordnet_ids)}
     return Classes(tuple(names for _, names in rows), wordnet_ids, MappingProxyType(index_of))
+
+
+KINDS = ("animals", "artefacts", "other")
+"""Of the classes."""
+
+_FIRST_ARTEFACT, _LAST_ARTEFACT = 2_660_000, 4_620_000
+"""WordNet 3.0 numbers nouns file by file: animals come before, artefacts between these numbers, and
+food, plants, places and people after them."""
+
+
+def kinds(wordnet_ids: Sequence[str]) -> Int[np.ndarray, "n"]:
+    """Whether classes are animals or artefacts.
+
+    Args:
+        wordnet_ids: such as "n02123045".
+
+    Returns:
+        Index into `KINDS` of each.
+    """
+    numbers = np.array([int(wordnet_id[1:]) for wordnet_id in wordnet_ids])
+    return np.digitize(numbers, (_FIRST_ARTEFACT, _LAST_ARTEFACT))

@@ -171,12 +171,11 @@ def captioned_grid(
     Returns:
         The figure.
     """
-    pictures, captions = ([[cell[part] for cell in row] for row in cells] for part in (0, 1))
     return image_grid(
-        pictures,
+        [[picture for picture, _ in row] for row in cells],
+        captions=[[caption for _, caption in row] for row in cells],
         column_titles=column_titles,
         row_titles=row_titles,
-        captions=captions,
         size=size,
     )
 

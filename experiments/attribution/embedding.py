@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -24,16 +25,9 @@ from matplotlib.figure import Figure
 from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
 from experiments.core.experiment import Experiment, Tables
 from experiments.core.labelled import interval_variable, with_notes
-from fitb_jax import attribution, models, plotting
+from fitb_jax import attribution, imagenet, models, plotting
 from fitb_jax.evaluation.tables import interval_columns
 from fitb_jax.types import LogitsFn
-
-KINDS = ("animals", "artefacts", "other")
-"""Of the classes of ImageNet."""
-
-FIRST_ARTEFACT, LAST_ARTEFACT = 2_660_000, 4_620_000
-"""WordNet 3.0 numbers nouns file by file: animals come before, artefacts between these numbers, and
-food, plants, places and people after them."""
 
 PENULTIMATE = {"cnn": "hidden", "mlp": "hidden2"}
 """The layer before the logits, by architecture."""
@@ -73,9 +67,9 @@ def compute(config: Config, net: Network) -> xr.Dataset:
     images, labels = (np.asarray(array) for array in head(net.test, config.test_images))
     pretrained = models.load(config.model, weights=config.weights)
     control = models.untrained(config.model, key=jax.random.key(config.seed))
-    kinds = _kinds(pretrained.wordnet_ids)
+    kinds = imagenet.kinds(pretrained.wordnet_ids)
     digits = _digits(config, net, images)
-    black = np.zeros((pretrained.size, pretrained.size, 3), np.float32)
+    black = jnp.zeros((pretrained.size, pretrained.size, 3))
     weights = [models.logit_weights(each.logits_fn, black) for each in (pretrained, control)]
     classes = zip(WEIGHTS, weights, strict=True)
     described = {name: _projected(config, values, labels) for name, values in digits.items()}
@@ -139,12 +133,6 @@ def _digits(config: Config, net: Network, images: np.ndarray) -> dict[str, np.nd
     return dict(zip(DIGITS, each, strict=True))
 
 
-def _kinds(wordnet_ids: tuple[str, ...]) -> np.ndarray:
-    """Index into `KINDS` of each class."""
-    numbers = np.array([int(wordnet_id[1:]) for wordnet_id in wordnet_ids])
-    return np.digitize(numbers, (FIRST_ARTEFACT, LAST_ARTEFACT))
-
-
 def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
     """How many neighbours would share the label by chance."""
     digits, classes = (
@@ -203,7 +191,7 @@ def _plane(found: xr.Dataset, name: str, method: str) -> tuple[np.ndarray, np.nd
 
 
 def _draw(axis: Axes, found: xr.Dataset, name: str, method: str, title: str) -> None:
-    names = KINDS if name in WEIGHTS else found["digit_name"].values.tolist()
+    names = imagenet.KINDS if name in WEIGHTS else found["digit_name"].values.tolist()
     plotting.scatter(axis, *_plane(found, name, method), names)
     axis.set_title(title, fontsize=10)
     if method == "PCA":

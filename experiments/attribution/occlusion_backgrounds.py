@@ -9,7 +9,6 @@ Occlusion maps of digits by squares that show black, the mean, a blur or other d
 """
 
 import dataclasses
-import functools
 from typing import Any
 
 import jax
@@ -22,7 +21,7 @@ from matplotlib.figure import Figure
 from experiments.common.networks import Network, NetworkOptions, head, network
 from experiments.common.scores import CHECKS
 from experiments.core.experiment import Experiment, Sweep, Tables
-from experiments.core.labelled import with_notes
+from experiments.core.labelled import pictures, with_notes
 from fitb_jax import ablation, attribution, data, evaluation, extremal, plotting
 from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.evaluation.map_scores import faithfulness_scores
@@ -32,9 +31,6 @@ from fitb_jax.types import Array, Image, Key, LogitsFn
 BLACK_SQUARE, OTHER_DIGITS, CONTROL = "black", "other digits", "random map"
 SQUARES = (BLACK_SQUARE, "mean", "blur", OTHER_DIGITS)
 """What a square shows."""
-
-NOTHING = 1e-4
-"""A logit changed by less has not changed: rounding is about 1e-6."""
 
 BLACK = 0.02
 """Pixels below are black."""
@@ -86,21 +82,13 @@ def point(
     pixels, target = image["pixels"], image["target"]
     map_key, score_key = jax.random.split(key)
     window, stride, block = sizes
-    explain = functools.partial(attribution.occlusion, network, pixels, target)
-    silent = jnp.full((), jnp.nan)
+    silent, shape = jnp.full((), jnp.nan), (pixels.shape[0], pixels.shape[1])
     if background == CONTROL:
-        shape = pixels.shape[0], pixels.shape[1]
         saliency = evaluation.control_maps.random_map(shape, key=map_key)
     else:
-        shown = shows(background, pixels, others[target])
-        saliency = jax.lax.map(
-            lambda b: explain(window=window, stride=stride, background=b), shown
-        ).mean(0)
-        # The squares do not overlap: a pixel's value is that of its square.
-        drops = jax.lax.map(
-            lambda b: explain(window=block, stride=block, background=b)[::block, ::block], shown
-        )
-        silent = (jnp.abs(drops).max(0) < NOTHING).mean(dtype=jnp.float32)
+        asked = (network, pixels, target, shows(background, pixels, others[target]))
+        saliency = attribution.mean_occlusion(*asked, window=window, stride=stride)
+        silent = attribution.silent_share(*asked, window=block)
     is_black = pixels.max(-1) < BLACK
     scores = faithfulness_scores(
         network, pixels, saliency, target, colour=colour, chunk=32, key=score_key
@@ -140,10 +128,7 @@ def sweep(config: Config, net: Network) -> Sweep:
             "others": data.of_other_classes(net.train, config.others, seed=config.seed),
             "colour": jnp.asarray(net.train.images.mean((0, 1, 2)), jnp.float32),
         },
-        about={
-            "pixels": (("image", "row", "column", "channel"), np.asarray(images)),
-            "label": ("image", np.asarray(labels)),
-        },
+        about=pictures("image", pixels=images, label=labels),
         chunk=min(config.chunk, len(images)),
     )
 
@@ -190,12 +175,12 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     _, first = np.unique(found["label"], return_index=True)
     chosen = found.isel(image=first[:SHOWN]).transpose("background", "image", "row", "column", ...)
     maps = [chosen["saliency"].sel(background=name).values[..., None] for name in SQUARES]
-    pictures = plotting.signed_maps(
+    shown = plotting.signed_maps(
         [chosen["pixels"].transpose("image", "row", "column", "channel").values, *maps],
         row_titles=["digit", *SQUARES],
         units=["intensity", *["drop of the logit"] * len(SQUARES)],
     )
-    return {"maps": pictures, "numbers": _numbers(found)}
+    return {"maps": shown, "numbers": _numbers(found)}
 
 
 def _numbers(found: xr.Dataset) -> Figure:

@@ -18,17 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
-from jax.tree_util import Partial
 from matplotlib.figure import Figure
 
 from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
 from experiments.core.experiment import Experiment, Tables
 from experiments.core.labelled import interval_variable, pictures, with_notes
-from fitb_jax import attribution, data, fill, objectives, plotting
+from fitb_jax import attribution, data, fill, models, objectives, plotting
 from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
 from fitb_jax.evaluation.map_similarity import cross_correlations
 from fitb_jax.evaluation.tables import interval_columns, interval_table, intervals
-from fitb_jax.types import Array, Image, Logits, LogitsFn, Objective
+from fitb_jax.types import Array, Image, LogitsFn, Objective
 
 Way: TypeAlias = Callable[[LogitsFn], tuple[Array, Array]]
 """From a network to an image of every class, and the probability that it gives each."""
@@ -97,9 +96,9 @@ def compute(config: Config, net: Network) -> xr.Dataset:
     start = jnp.asarray(data.first_of_classes(net.test, [config.digit])[0])
     factor = _spread(net.trained, shown) / _spread(net.untrained, shown)
     networks = {
-        "trained": Partial(_scaled, jnp.float32(1.0), net.trained),
+        "trained": models.scale_logits(net.trained, 1.0),
         # A penalty is worth as much against it as against the trained network.
-        "untrained": Partial(_scaled, factor, net.untrained),
+        "untrained": models.scale_logits(net.untrained, factor),
     }
     ways: dict[str, Way] = {PROTOTYPE: functools.partial(_prototypes, config, net)}
     ways |= {title: _compiled(config, search, start) for title, search in SEARCHES.items()}
@@ -132,10 +131,6 @@ def _spread(logits_fn: LogitsFn, images: Array) -> Array:
     return jax.jit(lambda x: jax.vmap(logits_fn)(x).std(0).mean())(images)
 
 
-def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:
-    return factor * logits_fn(image)
-
-
 def _compiled(config: Config, search: Search, digit: Image) -> Way:
     """One search of all classes, compiled once for both networks."""
     weight, jitter = (config.penalty, config.jitter) if search.is_penalised else (0.0, 0)
@@ -154,14 +149,9 @@ def _compiled(config: Config, search: Search, digit: Image) -> Way:
 
     @jax.jit
     def run(logits_fn: LogitsFn) -> tuple[Array, Array]:
-        def one(target: Array, key: Array) -> tuple[Array, Array]:
-            found = attribution.reconstruct(
-                logits_fn, start, target, settings, key=key, objective=search.objective
-            )
-            return found.image, objectives.prob(logits_fn(found.image), target)
-
-        targets = jnp.arange(logits_fn(start).shape[0])
-        return jax.vmap(one)(targets, jax.random.split(shift_key, targets.size))
+        return attribution.reconstruct_classes(
+            logits_fn, start, settings, key=shift_key, objective=search.objective
+        )
 
     return run
 

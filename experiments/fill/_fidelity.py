@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +71,27 @@ class FidelityOptions(NetworkOptions):
     """
 
     chunk: int = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class GridOptions(FidelityOptions):
+    """Options of an experiment at every mask ratio and patch size.
+
+    Attributes:
+        ratios: shares of the patches that are blank.
+        patches: sides of a patch in pixels.
+    """
+
+    ratios: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9)
+    patches: tuple[int, ...] = (1, 2, 4, 7)
+
+
+SMOKE_GRID: dict[str, Any] = {"epochs": 1, "ratios": (0.25, 0.5), "patches": (4, 7)}
+FULL_GRID: dict[str, Any] = {
+    "dataset": "mnist",
+    "ratios": tuple(round(0.05 * i, 2) for i in range(1, 20)),
+    "patches": (1, 2, 4, 7, 14),
+}
 
 
 def fidelity_sweep(

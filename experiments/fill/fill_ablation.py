@@ -20,9 +20,11 @@ from experiments.common import networks
 from experiments.core.experiment import Experiment, Sweep
 from experiments.core.labelled import pictures
 from experiments.fill._fidelity import (
+    FULL_GRID,
     ORDERS,
+    SMOKE_GRID,
     TITLES,
-    FidelityOptions,
+    GridOptions,
     draw_masks,
     fidelity_sweep,
     setting_maps,
@@ -34,17 +36,13 @@ SHOWN = (("trained", "first"), ("trained", "second"), ("untrained", "first"))
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(FidelityOptions):
+class Config(GridOptions):
     """Options of Figure 4.
 
     Attributes:
-        ratios: shares of the patches that are blank.
-        patches: sides of a patch in pixels.
         digit: label of the test image shown.
     """
 
-    ratios: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9)
-    patches: tuple[int, ...] = (1, 2, 4, 7)
     digit: int = 3
     test_images: int = 200
 
@@ -146,11 +144,6 @@ EXPERIMENT = Experiment(
     numbers=numbers,
     draw=draw,
     caption=caption,
-    smoke={"epochs": 1, "ratios": (0.25, 0.5), "patches": (4, 7), "test_images": 20},
-    full={
-        "dataset": "mnist",
-        "ratios": tuple(round(0.05 * i, 2) for i in range(1, 20)),
-        "patches": (1, 2, 4, 7, 14),
-        "test_images": 2000,
-    },
+    smoke={**SMOKE_GRID, "test_images": 20},
+    full={**FULL_GRID, "test_images": 2000},
 )

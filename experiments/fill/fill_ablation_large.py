@@ -25,9 +25,11 @@ from experiments.core.experiment import Experiment, Sweep, Tables
 from experiments.core.labelled import interval_variable, with_notes
 from experiments.fill._fidelity import (
     FIELDS,
+    FULL_GRID,
     ORDERS,
+    SMOKE_GRID,
     TITLES,
-    FidelityOptions,
+    GridOptions,
     score_table,
     setting_maps,
 )
@@ -41,18 +43,15 @@ AVERAGED = ablation.Reduction(("image", "seed"))
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(FidelityOptions):
+class Config(GridOptions):
     """Options of the large ablation.
 
     Attributes:
-        ratios: shares of the patches that are blank.
-        patches: sides of a patch in pixels.
         networks: trained at once from different seeds; an untrained one is added as control.
         seeds: masks drawn for each image, ratio and patch.
         images_per_class: test images of each class.
     """
 
-    ratios: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75, 0.9)
     patches: tuple[int, ...] = (1, 4, 7)
     networks: int = 3
     seeds: int = 1
@@ -260,19 +259,6 @@ EXPERIMENT = Experiment(
     tables=tables,
     draw=draw,
     caption=caption,
-    smoke={
-        "epochs": 1,
-        "ratios": (0.25, 0.5),
-        "patches": (4, 7),
-        "networks": 2,
-        "images_per_class": 2,
-    },
-    full={
-        "dataset": "mnist",
-        "ratios": tuple(round(0.05 * i, 2) for i in range(1, 20)),
-        "patches": (1, 2, 4, 7, 14),
-        "networks": 5,
-        "seeds": 3,
-        "images_per_class": 200,
-    },
+    smoke={**SMOKE_GRID, "networks": 2, "images_per_class": 2},
+    full={**FULL_GRID, "networks": 5, "seeds": 3, "images_per_class": 200},
 )

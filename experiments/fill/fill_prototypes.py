@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from experiments.common.networks import Available, Network, NetworkOptions, accuracies, head
 from experiments.common.networks import available as networks_of
 from experiments.core.experiment import Experiment, Tables
-from experiments.core.labelled import interval_variable, with_notes
+from experiments.core.labelled import interval_variable, pictures, with_notes
 from fitb_jax import fill, plotting
 from fitb_jax.evaluation.intervals import proportion_interval
 from fitb_jax.evaluation.tables import interval_table
@@ -94,12 +94,8 @@ def _of_network(config: Config, net: Network) -> xr.Dataset:
     nearest = jax.jit(jax.vmap(fill.nearest_prototype, in_axes=(0, None)))
     hits = [nearest(shown, maps[name]) == labels for name in PROTOTYPES]
     return xr.Dataset(
-        {
-            **{
-                name: (("label", "row", "column", "channel"), np.asarray(each))
-                for name, each in maps.items()
-            },
-            "count": (("label", "row", "column"), np.asarray(trained.count)),
+        pictures("label", **maps, count=trained.count)
+        | {
             "hits": (("prototype", "image"), np.stack(hits)),
             "accuracy": interval_variable(net.accuracy),
         },

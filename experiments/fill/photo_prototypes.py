@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Experiment, Tables
-from experiments.core.labelled import with_notes
+from experiments.core.labelled import pictures, with_notes
 from fitb_jax import fill, masks, objectives, plotting
 from fitb_jax.extremal import mean_colour
 from fitb_jax.smoothing import gaussian_blur
@@ -81,29 +81,25 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         "noise": (net.pretrained.logits_fn, noise),
         "photographs, untrained network": (net.untrained, net.images),
     }
+    draw_masks = functools.partial(masks.partition, shape, config.parts, config.patch)
     found = []
-    with tqdm(
-        total=len(sources) * len(config.classes), desc="E[dx]", disable=not config.progress
-    ) as bar:
+    count = len(sources) * len(config.classes)
+    with tqdm(total=count, desc="E[dx]", disable=not config.progress) as bar:
         for logits_fn, images in sources.values():
-            keys = jax.random.split(key, len(images))
-            seen = jax.vmap(
-                lambda key: masks.partition(shape, config.parts, config.patch, key=key)
-            )(keys)
+            seen = jax.vmap(lambda key: draw_masks(key=key))(jax.random.split(key, len(images)))
             of_classes = []
             for target in config.classes:
                 halves = []
-                for half in (0, 1):
-                    own = jnp.asarray(images[half::2])
+                for own, masks_of in ((jnp.asarray(images[i::2]), seen[i::2]) for i in (0, 1)):
                     targets = jnp.full(len(own), target, jnp.int32)
-                    halves.append(expected(logits_fn, own, targets, seen[half::2]))
+                    halves.append(expected(logits_fn, own, targets, masks_of))
                 both = _both(halves)
-                measures = measure(*(both[name].values for name in ("mean", "halves")), target)
+                measures = measure(both["mean"].values, both["halves"].values, target)
                 of_classes.append(both.assign(jax.tree.map(float, measures)))
                 bar.update()
             found.append(xr.concat(of_classes, pd.Index([*config.classes], name="label")))
-    names = [net.class_name(target) for target in config.classes]
     together = xr.concat(found, pd.Index([*sources], name="source"))
+    names = [net.class_name(target) for target in config.classes]
     together = together.assign(class_name=("label", names))
     return with_notes(together, f"{len(net.images)} photographs: {net.source}")
 
@@ -117,14 +113,10 @@ def _noise(count: int, shape: tuple[int, ...], key: jax.Array) -> np.ndarray:
 def _both(halves: list[fill.Prototype]) -> xr.Dataset:
     """E[dx] over both halves of the images, and over each."""
     found = fill.pool(halves)
-    return xr.Dataset(
-        {
-            "halves": (("half", *_MAP), np.stack([half.mean for half in halves])),
-            "mean": (_MAP, found.mean),
-            "error": (_MAP, found.standard_error),
-            "spread": np.nanstd(found.mean) / np.nanmean(found.standard_error),
-        }
-    )
+    spread = np.nanstd(found.mean) / np.nanmean(found.standard_error)
+    each = pictures("half", halves=np.stack([half.mean for half in halves]))
+    both = pictures(mean=found.mean, error=found.standard_error)
+    return xr.Dataset(each | both).assign(spread=spread)
 
 
 def _measure(

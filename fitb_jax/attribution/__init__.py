@@ -24,11 +24,14 @@ from fitb_jax.attribution.noisy_gradients import smoothgrad as smoothgrad
 from fitb_jax.attribution.noisy_gradients import smoothgrad_squared as smoothgrad_squared
 from fitb_jax.attribution.noisy_gradients import vargrad as vargrad
 from fitb_jax.attribution.perturbation import Normalise as Normalise
+from fitb_jax.attribution.perturbation import mean_occlusion as mean_occlusion
 from fitb_jax.attribution.perturbation import occlusion as occlusion
 from fitb_jax.attribution.perturbation import rise as rise
 from fitb_jax.attribution.perturbation import rise_mask as rise_mask
+from fitb_jax.attribution.perturbation import silent_share as silent_share
 from fitb_jax.attribution.reconstruction import Parametrisation as Parametrisation
 from fitb_jax.attribution.reconstruction import Reconstruction as Reconstruction
 from fitb_jax.attribution.reconstruction import ReconstructionConfig as ReconstructionConfig
 from fitb_jax.attribution.reconstruction import noise_image as noise_image
 from fitb_jax.attribution.reconstruction import reconstruct as reconstruct
+from fitb_jax.attribution.reconstruction import reconstruct_classes as reconstruct_classes

@@ -3,6 +3,7 @@
 Occlusion covers one window after the other, RISE a random half of the image each time.
 """
 
+import functools
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 import jax
@@ -87,6 +88,66 @@ def occlusion(
     # The default precision of GPUs would round the drops to ten bits.
     total = jnp.einsum("rh,rc,cw->hw", down, drops, across, precision=jax.lax.Precision.HIGHEST)
     return total / times
+
+
+def mean_occlusion(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    backgrounds: Float[Array, "m h w c"],
+    *,
+    window: int = 16,
+    stride: int = 8,
+) -> Saliency:
+    """The map by windows that show several images in turn, averaged over them.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        backgrounds: (m, h, w, c), what a window shows, such as images of other classes.
+        window: as in `occlusion`.
+        stride: as in `occlusion`.
+
+    Returns:
+        (h, w), signed, in units of the logit.
+
+    Raises:
+        TypeError, ValueError: as in `occlusion`.
+    """
+    explain = functools.partial(occlusion, logits_fn, image, target, window=window, stride=stride)
+    return jax.lax.map(lambda shown: explain(background=shown), backgrounds).mean(0)
+
+
+def silent_share(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    backgrounds: Float[Array, "m h w c"],
+    *,
+    window: int = 16,
+    least: Number = 1e-4,
+) -> Scalar:
+    """Share of windows side by side that change the logit by less than `least`, whatever they show.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class whose logit is looked at, in [0, k).
+        backgrounds: (m, h, w, c), what a window shows.
+        window: side of a window in pixels.
+        least: a logit changed by less has not changed: rounding is about 1e-6.
+
+    Returns:
+        In [0, 1].
+
+    Raises:
+        TypeError, ValueError: as in `occlusion`.
+    """
+    explain = functools.partial(occlusion, logits_fn, image, target, window=window, stride=window)
+    # The windows do not overlap: a pixel's value is that of its window.
+    drops = jax.lax.map(lambda shown: explain(background=shown)[::window, ::window], backgrounds)
+    return (jnp.abs(drops).max(0) < least).mean(dtype=jnp.float32)
 
 
 def _windows(size: int, window: int, stride: int) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from fitb_jax import checks
-from fitb_jax.objectives import logit
+from fitb_jax.objectives import logit, prob
 from fitb_jax.types import (
     Array,
     Float,
@@ -135,6 +135,38 @@ def reconstruct(
     (parameters, _), history = jax.lax.scan(step, initial, keys)
     found = parametrisation.image_of(parameters)
     return Reconstruction(found, objective(logits_fn(found), target), history)
+
+
+def reconstruct_classes(
+    logits_fn: LogitsFn,
+    start: Image,
+    config: ReconstructionConfig,
+    *,
+    key: Key,
+    objective: Objective = logit,
+) -> tuple[Float[Array, "k h w c"], Float[Array, "k"]]:
+    """An image that maximises each class, all of them searched at once.
+
+    Args:
+        logits_fn: the classifier.
+        start: (h, w, c) in [0, 1].
+        config: see `reconstruct`.
+        key: random key of the shifts.
+        objective: what is to grow.
+
+    Returns:
+        The images, and the probability that each has of its class.
+
+    Raises:
+        TypeError, ValueError: as in `reconstruct`.
+    """
+
+    def one(target: Array, key: Array) -> tuple[Image, Scalar]:
+        found = reconstruct(logits_fn, start, target, config, key=key, objective=objective)
+        return found.image, prob(logits_fn(found.image), target)
+
+    targets = jnp.arange(logits_fn(start).shape[0])
+    return jax.vmap(one)(targets, jax.random.split(key, targets.size))
 
 
 def noise_image(

@@ -90,8 +90,9 @@ def over_masks(
 
     def one(key: Key) -> Image:
         seen = mask * masks.random_patches(mask.shape, ratio, patch, key=key)
-        how = {"objective": objective, "background": background}
-        return first_order(logits_fn, image, seen, target, **how)
+        return first_order(
+            logits_fn, image, seen, target, objective=objective, background=background
+        )
 
     return _mean(one, draws, key)
 

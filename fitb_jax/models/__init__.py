@@ -18,6 +18,7 @@ from fitb_jax.models.introspection import logit_weights as logit_weights
 from fitb_jax.models.introspection import map_activations as map_activations
 from fitb_jax.models.introspection import parameter_layers as parameter_layers
 from fitb_jax.models.introspection import recorder as recorder
+from fitb_jax.models.introspection import scale_logits as scale_logits
 from fitb_jax.models.introspection import shift_input as shift_input
 from fitb_jax.models.pretrained import Pretrained as Pretrained
 from fitb_jax.models.pretrained import load as load

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from fitb_jax import checks
 from fitb_jax.models.adapters import apply_nnx
-from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn
+from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn, Number
 
 ActivationRule: TypeAlias = Callable[[Callable[[Array], Array]], Callable[[Array], Array]]
 """From an activation function to another, such as `attribution.GuidedActivation`."""
@@ -129,6 +129,27 @@ def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
     if not callable(logits_fn):
         raise TypeError(f"logits_fn must be callable, got {type(logits_fn).__name__}")
     return Partial(_shifted, logits_fn, jnp.asarray(shift, jnp.float32))
+
+
+def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
+    """The same classifier with its logits multiplied, which leaves its predictions as they are.
+
+    Args:
+        logits_fn: the classifier.
+        factor: above 0, such as what makes the logits of an untrained network spread as far.
+
+    Returns:
+        `image -> factor * logits_fn(image)`, with `factor` as a parameter.
+
+    Raises:
+        ValueError: a factor that is not above 0.
+    """
+    checks.check_number("factor", factor, least=0, open_least=True)
+    return Partial(_scaled, jnp.asarray(factor, jnp.float32), logits_fn)
+
+
+def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:
+    return factor * logits_fn(image)
 
 
 def _taken_apart(logits_fn: LogitsFn) -> tuple[Any, tuple[Any, ...]]:
