@@ -68,12 +68,7 @@ def columns(config: Config, pretrained: models.Pretrained) -> dict[str, Saliency
 
 
 def point(
-    *,
-    logits_fn: LogitsFn,
-    areas: Array,
-    method: SaliencyFn,
-    image: dict[str, Array],
-    key: Array,
+    *, logits_fn: LogitsFn, areas: Array, method: SaliencyFn, image: dict[str, Array], key: Array
 ) -> dict[str, Array]:
     """Make one map of one photograph; its best pixels of each area are worth their p(target)."""
     map_key, tie_key = jax.random.split(key)

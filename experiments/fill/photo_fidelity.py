@@ -244,10 +244,5 @@ EXPERIMENT = Experiment(
     tables=tables,
     draw=draw,
     caption=caption,
-    smoke={
-        "count": 2,
-        "chunk": 2,
-        "sizes": (0.03, 0.1),
-        "rules": (FIRST_ORDER, SMOOTHED_MEAN),
-    },
+    smoke={"count": 2, "chunk": 2, "sizes": (0.03, 0.1), "rules": (FIRST_ORDER, SMOOTHED_MEAN)},
 )
