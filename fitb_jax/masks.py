@@ -4,6 +4,7 @@ Whatever the patch size, a mask has the full resolution of the image, so that on
 serves the masks of a whole ablation.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -49,6 +50,31 @@ def random_patches(
     threshold = jnp.append(jnp.sort(scores), _LAST)[blanks]
     row, column = (jnp.arange(size) // patch for size in shape)
     return (scores >= threshold)[row[:, None] * columns + column[None, :]].astype(jnp.float32)
+
+
+def random_patches_of_settings(
+    shape: tuple[int, ...], settings: Sequence[tuple[float, int]], *, key: Key
+) -> Float[Array, "n h w"]:
+    """One random mask for each ratio and patch.
+
+    Args:
+        shape: (height, width).
+        settings: (ratio, patch) of each mask, see `random_patches`.
+        key: random key; the masks are independent.
+
+    Returns:
+        (n, h, w), 1 = visible, 0 = blank.
+
+    Raises:
+        ValueError: as in `random_patches`.
+    """
+    keys = (jax.random.fold_in(key, index) for index in range(len(settings)))
+    return jnp.stack(
+        [
+            random_patches(shape, ratio, patch, key=one)
+            for one, (ratio, patch) in zip(keys, settings, strict=True)
+        ]
+    )
 
 
 def partition(

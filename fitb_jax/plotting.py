@@ -7,6 +7,8 @@ pyplot's global state, so that figures can be drawn in any process and order.
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -15,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+
+from fitb_jax.evaluation.ranking import ranks
 
 HIDDEN_GREY = 0.35
 """What a blank looks like: a grey that is neither the black of a digit's surround nor its ink."""
@@ -110,6 +114,22 @@ def heat(
         return coloured
     grey = as_rgb(over).mean(-1, keepdims=True)
     return SHOWN_THROUGH * grey + (1 - SHOWN_THROUGH) * coloured
+
+
+def ranked_heat(
+    saliency: Float[np.ndarray, "h w"], *, over: Float[np.ndarray, "h w c"]
+) -> Float[np.ndarray, "h w 3"]:
+    """A map as colours by the order of its pixels, which maps of any scale share, over the image.
+
+    Args:
+        saliency: (h, w), of at least two pixels; ties are ordered at random.
+        over: (h, w, c) in [0, 1], shows through in grey.
+
+    Returns:
+        (h, w, 3) in [0, 1], from dark to bright.
+    """
+    place = np.asarray(ranks(jnp.asarray(saliency), key=jax.random.key(0)))
+    return heat(1 - place / (place.size - 1), largest=1.0, colours="magma", over=over)
 
 
 def image_grid(

@@ -27,7 +27,6 @@ from experiments.core.experiment import Experiment, Tables
 from experiments.core.labelled import interval_variable, with_notes
 from fitb_jax import attribution, imagenet, models, plotting
 from fitb_jax.evaluation.tables import interval_columns
-from fitb_jax.types import LogitsFn
 
 PENULTIMATE = {"cnn": "hidden", "mlp": "hidden2"}
 """The layer before the logits, by architecture."""
@@ -123,13 +122,9 @@ def _projected(
 
 def _digits(config: Config, net: Network, images: np.ndarray) -> dict[str, np.ndarray]:
     """The descriptions of the test digits, (n, d) each."""
-
-    def activations(logits_fn: LogitsFn) -> np.ndarray:
-        features = models.features_of(logits_fn)
-        layer = PENULTIMATE[config.architecture]
-        return np.asarray(jax.jit(jax.vmap(lambda image: features(image)[layer]))(images))
-
-    each = (activations(net.trained), activations(net.untrained), images.reshape(len(images), -1))
+    layer, shown = PENULTIMATE[config.architecture], jnp.asarray(images)
+    layers = (models.activations(net_fn, shown, layer) for net_fn in (net.trained, net.untrained))
+    each = (*map(np.asarray, layers), images.reshape(len(images), -1))
     return dict(zip(DIGITS, each, strict=True))
 
 

@@ -25,6 +25,7 @@ from experiments.core.labelled import pictures, with_notes
 from fitb_jax import ablation, attribution, data, evaluation, extremal, plotting
 from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.evaluation.map_scores import faithfulness_scores
+from fitb_jax.evaluation.map_similarity import mean_spearman
 from fitb_jax.evaluation.tables import interval_columns, intervals
 from fitb_jax.types import Array, Image, Key, LogitsFn
 
@@ -137,7 +138,7 @@ def compute(config: Config, net: Network, found: xr.Dataset) -> xr.Dataset:
     """The maps with how alike they are, and which squares are black."""
     found = found.sel(sizes="default", drop=True)
     maps = found["saliency"].transpose("background", "image", "row", "column").values
-    alike = [[float(_alike(jnp.asarray(a), jnp.asarray(b))) for b in maps] for a in maps]
+    alike = np.asarray(mean_spearman(jnp.asarray(maps)), float)
     size = {"row": config.block, "column": config.block}
     inside = found["pixels"].max("channel").coarsen(size, boundary="trim")
     found = found.assign(
@@ -146,12 +147,6 @@ def compute(config: Config, net: Network, found: xr.Dataset) -> xr.Dataset:
     ).assign_coords(other=found["background"].values)
     note = "every digit is explained for its label; insertion and ROAD: high is good"
     return with_notes(found, f"{net.label}; {net.test.source}", note)
-
-
-@jax.jit
-def _alike(a: Array, b: Array) -> Array:
-    """Rank correlation of the maps of one digit, averaged over digits."""
-    return jax.vmap(evaluation.spearman)(a, b).mean()
 
 
 def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:

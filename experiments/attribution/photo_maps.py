@@ -14,15 +14,14 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common.methods import EXTREMAL, controls, photo_methods
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Experiment, Sweep, Tables, method_sweep, unless_asked
-from experiments.core.labelled import with_notes
-from fitb_jax import ablation, checks, evaluation, extremal, models, plotting
+from experiments.core.labelled import pictures, with_notes
+from fitb_jax import ablation, checks, extremal, models, plotting
 from fitb_jax.evaluation.tables import interval_table
 from fitb_jax.saliency import as_saliency, dense_saliency, extremal_saliency
 from fitb_jax.types import Array, LogitsFn, SaliencyFn
@@ -98,8 +97,7 @@ def sweep(config: Config, net: Explained) -> Sweep:
 def compute(config: Config, net: Explained, found: xr.Dataset) -> xr.Dataset:
     """The maps, and the photographs that they are of."""
     found = found.assign(
-        pixels=(("image", "row", "column", "channel"), net.images),
-        class_name=("image", [net.class_name(target) for target in net.targets]),
+        pictures("image", pixels=net.images, class_name=[*map(net.class_name, net.targets)])
     )
     return with_notes(found, f"{len(net.names)} photographs: {net.source}")
 
@@ -118,7 +116,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
         of = found.sel(image=name)
         image, maps = of["pixels"].values, of["map"].transpose("method", "row", "column").values
         best = [f"p {p:.2f}" for p in _best_tenth(of).values]
-        shown = zip((_shown(image, each) for each in maps), best, strict=True)
+        shown = zip((plotting.ranked_heat(each, over=image) for each in maps), best, strict=True)
         rows.append([(image, of["class_name"].item()), *shown])
     titles = ["photograph", *found["method"].values.tolist()]
     return {"maps": plotting.captioned_grid(rows, column_titles=titles)}
@@ -127,13 +125,6 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 def _best_tenth(found: xr.Dataset) -> xr.DataArray:
     """p(class) of the pixels of the area nearest to a tenth."""
     return found["probability"].sel({"area": 0.1}, method="nearest")
-
-
-def _shown(image: np.ndarray, saliency: np.ndarray) -> np.ndarray:
-    """Colours by the order of the pixels, which maps of any scale share."""
-    place = np.asarray(evaluation.ranking.ranks(jnp.asarray(saliency), key=jax.random.key(0)))
-    share = 1 - place / (place.size - 1)
-    return plotting.heat(share, largest=1.0, colours="magma", over=image)
 
 
 def caption(config: Config, found: xr.Dataset) -> str:

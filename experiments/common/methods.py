@@ -86,12 +86,7 @@ def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
 
 def controls() -> dict[str, SaliencyFn]:
     """Maps that ask no network, with the signature of methods."""
-    asking_none = (
-        control_methods.random_control,
-        control_methods.centre_control,
-        control_methods.sobel_control,
-    )
-    return dict(zip(CONTROLS, asking_none, strict=True))
+    return dict(zip(CONTROLS, control_methods.CONTROLS, strict=True))
 
 
 def blurred(method: SaliencyFn, *, blur: float = BLUR) -> SaliencyFn:

@@ -17,7 +17,6 @@ from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax.types import LogitsFn
 
 _LOG = logging.getLogger(__name__)
-_FEW_IMAGES = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,20 +197,13 @@ def configurations(
     options: NetworkOptions, train: data.Images
 ) -> tuple[models.ClassifierConfig, models.TrainingConfig]:
     """Architecture and hyperparameters for a data set."""
-    classifier = models.ClassifierConfig(
+    return models.small_configs(
+        train.images,
+        len(train.class_names),
         architecture=options.architecture,
         activation=options.activation,
-        widths=(16, 32) if options.architecture == "cnn" else (256, 128),
-        image_shape=train.images.shape[1:],
-        classes=len(train.class_names),
-        mean=round(float(train.images.mean()), 4),
-        deviation=round(float(train.images.std()), 4),
+        epochs=options.epochs or None,
     )
-    training = models.TrainingConfig(
-        epochs=options.epochs or (15 if len(train.images) < _FEW_IMAGES else 6),
-        batch=min(100, len(train.images)),
-    )
-    return classifier, training
 
 
 def accuracy_of(logits_fn: LogitsFn, test: data.Images) -> Interval:

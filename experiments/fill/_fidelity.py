@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -128,16 +127,6 @@ def fidelity_sweep(
         shared={"judge": net.trained},
         about={"ratio": ("setting", [*ratios]), "patch": ("setting", [*patches])},
         chunk=options.chunk,
-    )
-
-
-def draw_masks(shape: tuple[int, ...], settings: Settings, *, key: jax.Array) -> jax.Array:
-    """One random mask per setting."""
-    return jnp.stack(
-        [
-            masks.random_patches(shape, ratio, patch, key=jax.random.fold_in(key, index))
-            for index, (ratio, patch) in enumerate(settings)
-        ]
     )
 
 

@@ -25,11 +25,10 @@ from experiments.fill._fidelity import (
     SMOKE_GRID,
     TITLES,
     GridOptions,
-    draw_masks,
     fidelity_sweep,
     setting_maps,
 )
-from fitb_jax import data, fill, plotting
+from fitb_jax import data, fill, masks, plotting
 from fitb_jax.types import LogitsFn
 
 SHOWN = (("trained", "first"), ("trained", "second"), ("untrained", "first"))
@@ -65,7 +64,7 @@ def compute(config: Config, net: networks.Network, found: xr.Dataset) -> xr.Data
 
     @jax.jit
     def show(logits_fn: LogitsFn, image: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
-        seen = draw_masks(image.shape[:2], config.settings, key=key)
+        seen = masks.random_patches_of_settings(image.shape[:2], config.settings, key=key)
 
         def one(mask: jax.Array) -> dict[str, jax.Array]:
             update = fill.first_order(logits_fn, image, mask, config.digit)

@@ -10,8 +10,8 @@ continues where it was stopped.
 """
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -35,7 +35,7 @@ from experiments.fill._fidelity import (
 )
 from fitb_jax import ablation, data, fill, masks, models, plotting
 from fitb_jax.evaluation.intervals import Interval
-from fitb_jax.evaluation.tables import intervals
+from fitb_jax.evaluation.tables import intervals, pair_correlations
 from fitb_jax.types import LogitsFn
 
 UNTRAINED = "untrained"
@@ -140,25 +140,23 @@ def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
     """Means over the classes, how far E[dx] of two networks agree, and E[dx] to look at."""
     trained = [str(seed) for seed in range(config.networks)]
     updates = found["update_mean"]
+    agreement = functools.partial(
+        pair_correlations, updates, between="network", along=("y", "x", "channel")
+    )
     middle = {name: found[name][found.sizes[name] // 2] for name in ("ratio", "patch")}
     accuracies = [interval_variable(accuracy) for accuracy in net.ensemble.accuracies]
     shown = {
         **{name: found[f"{name}_mean"].mean("label") for name in TITLES},
-        "agreement": _agreement(updates, itertools.combinations(trained, 2)),
-        "agreement_untrained": _agreement(updates, ((name, UNTRAINED) for name in trained)),
+        "agreement": agreement(itertools.combinations(trained, 2)).mean(["pair", "label"]),
+        "agreement_untrained": agreement((name, UNTRAINED) for name in trained).mean(
+            ["pair", "label"]
+        ),
         "expected_update": updates.sel(middle, drop=True),
         "accuracy": xr.concat(accuracies, xr.Variable("trained", trained)),
         "points": found["status"].size,
     }
     note = f"{config.dataset}, {config.architecture} {config.activation}"
     return with_notes(xr.Dataset(shown), f"{note}, {config.networks} networks")
-
-
-def _agreement(mean: xr.DataArray, pairs: Iterable[tuple[str, str]]) -> xr.DataArray:
-    """Mean correlation of E[dx] between pairs of networks and over classes."""
-    flat = mean.stack(pixel=("y", "x", "channel"))
-    of_pairs = [xr.corr(flat.sel(network=a), flat.sel(network=b), dim="pixel") for a, b in pairs]
-    return xr.concat(of_pairs, "pair").mean(["pair", "label"])
 
 
 def _of_trained(found: xr.Dataset) -> xr.Dataset:

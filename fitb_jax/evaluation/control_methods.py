@@ -25,6 +25,10 @@ def sobel_control(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key
     return sobel_edges(image)
 
 
+CONTROLS: tuple[SaliencyFn, ...] = (random_control, centre_control, sobel_control)
+"""Those that ask no network."""
+
+
 def blurred_control(
     logits_fn: LogitsFn, image: Image, target: Target, *, key: Key, sharp: SaliencyFn, blur: Number
 ) -> Saliency:

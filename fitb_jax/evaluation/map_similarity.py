@@ -84,6 +84,22 @@ def spearman(a: Saliency, b: Saliency, *, absolute: bool = False) -> Scalar:
     return correlation(centred_ranks(a), centred_ranks(b))
 
 
+def mean_spearman(maps: Float[Array, "m n h w"]) -> Float[Array, "m m"]:
+    """Rank correlation of every method's map with every other's, averaged over images.
+
+    Args:
+        maps: (methods, images, h, w).
+
+    Returns:
+        (methods, methods), in [-1, 1]; nan where a map is constant.
+
+    Raises:
+        TypeError, ValueError: as in `spearman`.
+    """
+    alike = jax.jit(lambda a, b: jax.vmap(spearman)(a, b).mean())
+    return jnp.stack([jnp.stack([alike(a, b) for b in maps]) for a in maps])
+
+
 def ssim(a: Saliency, b: Saliency, *, value_range: Number | None = None) -> Scalar:
     """Structural similarity of two maps as images.
 

@@ -1,7 +1,7 @@
 """Means with intervals of labelled results, as arrays for charts and as tables for people."""
 
 import itertools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,6 +147,33 @@ def paired_difference(values: xr.DataArray, **reference: Hashable) -> xr.DataArr
     with xr.set_options(keep_attrs=True):
         difference = values - values.sel(reference, drop=True)
     return difference.drop_sel({name: [label] for name, label in reference.items()})
+
+
+def pair_correlations(
+    values: xr.DataArray,
+    pairs: Iterable[tuple[Hashable, Hashable]],
+    *,
+    between: str,
+    along: Sequence[str],
+) -> xr.DataArray:
+    """Correlation of two labels of a dimension, for pairs of labels.
+
+    Args:
+        values: of any dimensions; nan is left out.
+        pairs: of labels, at least one.
+        between: the dimension that has them.
+        along: dimensions over which values are correlated, such as those of a picture.
+
+    Returns:
+        The other dimensions and, first, `pair`.
+
+    Raises:
+        KeyError: there is no such label.
+        ValueError: no pair.
+    """
+    flat = values.stack(case=along)
+    sides = ((flat.sel({between: a}), flat.sel({between: b})) for a, b in pairs)
+    return xr.concat([xr.corr(a, b, dim="case") for a, b in sides], "pair")
 
 
 def _names(dimensions: str | Sequence[str]) -> list[str]:

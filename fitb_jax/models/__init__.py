@@ -11,7 +11,9 @@ from fitb_jax.models.classifiers import Activation as Activation
 from fitb_jax.models.classifiers import Architecture as Architecture
 from fitb_jax.models.classifiers import ClassifierConfig as ClassifierConfig
 from fitb_jax.models.classifiers import build as build
+from fitb_jax.models.defaults import small_configs as small_configs
 from fitb_jax.models.introspection import Layers as Layers
+from fitb_jax.models.introspection import activations as activations
 from fitb_jax.models.introspection import features_of as features_of
 from fitb_jax.models.introspection import last_spatial_layer as last_spatial_layer
 from fitb_jax.models.introspection import logit_weights as logit_weights

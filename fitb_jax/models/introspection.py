@@ -54,6 +54,27 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
     return Partial(_nnx_features, *arguments)
 
 
+def activations(
+    logits_fn: LogitsFn, images: Float[Array, "n h w c"], layer: str
+) -> Float[Array, "n ..."]:
+    """One layer of a classifier, for several images.
+
+    Args:
+        logits_fn: as in `features_of`.
+        images: (n, h, w, c).
+        layer: its name.
+
+    Returns:
+        The layer of each image.
+
+    Raises:
+        TypeError: as in `features_of`.
+        KeyError: there is no such layer.
+    """
+    features_fn = features_of(logits_fn)
+    return jax.jit(jax.vmap(lambda image: features_fn(image)[layer]))(images)
+
+
 def last_spatial_layer(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> str | None:
     """The last layer of a classifier that has places, which class activation maps look at.
 

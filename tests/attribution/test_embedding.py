@@ -85,3 +85,29 @@ def test_tsne_keeps_far_clusters_apart_and_is_repeatable() -> None:
 def test_bad_rows_are_refused_by_name(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_neighbours_of_far_clusters_agree_and_shuffled_labels_do_by_chance() -> None:
+    labels = np.repeat(np.arange(2), 200)
+    rows = 100.0 * labels[:, None] + RNG.normal(size=(400, 3))
+    assert (attribution.neighbour_agreement(rows, labels, neighbours=5) == 1).all()
+    shuffled = RNG.permutation(labels)
+    agreement = attribution.neighbour_agreement(rows, shuffled, neighbours=5).mean()
+    np.testing.assert_allclose(agreement, attribution.chance_agreement(labels), atol=0.1)
+
+
+def test_a_point_is_not_its_own_neighbour() -> None:
+    rows = np.array([[0.0], [1.0], [5.0], [5.5]])
+    found = attribution.neighbour_agreement(rows, np.array([0, 1, 2, 2]), neighbours=1)
+    np.testing.assert_array_equal(found, [0, 0, 1, 1])
+    assert attribution.chance_agreement(np.array([0, 0, 1])) == pytest.approx(1 / 3)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_as_many_neighbours_as_points_are_refused() -> None:
+    with pytest.raises(ValueError, match="neighbours must be below the 3 rows, got 3"):
+        attribution.neighbour_agreement(np.eye(3), np.arange(3), neighbours=3)
+    with pytest.raises(ValueError, match="labels must be as many as the 3 rows, got 2"):
+        attribution.neighbour_agreement(np.eye(3), np.arange(2), neighbours=1)
+    with pytest.raises(ValueError, match="labels must be at least 2"):
+        attribution.chance_agreement(np.zeros(1, int))
