@@ -93,3 +93,8 @@ def test_the_two_halves_of_an_image_add_up() -> None:
     mask = masks.random_patches((6, 6), 0.5, 2, key=KEY)
     halves = masks.apply(image, mask) + masks.apply(image, masks.complement(mask))
     np.testing.assert_array_equal(halves, image)
+
+
+def test_every_setting_has_its_mask() -> None:
+    found = masks.random_patches_of_settings((8, 8), [(0.25, 4), (0.5, 2)], key=KEY)
+    np.testing.assert_allclose(found.mean((1, 2)), [0.75, 0.5])

@@ -106,3 +106,29 @@ def test_heat_shows_the_image_that_it_is_over_in_grey() -> None:
     difference = plotting.heat(values, over=image) - plotting.heat(values, over=0 * image)
     np.testing.assert_allclose(difference[0, 0], plotting.SHOWN_THROUGH * 0.3)
     np.testing.assert_array_equal(difference[1], 0)
+
+
+def test_captions_stand_under_their_pictures() -> None:
+    figure = plotting.captioned_grid([[(IMAGE, "a"), (None, "")], [(IMAGE, "b")]])
+    assert [axis.get_xlabel() for axis in figure.axes] == ["a", "", "b", ""]
+    assert [len(axis.images) for axis in figure.axes] == [1, 0, 1, 0]
+
+
+def test_names_are_not_written_over_one_another() -> None:
+    points = np.array([[0.0, 0.0], [0.01, 0.001], [1.0, 1.0], [0.5, 0.5]])
+    axis = Figure().subplots()
+    taken = np.array([[0.5, 0.51]])
+    plotting.name_points(axis, points, ["a", "b", "c", "d"], most=9, taken=taken)
+    names = {text.get_text() for text in axis.texts}
+    assert "c" in names
+    assert len(names & {"a", "b"}) == 1
+    assert "d" not in names
+    few = Figure().subplots()
+    plotting.name_points(few, points, ["a", "b", "c", "d"], most=1, taken=taken)
+    assert len(few.texts) == 1
+
+
+def test_ranked_heat_knows_no_scale() -> None:
+    saliency = RNG.normal(size=(5, 6)).astype(np.float32)
+    found = plotting.ranked_heat(saliency, over=IMAGE)
+    np.testing.assert_allclose(plotting.ranked_heat(saliency**3, over=IMAGE), found)

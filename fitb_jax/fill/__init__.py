@@ -22,8 +22,8 @@ from fitb_jax.fill.prototypes import merge as merge
 from fitb_jax.fill.prototypes import nearest_prototype as nearest_prototype
 from fitb_jax.fill.prototypes import pool as pool
 from fitb_jax.fill.prototypes import summarise as summarise
-from fitb_jax.fill.step_scores import StepScores as StepScores
-from fitb_jax.fill.step_scores import step_scores as step_scores
+from fitb_jax.fill.step_quality import StepScores as StepScores
+from fitb_jax.fill.step_quality import step_scores as step_scores
 from fitb_jax.fill.updates import Method as Method
 from fitb_jax.fill.updates import Order as Order
 from fitb_jax.fill.updates import SecondOrder as SecondOrder

@@ -47,3 +47,17 @@ def test_black_windows_say_nothing_about_black_pixels() -> None:
     grey = attribution.occlusion(SMOOTH, image, 0, window=3, stride=3, background=0.5)
     np.testing.assert_allclose(black[:3, :3], 0, atol=1e-6)
     assert np.abs(grey[:3, :3]).min() > 1e-3
+
+
+def test_several_backgrounds_are_averaged_and_leave_nothing_silent_but_what_is_alike() -> None:
+    shown = jnp.stack([jnp.zeros(SHAPE), IMAGE, jnp.ones(SHAPE)])
+    mean = attribution.mean_occlusion(SMOOTH, IMAGE, 1, shown, window=3, stride=2)
+    each = [
+        attribution.occlusion(SMOOTH, IMAGE, 1, window=3, stride=2, background=b) for b in shown
+    ]
+    np.testing.assert_allclose(mean, sum(each) / 3, atol=1e-6)
+    assert attribution.silent_share(SMOOTH, IMAGE, 1, shown, window=3) == 0
+    assert attribution.silent_share(SMOOTH, IMAGE, 1, IMAGE[None], window=3) == 1
+    half = IMAGE.at[:3].set(0.5)[None]
+    share = attribution.silent_share(SMOOTH, IMAGE, 1, half, window=3)
+    np.testing.assert_allclose(share, 2 / 3, atol=1e-6)  # two of three rows of windows

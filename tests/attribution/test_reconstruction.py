@@ -144,3 +144,14 @@ def test_bad_starts_are_refused_by_name() -> None:
         attribution.noise_image((4, 4), key=KEY)
     with pytest.raises(ValueError, match="deviation must lie in"):
         attribution.noise_image((4, 4, 1), deviation=-1.0, key=KEY)
+
+
+def test_every_class_has_its_image_and_probability() -> None:
+    logits_fn = problems.smooth_logits(shape=methods.SHAPE)
+    config = dataclasses.replace(PIXELS, steps=3, jitter=1)
+    images, p = attribution.reconstruct_classes(logits_fn, START, config, key=KEY)
+    keys = jax.random.split(KEY, len(images))
+    for target, image in enumerate(images):
+        one = attribution.reconstruct(logits_fn, START, target, config, key=keys[target]).image
+        np.testing.assert_allclose(image, one, atol=1e-5)
+        np.testing.assert_allclose(p[target], jax.nn.softmax(logits_fn(one))[target], atol=1e-5)

@@ -143,3 +143,22 @@ def test_opposites() -> None:
     (a,) = _jax(PHOTO)
     np.testing.assert_allclose(evaluation.spearman(a, -a), -1, rtol=1e-5)
     np.testing.assert_allclose(evaluation.spearman(a, -a, absolute=True), 1, rtol=1e-5)
+
+
+def test_cross_correlations_are_numpys_and_0_of_a_constant() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(3, 4, 5)), rng.normal(size=(2, 4, 5))
+    found = evaluation.map_similarity.cross_correlations(a, b)
+    expected = np.corrcoef(a.reshape(3, -1), b.reshape(2, -1))[:3, 3:]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    flat = evaluation.map_similarity.cross_correlations(np.ones((1, 4, 5)), b)
+    np.testing.assert_allclose(flat, 0, atol=1e-9)
+    with pytest.raises(ValueError, match="of one shape"):
+        evaluation.map_similarity.cross_correlations(a, b[:, :2])
+
+
+def test_the_mean_rank_correlation_is_that_of_each_pair() -> None:
+    maps = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 4, 5)), jnp.float32)
+    found = evaluation.map_similarity.mean_spearman(maps)
+    expected = np.mean([evaluation.spearman(*pair) for pair in zip(*maps, strict=True)])
+    np.testing.assert_allclose(found, [[1, expected], [expected, 1]], atol=1e-6)

@@ -179,3 +179,16 @@ def test_class_prototypes_need_an_image_of_every_class() -> None:
         draw(5, key=jax.random.key(0), patch=2)
     with pytest.raises(ValueError, match="images_per_class must be at least 1, got 0"):
         draw(3, key=jax.random.key(0), patch=2, images_per_class=0)
+
+
+def test_pooled_prototypes_weigh_each_pixel_by_its_count() -> None:
+    parts = [
+        fill.Prototype(np.full((1, 2, 1), mean), np.full((1, 2, 1), error), np.array(counts))
+        for mean, error, counts in ((1.0, 0.3, [[1.0, 3.0]]), (5.0, 0.4, [[3.0, 1.0]]))
+    ]
+    found = fill.pool(parts)
+    np.testing.assert_allclose(found.mean[0, :, 0], [4, 2])
+    np.testing.assert_allclose(found.standard_error[0, 0, 0], np.hypot(0.3, 3 * 0.4) / 4)
+    np.testing.assert_array_equal(found.count, [[4, 4]])
+    with pytest.raises(ValueError, match="at least one"):
+        fill.pool([])

@@ -102,3 +102,23 @@ def test_a_colour_or_an_image_can_be_the_shift() -> None:
 def test_a_shift_needs_a_classifier() -> None:
     with pytest.raises(TypeError, match="logits_fn must be callable"):
         models.shift_input(3, 0.5)
+
+
+def test_the_weights_of_the_logits_make_them_from_the_layer_before() -> None:
+    network = small()
+    layers = models.features_of(network)(IMAGE)
+    before = [*layers.values()][[*layers].index("hidden")]
+    weights = models.logit_weights(network, IMAGE)
+    # The biases of a fresh network are 0.
+    np.testing.assert_allclose(weights @ np.asarray(before), network(IMAGE), atol=1e-5)
+    found = models.activations(network, IMAGE[None], "hidden")
+    np.testing.assert_allclose(found[0], before, atol=1e-6)
+
+
+def test_scaled_logits_predict_the_same() -> None:
+    network = small()
+    np.testing.assert_allclose(
+        models.scale_logits(network, 3.0)(IMAGE), 3 * network(IMAGE), rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="factor must lie in"):
+        models.scale_logits(network, 0.0)
