@@ -90,8 +90,10 @@ def compute(config: Config, net: Explained, found: xr.Dataset) -> xr.Dataset:
     image = {name: jnp.asarray(values[0]) for name, values in net.cases.items()}
     inputs = (net.pretrained.logits_fn, net.untrained, image)
     areas, key = jnp.asarray(config.areas, jnp.float32), jax.random.key(config.seed)
-    finders = [jax.jit(method.masks) for method in config.methods.values()]
-    seconds = [median_seconds(lambda find=find: find(*inputs, areas, key=key)) for find in finders]
+    seconds = [
+        median_seconds(functools.partial(jax.jit(method.masks), *inputs, areas, key=key))
+        for method in config.methods.values()
+    ]
     note = f"{len(net.names)} photographs that {config.model} recognises: {net.source}"
     return with_notes(found.assign(seconds=("method", seconds)), note)
 
