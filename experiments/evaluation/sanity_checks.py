@@ -86,8 +86,8 @@ def sweep(config: Config, net: _sanity.Checked) -> Sweep:
 def compute(config: Config, net: _sanity.Checked, found: xr.Dataset) -> xr.Dataset:
     """The similarities over test images, and the maps of the first."""
     maps = found["maps"].isel(image=0, drop=True)
-    found = found.assign(maps=maps, **pictures(digit=net.net.test.images[0]))
-    return _sanity.with_networks(found, net)
+    digit = pictures(digit=net.net.test.images[0])
+    return _sanity.with_networks(found.assign(digit).assign(maps=maps), net)
 
 
 def _judged(found: xr.Dataset) -> dict[str, tuple[str, str]]:
