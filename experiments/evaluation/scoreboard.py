@@ -2,9 +2,8 @@
 
     python -m experiments scoreboard    # 10 min, 1 h with --source photographs
 
-Expected: none of the methods passes all eight checks; the gradient, SmoothGrad, RISE and guided
-backpropagation pass seven, both fill-ins five, extremal masks three. Of five photographs no method
-passes more than three of seven.
+Expected: no method passes all 8 checks; the gradient, SmoothGrad, RISE and guided backpropagation
+pass 7, both fill-ins 5, extremal masks 3. On five photographs none passes more than 3 of 7.
 
 Digits and a small network by default; `--source photographs` asks what a pretrained network
 allows. It resumes.
