@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from fitb_jax.evaluation.map_scores import faithfulness_scores as faithfulness_scores
-
 ALIKE = 0.5
 """A map more similar than this to that of a network without training has failed."""
 

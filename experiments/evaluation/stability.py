@@ -2,7 +2,8 @@
 
     python -m experiments stability    # 8 min
 
-Expected: TODO.
+Expected: Spearman correlation across networks 0.898 [0.881, 0.915] for occlusion,
+0.423 [0.412, 0.435] for the gradient, 0.117 [0.067, 0.165] for extremal masks of digits.
 
 Do networks trained alike explain alike? Several networks of each architecture are trained at once
 and explained by every method; the floor is the agreement of one network's maps of different images
@@ -461,10 +462,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     return (
         f"Agreement of the maps of {config.networks} networks that differ in their seed alone, "
         f"over {own.sizes['group'] * config.together} digits. Not above the floor, the agreement "
-        f"of one network's maps of different digits of a class: {', '.join(lost) or 'none'}. Masks "
-        f"against gradients: {_verdict(raw)} by agreement, {_verdict(above_floor)} above the floor, "
-        f"{_verdict(above_untrained)} above untrained networks. Controls that ask no network agree "
-        "fully: agreement alone is no merit."
+        f"of one network's maps of different digits of a class: {', '.join(lost) or 'none'}. "
+        f"Masks against gradients: {_verdict(raw)} by agreement, {_verdict(above_floor)} above the "
+        f"floor, {_verdict(above_untrained)} above untrained networks. Controls that ask no "
+        "network agree fully: agreement alone is no merit."
     )
 
 
