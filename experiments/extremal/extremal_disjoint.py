@@ -80,7 +80,7 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         found = extremal.disjoint_masks(
             logits_fn, image, target, areas, settings, key=fit_key, method=method
         )
-        binary = binarise_apart(found.masks, areas)
+        binary = extremal.binarise_apart(found.masks, areas)
 
         def without_random(key: Key) -> Float[Array, "h w"]:
             drawn = evaluation.control_maps.random_smooth(shape, key=key)
@@ -128,17 +128,6 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     if not is_known.any():
         notes.append("nobody has marked their objects; --photo-dir tells which masks are on them")
     return with_notes(found, *notes)
-
-
-def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Float[Array, "k h w"]:
-    """Zeros and ones of the exact areas; a pixel that an earlier mask has is not for later ones."""
-
-    def take(taken: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        mask, area = inputs
-        binary = extremal.binarise(jnp.where(taken > 0, -1.0, mask), area)
-        return taken + binary, binary
-
-    return jax.lax.scan(take, jnp.zeros(masks.shape[1:]), (masks, areas))[1]
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:

@@ -20,13 +20,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
-from scipy.spatial.distance import squareform
 
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Experiment, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
 from fitb_jax import checks, extremal, plotting
+from fitb_jax.evaluation import mask_groups
 from fitb_jax.types import Array, Image, Key, LogitsFn, Target
 
 PAIR = ("initialisation", "other")
@@ -96,8 +96,9 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     coords = {"area": [*config.areas], **dict.fromkeys(PAIR, range(count))}
     found = photographs.explain(net, find, keys, dims=dims, progress=config.progress, coords=coords)
     masks, late = found["masks"].values, ~found["converged"]
-    iou = np.stack([agreement(each, each) for each in masks])
-    grouped, ordered = zip(*(groups(each.mean(0), config.same) for each in iou), strict=True)
+    iou = np.stack([mask_groups.pairwise_iou(each, each) for each in masks])
+    trees = [mask_groups.groups(each.mean(0), same=config.same) for each in iou]
+    grouped, ordered = zip(*trees, strict=True)
     compared = {
         "iou": (("image", "area", *PAIR), iou),
         "iou_elsewhere": (("image", "area"), _elsewhere(masks)),
@@ -112,38 +113,15 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     )
 
 
-def agreement(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union (a, s, t) of masks (s, a, h, w) and others of the same areas."""
-    some, others = (each.swapaxes(0, 1).reshape(*each.shape[1::-1], -1) for each in (some, others))
-    common = some.astype(np.float32) @ others.astype(np.float32).swapaxes(1, 2)
-    sizes = some.sum(2)[:, :, None] + others.sum(2)[:, None, :]
-    return common / (sizes - common)
-
-
 def _elsewhere(masks: np.ndarray) -> np.ndarray:
     """Mean agreement at each area with the masks of other photographs, (photographs, areas)."""
     found = np.full(masks.shape[:3:2], np.nan)
     for i, each in enumerate(masks):
         others = np.delete(masks, i, axis=0)
         if len(others):
-            found[i] = np.mean([agreement(each, other) for other in others], axis=(0, 2, 3))
+            iou = [mask_groups.pairwise_iou(each, other) for other in others]
+            found[i] = np.mean(iou, axis=(0, 2, 3))
     return found
-
-
-def _linkage(iou: np.ndarray) -> np.ndarray:
-    distance = 1 - (iou + iou.T) / 2
-    np.fill_diagonal(distance, 0)
-    linked: np.ndarray = hierarchy.linkage(squareform(distance, checks=False), "average")
-    return linked
-
-
-def groups(iou: np.ndarray, same: float) -> tuple[np.ndarray, np.ndarray]:
-    """Groups by average linkage, 0 the largest, whose mean IoU exceeds `same`; leaves in order."""
-    linked = _linkage(iou)
-    labels = hierarchy.fcluster(linked, 1 - same, "distance")
-    _, group, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    by_size = np.argsort(-sizes, kind="stable")
-    return np.argsort(by_size)[group], hierarchy.leaves_list(linked)
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
@@ -236,9 +214,8 @@ def _charts(config: Config, found: xr.Dataset) -> Figure:
             limits=(0.0, 1.0),
         )
         # One colour: those of the third panel are of groups.
-        hierarchy.dendrogram(
-            _linkage(iou.values), ax=middle, color_threshold=0, above_threshold_color="black"
-        )
+        joins, style = mask_groups.tree(iou.values), {"above_threshold_color": "black"}
+        hierarchy.dendrogram(joins, ax=middle, color_threshold=0, **style)
         middle.axhline(1 - config.same, color="black", linestyle=":", linewidth=0.8)
         middle.set_ylim(0, 1)
         middle.tick_params(labelsize=8)

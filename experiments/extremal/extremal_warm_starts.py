@@ -20,19 +20,20 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
-from flax import nnx
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Experiment, Tables, unless_asked
 from experiments.core.labelled import with_notes
-from fitb_jax import extremal
+from fitb_jax import extremal, smoothing
 from fitb_jax.evaluation.tables import interval_table, paired_difference
-from fitb_jax.extremal import coordinates
+from fitb_jax.extremal.coordinates import initial_weights
 from fitb_jax.types import Array, Image, LogitsFn, Target
 
 COLD, OTHER, LEARNED = "fresh", "another photograph's", "learned from others"
+fresh = functools.partial(initial_weights, extremal.NetworkConfig())
+
 STARTS = (COLD, OTHER, LEARNED)
 WINDOW = 8
 """Steps of the running mean: each step sees other areas."""
@@ -125,7 +126,9 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
             objective[s, i, r] = found["objective"]
     dims, labels = ("start", "image", "restart"), {"start": [*STARTS], "image": net.names[known:]}
     curves = xr.DataArray(
-        smoothed(objective), {**labels, "step": np.arange(most) + 1}, (*dims, "step")
+        smoothing.trailing_mean(objective, window=WINDOW),
+        {**labels, "step": np.arange(most) + 1},
+        (*dims, "step"),
     )
     note = (
         f"{config.held_out} photographs of {net.source}, each fitted {config.restarts} times from "
@@ -144,22 +147,6 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         ),
         note,
     )
-
-
-def fresh(key: Array) -> Any:
-    """Weights as a fit with this key draws them."""
-    network_key, _ = jax.random.split(key)
-    return nnx.split(coordinates.build(extremal.NetworkConfig(), key=network_key))[1]
-
-
-def smoothed(curves: np.ndarray) -> np.ndarray:
-    """Mean of each value (..., steps) and those just before it; the first ones are of fewer."""
-    sums = np.cumsum(curves.astype(np.float64), axis=-1)
-    window = min(WINDOW, curves.shape[-1])
-    sums[..., window:] -= sums[..., :-window].copy()
-    counts = np.minimum(np.arange(curves.shape[-1]) + 1, window)
-    means: np.ndarray = sums / counts
-    return means
 
 
 def gain(curves: xr.DataArray) -> xr.DataArray:

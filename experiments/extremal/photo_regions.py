@@ -11,22 +11,20 @@ resumes.
 """
 
 import dataclasses
-import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from PIL import Image
 
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal._regions import FIELDS as OF_SEARCH
 from experiments.extremal._regions import kept
-from fitb_jax import ablation, extremal, plotting
+from fitb_jax import ablation, data, extremal, plotting
 from fitb_jax.evaluation.intervals import Interval
 from fitb_jax.types import Key, LogitsFn
 
@@ -73,66 +71,6 @@ class Config(PhotographOptions):
     ZERO_ALLOWED = frozenset({"rounds"})
 
 
-class Backgrounds(NamedTuple):
-    """What is seen outside of a region.
-
-    Attributes:
-        searched: backgrounds of the search, (b, h, w, c).
-        fresh: of the certificate, (f, h, w, c); no photograph of `searched` is among them.
-        are_crops: whether photographs were too few, so that these are crops of them.
-    """
-
-    searched: np.ndarray
-    fresh: np.ndarray
-    are_crops: bool
-
-
-def backgrounds(
-    images: np.ndarray,
-    predicted: np.ndarray,
-    target: int,
-    *,
-    searched: int,
-    fresh: int,
-    seed: int,
-) -> Backgrounds:
-    """Other photographs, none of which the network gives the class `target`, or crops of them.
-
-    Where they are too few, half of them give the search random crops (of at least half the side,
-    mirrored or not), and the other half the certificate.
-    """
-    rng = np.random.default_rng(seed)
-    others = rng.permutation(np.flatnonzero(predicted != target))
-    if len(others) < 2:
-        raise ValueError(
-            f"photographs must hold at least 2 of other classes than {target}, got {len(others)}"
-        )
-    if len(others) >= searched + fresh:
-        parts = others[:searched], others[searched : searched + fresh]
-        return Backgrounds(images[parts[0]], images[parts[1]], are_crops=False)
-    half = len(others) // 2
-    crops = functools.partial(_crops, rng=rng)
-    return Backgrounds(
-        crops(images[others[:half]], searched),
-        crops(images[others[half:]], fresh),
-        are_crops=True,
-    )
-
-
-def _crops(images: np.ndarray, count: int, *, rng: np.random.Generator) -> np.ndarray:
-    size = images.shape[1]
-    found = []
-    for at in range(count):
-        side = int(rng.integers(size // 2, size + 1))
-        top, left = rng.integers(0, size - side + 1, size=2)
-        crop = images[at % len(images), top : top + side, left : left + side]
-        crop = crop[:, ::-1] if rng.integers(2) else crop
-        picture = Image.fromarray(np.round(255 * crop).astype(np.uint8))
-        resized = picture.resize((size, size), Image.Resampling.BILINEAR)
-        found.append(np.asarray(resized, np.float32) / 255)
-    return np.stack(found)
-
-
 def point(
     *,
     way: str,
@@ -176,7 +114,9 @@ def sweep(config: Config, net: Explained) -> Sweep:
     targets = net.predicted[: config.explained]
     sizes = {"searched": config.searched, "fresh": config.fresh}
     sets = [
-        backgrounds(net.images, net.predicted, int(target), seed=config.seed + i, **sizes)
+        data.other_class_backgrounds(
+            net.images, net.predicted, int(target), seed=config.seed + i, **sizes
+        )
         for i, target in enumerate(targets)
     ]
     pixels, names = net.images[: len(sets)], [net.class_name(target) for target in targets]

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fitb_jax import checks
+from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
 from fitb_jax.evaluation.map_similarity import (
     WINDOW,
     centred_ranks,
@@ -183,6 +185,31 @@ def mean_map(maps: Float[Array, "n h w"]) -> MeanMap:
         noise=noise,
         signal_to_noise=jnp.where(is_nothing, jnp.nan, ratio),
     )
+
+
+def pooled_signal_to_noise(
+    signal: Float[np.ndarray, " n"], noise: Float[np.ndarray, " n"], *, networks: int
+) -> Interval:
+    """Ratio of signal to noise of mean maps, pooled over images before it is divided.
+
+    Args:
+        signal: (n,), of the mean map of each image, see `MeanMap`.
+        noise: (n,), of the same.
+        networks: whose maps are averaged.
+
+    Returns:
+        `networks` times mean signal over mean noise, with its bootstrap interval over images;
+        infinite where the maps are equal.
+    """
+
+    def ratio(cases: np.ndarray) -> float:
+        mean_signal, mean_noise = cases.mean(0)
+        # Equal maps differ by rounding alone.
+        return float(networks * mean_signal / mean_noise) if mean_noise > 1e-6 else float("inf")
+
+    if noise.max() <= 1e-6:
+        return Interval(*3 * (float("inf"),))
+    return bootstrap_interval(np.stack([signal, noise], axis=1), ratio)
 
 
 def _standardised(saliency: Saliency) -> Saliency:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fitb_jax import evaluation
+from fitb_jax.evaluation.stability import pooled_signal_to_noise
 
 SHAPE = (16, 14)
 AGREEMENT = jax.jit(evaluation.agreement)
@@ -174,3 +175,11 @@ BAD = [
 def test_bad_maps_are_refused(call, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         call(_maps())
+
+
+def test_signal_to_noise_pools_before_it_divides() -> None:
+    signal = np.array([0.8, 0.4, 0.6])
+    assert np.isinf(pooled_signal_to_noise(signal, np.zeros(3), networks=5).estimate)
+    ratio = pooled_signal_to_noise(signal, np.array([0.2, 0.6, 0.4]), networks=5)
+    np.testing.assert_allclose(ratio.estimate, 5 * 1.8 / 1.2)
+    assert ratio.low < ratio.estimate < ratio.high
