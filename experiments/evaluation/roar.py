@@ -11,11 +11,11 @@ gradient without detail. It resumes.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -32,11 +32,11 @@ from experiments.common.networks import (
 )
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
-from fitb_jax import ablation, batching, models
+from fitb_jax import ablation, data, models, saliency
 from fitb_jax.evaluation import retraining
 from fitb_jax.evaluation.intervals import Interval, mean_interval
 from fitb_jax.evaluation.tables import interval_table, intervals
-from fitb_jax.types import Array, Float, Int, Key, LogitsFn, SaliencyFn, Scalar
+from fitb_jax.types import Key, SaliencyFn, Scalar
 
 EXPLAINED_AT_ONCE = 100
 
@@ -96,28 +96,9 @@ class Config(NetworkOptions):
         return chosen({**listed.controls(), **methods, **of_gradient}, self.methods)
 
 
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """Training from scratch with everything set but the images, equal to another with the same.
-
-    Attributes:
-        classifier: the architecture.
-        training: the hyperparameters.
-    """
-
-    classifier: models.ClassifierConfig
-    training: models.TrainingConfig
-
-    def __call__(
-        self, images: Float[Array, "n h w c"], labels: Int[Array, "n"], *, key: Key
-    ) -> LogitsFn:
-        """Train one network."""
-        return models.train(self.classifier, self.training, images, labels, key=key).logits_fn
-
-
 def point(
     *,
-    training: Training,
+    training: models.Recipe,
     method: dict[str, jax.Array],
     fraction: jax.Array,
     seed: jax.Array,
@@ -144,10 +125,23 @@ def sweep(config: Config, found: Available) -> Iterator[Sweep]:
     """For each data set the grid of methods, fractions and seeds, and that of nothing removed."""
     methods = config.rows
     for dataset, net in found.networks.items():
-        splits = _splits(config, net)
+        splits = {
+            "train": _first(net.train, config.train_images),
+            "test": _first(net.test, config.test_images),
+        }
         maps = {
             name: {
-                split: _explain(config, net, method, images, f"{name}, {split}")
+                split: np.zeros(images.shape[:3], np.float32)
+                if config.plan
+                else saliency.explain_predicted(
+                    method,
+                    net.trained,
+                    images,
+                    key=jax.random.key(config.seed),
+                    chunk=EXPLAINED_AT_ONCE,
+                    label=f"{name}, {split}",
+                    progress=config.progress,
+                )
                 for split, (images, _) in splits.items()
             }
             for name, method in methods.items()
@@ -157,39 +151,9 @@ def sweep(config: Config, found: Available) -> Iterator[Sweep]:
         yield _sweep(config, net, splits, whole, (0.0,), f"{dataset}, whole")
 
 
-def _splits(config: Config, net: Network) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images and labels that are explained and trained on."""
-    counts = {"train": (net.train, config.train_images), "test": (net.test, config.test_images)}
-    return {
-        name: (images.images[: count or None], images.labels[: count or None])
-        for name, (images, count) in counts.items()
-    }
-
-
-def _explain(
-    config: Config, net: Network, method: SaliencyFn, images: np.ndarray, name: str
-) -> np.ndarray:
-    """Maps of the predicted class of every image: the labels of test images are not used."""
-    if config.plan:
-        return np.zeros(images.shape[:3], np.float32)
-
-    @jax.jit
-    def batch(images: Array, places: Array) -> Array:
-        def one(image: Array, place: Array) -> Array:
-            key = jax.random.fold_in(jax.random.key(config.seed), place)
-            return method(net.trained, image, jnp.argmax(net.trained(image)), key=key)
-
-        return jax.vmap(one)(images, places)
-
-    maps: np.ndarray = batching.stream(
-        batch,
-        images,
-        np.arange(len(images)),
-        chunk=EXPLAINED_AT_ONCE,
-        label=name,
-        progress=config.progress,
-    )
-    return maps
+def _first(split: data.Images, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels that are explained and trained on; all for 0."""
+    return split.images[: count or None], split.labels[: count or None]
 
 
 def _sweep(
@@ -212,7 +176,7 @@ def _sweep(
         name=name,
         point=point,
         axes={
-            "training": ablation.static([Training(classifier, again)], labels=[net.label]),
+            "training": ablation.static([models.Recipe(classifier, again)], labels=[net.label]),
             "seed": ablation.vmapped(np.arange(config.seeds)),
             "method": ablation.looped(stacked, labels=[*maps]),
             "fraction": ablation.vmapped(np.array(fractions, np.float32), labels=fractions),
@@ -251,15 +215,9 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Interval]:
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """Accuracy at every fraction and over all of them, with intervals over seeds; low is good."""
     accuracy = found["accuracy"].assign_coords(fraction=[*config.fractions])
-    parts = [
-        interval_table(
-            accuracy, rows=("dataset", "method"), over="seed", title="{fraction:.0%} removed"
-        ),
-        interval_table(
-            accuracy.mean("fraction"), rows=("dataset", "method"), over="seed", title="mean"
-        ),
-    ]
-    every = pd.concat(parts, axis=1)
+    means = functools.partial(interval_table, rows=("dataset", "method"), over="seed")
+    mean = means(accuracy.mean("fraction"), title="mean")
+    every = pd.concat([means(accuracy, title="{fraction:.0%} removed"), mean], axis=1)
     return {name: every.xs(name) for name in found["dataset"].values.tolist()}
 
 
@@ -272,19 +230,16 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
         for i, method in enumerate(found["method"].values.tolist()):
             is_control = method in (*listed.CONTROLS, listed.BLURRED, listed.OF_RANDOM_CLASS)
             estimate, low, high = accuracy.sel({"dataset": dataset, "method": method}).T.values
-            axis.errorbar(
-                config.fractions,
-                estimate,
-                yerr=np.clip([estimate - low, high - estimate], 0, None),
+            style: dict[str, Any] = {
                 # There are ten colours.
-                marker="os^"[i // 10],
-                color=f"C{i % 10}",
-                markersize=4,
-                capsize=2,
-                linestyle="--" if is_control else "-",
-                linewidth=2.2 if method in listed.OURS else 1,
-                label=method,
-            )
+                "marker": "os^"[i // 10],
+                "color": f"C{i % 10}",
+                "linestyle": "--" if is_control else "-",
+                "linewidth": 2.2 if method in listed.OURS else 1,
+            }
+            reach = np.clip([estimate - low, high - estimate], 0, None)
+            line = config.fractions, estimate, reach
+            axis.errorbar(*line, markersize=4, capsize=2, label=method, **style)
         whole = float(found["whole"].sel(dataset=dataset).mean())
         axis.axhline(whole, color="grey", linewidth=0.8)
         axis.set_xlabel("share of the pixels removed before training")

@@ -29,7 +29,7 @@ from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from fitb_jax import ablation, checks, data, evaluation, models, plotting
 from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
-from fitb_jax.evaluation.stability import pooled_signal_to_noise
+from fitb_jax.evaluation.stability import maps_of_networks, pooled_signal_to_noise
 from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import Array, Key, LogitsFn, SaliencyFn
 
@@ -151,11 +151,7 @@ def point(
     group: Mapping[str, jax.Array],
     key: Key,
 ) -> dict[str, jax.Array]:
-    """The agreement of one method's maps, for images of one class; means over the images.
-
-    Every map has a key of its own: a method that draws is judged with its draws, as somebody else
-    with another network would make them.
-    """
+    """The agreement of one method's maps, for images of one class; means over the images."""
     found = [_of_architecture(at, one, state, group, key) for at, one in enumerate(method)]
     maps = [maps for _, maps in found if maps is not None]
     between = (
@@ -166,24 +162,6 @@ def point(
     fields = jax.tree.map(lambda *each: jnp.stack(each), *(fields for fields, _ in found))
     networks = jnp.concatenate([fields["networks"], between[None]])
     return {**fields, "networks": networks, "maps": maps[0][:, 0]}
-
-
-def explain(
-    saliency_fn: SaliencyFn, networks: LogitsFn, group: Mapping[str, jax.Array], *, key: Key
-) -> Array:
-    """Maps of every network, and of the first one again with other keys: (n + 1, images, h, w)."""
-    pixels = group["pixels"]
-    again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
-    count = jax.tree.leaves(again)[0].shape[0]
-
-    def of_network(case: tuple[LogitsFn, Key]) -> Array:
-        network, keys = case
-        return jax.vmap(lambda image, k: saliency_fn(network, image, group["label"], key=k))(
-            pixels, keys
-        )
-
-    # One network after the other: a product with one matrix for all images is the faster one.
-    return jax.lax.map(of_network, (again, jax.random.split(key, (count, len(pixels)))))
 
 
 def _of_architecture(
@@ -198,7 +176,8 @@ def _of_architecture(
         nothing = jnp.full(len(MEASURES), jnp.nan)
         fields = dict.fromkeys(("networks", "images", "draws"), nothing)
         return {**fields, "signal": nothing[0], "noise": nothing[0]}, None
-    every = explain(saliency_fn, state[name], group, key=jax.random.fold_in(key, at))
+    key = jax.random.fold_in(key, at)
+    every = maps_of_networks(saliency_fn, state[name], group["pixels"], group["label"], key=key)
     maps = every[:-1]
     shared = jax.vmap(evaluation.mean_map, in_axes=1)(maps)
     fields = {
@@ -348,8 +327,7 @@ def _agreement(config: Config, found: xr.Dataset) -> Figure:
             style: dict[str, Any] = {"color": colour, "markersize": size, "label": label}
             axis.plot(values, places, marker, **style, zorder=4 + (marker == "o"))
         _zero(axis)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    plotting.legend_below(figure, axes[0], columns=5)
     return figure
 
 

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained, PhotographOptions, recognised
@@ -157,11 +156,10 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
             image, masks = one["pixels"].values, one["masks"].values * 1.0
             shown = [plotting.masked(image, mask) for mask in masks]
             pictures.append([image, *shown, plotting.masked(image, 1 - masks.sum(0))])
-            p = dict(zip(one["seen"].values, one["p"].values, strict=True))
-            inside = zip(config.mask_names, one["inside"].values, strict=True)
+            p = one["p"].to_series()
             scores = [
                 f"p {p[mask]:.2f}" + (f", {share:.0%} on object" if np.isfinite(share) else "")
-                for mask, share in inside
+                for mask, share in one["inside"].to_series().items()
             ]
             whole = f"{one['class_name'].item()}: p {p[WHOLE]:.2f}"
             captions.append([whole, *scores, f"p {p[LEFT]:.2f}, random {p[RANDOM]:.2f}"])
@@ -187,24 +185,13 @@ def _charts(config: Config, found: xr.Dataset) -> Figure:
     figure = Figure(figsize=(5 * len(charts), 3.4), layout="constrained")
     axes = figure.subplots(1, len(charts), squeeze=False)[0]
     for axis, (title, values) in zip(axes, charts.items(), strict=True):
-        _points(axis, values.transpose("method", "image", "seen"), title)
+        plotting.dots(axis, values, groups="seen", cases="image", bars="method", spread=0.24)
+        axis.set_ylim(-0.03, 1.03)
+        axis.set_title(title, fontsize=9)
         labels = [removed.get(label, label) for label in values["seen"].values]
         axis.set_xticks(range(len(labels)), labels, fontsize=8)
-    # Below the panels: inside of one it hides photographs.
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    plotting.legend_below(figure, axes[0], columns=2)
     return figure
-
-
-def _points(axis: Axes, values: xr.DataArray, title: str) -> None:
-    """Photographs as dots, their mean as a bar, by method."""
-    for side, each in zip((-0.12, 0.12), values, strict=True):
-        at = np.broadcast_to(np.arange(each.sizes["seen"]) + side, each.shape)
-        (dots,) = axis.plot(at.ravel(), each.values.ravel(), ".", alpha=0.6, markersize=5)
-        means, name, colour = each.mean("image"), each["method"].item(), dots.get_color()
-        axis.plot(at[0], means, "_", ms=16, mew=2, color=colour, label=name)
-    axis.set_ylim(-0.03, 1.03)
-    axis.set_title(title, fontsize=9)
-    axis.grid(axis="y", alpha=0.3)
 
 
 def caption(config: Config, found: xr.Dataset) -> str:

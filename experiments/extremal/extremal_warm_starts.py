@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Experiment, Tables, unless_asked
 from experiments.core.labelled import with_notes
-from fitb_jax import extremal, smoothing
+from fitb_jax import extremal, plotting, smoothing
 from fitb_jax.evaluation.tables import interval_table, paired_difference
 from fitb_jax.extremal.coordinates import initial_weights
 from fitb_jax.types import Array, Image, LogitsFn, Target
@@ -98,7 +98,7 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     learn_key, other_key, fit_key = jax.random.split(jax.random.key(config.seed), 3)
     images, targets = jnp.asarray(net.images), jnp.asarray(net.targets)
     others = [
-        run(logits_fn, images[i], targets[i], fresh(key), key, steps=most)["state"]
+        run(logits_fn, images[i], targets[i], fresh(key=key), key, steps=most)["state"]
         for i, key in enumerate(jax.random.split(other_key, min(config.restarts, known)))
     ]
     learned = jax.jit(
@@ -118,7 +118,7 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     p = np.full((len(config.budgets), *shape, len(areas)), np.nan, np.float32)
     jobs = [(*at, b) for b in range(len(config.budgets)) for at in np.ndindex(shape)]
     for s, i, r, b in tqdm(jobs, desc="fit", disable=not config.progress):
-        start = {COLD: fresh(keys[i, r]), OTHER: others[r % len(others)], LEARNED: learned}
+        start = {COLD: fresh(key=keys[i, r]), OTHER: others[r % len(others)], LEARNED: learned}
         inputs = (images[known + i], targets[known + i], start[STARTS[s]], keys[i, r])
         found = run(logits_fn, *inputs, steps=config.budgets[b])
         p[b, s, i, r] = found["p"]
@@ -177,10 +177,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     )
     columns = [
         counts,
-        means(
-            paired_difference(last, start=COLD),
-            title="objective at the last step, less fresh",
-        ),
+        means(paired_difference(last, start=COLD), title="objective at the last step, less fresh"),
         means(p, title="p(class), {budget} steps"),
         means(paired_difference(p, start=COLD), title="the same, less fresh, {budget} steps"),
     ]
@@ -201,23 +198,20 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     first = found["curves"].sel(start=COLD, drop=True).isel(step=0, drop=True)
     relative = (found["curves"] - first) / found["gain"].where(np.abs(found["gain"]) > 1e-9)
     relative = relative.stack(fit=("image", "restart")).transpose("start", "step", "fit")
-    p = found["p"].mean("area").stack(fit=("image", "restart"))
-    ticks = np.arange(len(config.budgets))
-    for place, start in enumerate(STARTS):
-        of, worth = relative.sel(start=start), p.sel(start=start).transpose("budget", "fit")
+    for start in STARTS:
+        of = relative.sel(start=start)
         (line,) = left.plot(of["step"], of.mean("fit", skipna=False), label=start)
-        style: dict[str, Any] = {"color": line.get_color()}
-        left.plot(of["step"], of.values, linewidth=0.5, alpha=0.4, **style)
-        spread = ticks + (place - 1) * 0.2
-        right.plot(spread, worth.values, ".", alpha=0.6, **style)
-        right.plot(spread, worth.mean("fit"), "_", markersize=16, label=start, **style)
+        left.plot(of["step"], of.values, linewidth=0.5, alpha=0.4, color=line.get_color())
+    p = found["p"].mean("area").stack(fit=("image", "restart"))
+    plotting.dots(right, p, groups="budget", cases="fit", bars="start", spread=0.2)
     left.axhline(config.share, color="black", linestyle=":", linewidth=0.8)
     left.set_ylim(max(-0.6, float(relative.min()) - 0.05), 1.4)
     left.set_title(
         f"objective, as a share of the gain from fresh weights (mean of {WINDOW} steps)", fontsize=9
     )
     left.set_xlabel("step", fontsize=8)
-    right.set_xticks(ticks, [f"{budget} steps" for budget in config.budgets], fontsize=8)
+    labels = [f"{budget} steps" for budget in config.budgets]
+    right.set_xticks(range(len(labels)), labels, fontsize=8)
     right.set_title("p(class) of binary masks, mean over areas: fits and mean", fontsize=9)
     for axis in (left, right):
         axis.legend(fontsize=8)

@@ -22,7 +22,17 @@ from fitb_jax.evaluation.map_similarity import (
     weighted_iou,
 )
 from fitb_jax.evaluation.ranking import top_weights
-from fitb_jax.types import Array, Float, Number, Saliency, Scalar
+from fitb_jax.types import (
+    Array,
+    Float,
+    Key,
+    LogitsFn,
+    Number,
+    Saliency,
+    SaliencyFn,
+    Scalar,
+    Target,
+)
 
 
 class Agreement(NamedTuple):
@@ -68,6 +78,40 @@ class _Described(NamedTuple):
     magnitude_ranks: Float[Array, "n p"]
     top: Float[Array, "n h w"]
     scaled: Float[Array, "n h w"]
+
+
+def maps_of_networks(
+    saliency_fn: SaliencyFn,
+    networks: LogitsFn,
+    images: Float[Array, "i h w c"],
+    target: Target,
+    *,
+    key: Key,
+) -> Float[Array, "n+1 i h w"]:
+    """Maps of every network, and of the first one again with other keys.
+
+    Every map has a key of its own: a method that draws is judged with its draws, as somebody else
+    with another network would make them.
+
+    Args:
+        saliency_fn: the method.
+        networks: n networks of one architecture, their leaves stacked.
+        images: (i, h, w, c), all explained for one class.
+        target: the class.
+        key: of all maps.
+
+    Returns:
+        (n + 1, i, h, w).
+    """
+    again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
+    count = jax.tree.leaves(again)[0].shape[0]
+
+    def of_network(case: tuple[LogitsFn, Key]) -> Array:
+        network, keys = case
+        return jax.vmap(lambda image, k: saliency_fn(network, image, target, key=k))(images, keys)
+
+    # One network after the other: a product with one matrix for all images is the faster one.
+    return jax.lax.map(of_network, (again, jax.random.split(key, (count, len(images)))))
 
 
 def pairwise_agreement(

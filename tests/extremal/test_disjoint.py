@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from fitb_jax.extremal import (
-    binarise_apart,
     Disjoint,
     InrConfig,
     NetworkConfig,
+    binarise_apart,
     disjoint_masks,
     exact_area,
     joint_exact_areas,
