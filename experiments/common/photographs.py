@@ -226,10 +226,10 @@ def _explained(
     names: list[str],
     source: str,
 ) -> Explained:
-    labels, annotated = (
-        np.array([getattr(case, name) for case in cases], np.int32)
-        for name in ("label", "annotated")
-    )
+    def every(name: str) -> np.ndarray:
+        return np.stack([np.asarray(getattr(case, name)) for case in cases])
+
+    labels, annotated = (every(name).astype(np.int32) for name in ("label", "annotated"))
     targets = np.where(labels < 0, predicted, labels).astype(np.int32)
     return Explained(
         pretrained=net.pretrained,
@@ -238,10 +238,10 @@ def _explained(
         targets=targets,
         labels=labels,
         predicted=predicted,
-        truths=np.stack([case.truth for case in cases]),
-        ignored=np.stack([case.ignored for case in cases]),
+        truths=every("truth"),
+        ignored=every("ignored"),
         classes=np.where(annotated < 0, targets, annotated),
-        difficult=np.array([case.is_difficult for case in cases]),
+        difficult=every("is_difficult"),
         names=names,
         source=source,
     )

@@ -320,19 +320,12 @@ def _radii(config: Config, found: xr.Dataset) -> Figure:
 def caption(config: Config, found: xr.Dataset) -> str:
     """State how often each model holds to the end."""
     whole = (found["radius"] == 1).mean(("perturbation", "image"))
-    said = " ".join(
-        f"J = {objective}: the whole perturbation is within the tolerance in {plane:.0%} of the "
-        f"cases for the plane and {paraboloid:.0%} for the paraboloid."
-        for objective in OBJECTIVES
-        for plane, paraboloid in [whole.sel(objective=objective).values]
-    )
+    said = (f"{each['objective'].item()} {each[0]:.0%} and {each[1]:.0%}" for each in whole)
     return (
         "Error of the first- and second-order Taylor model of J along what each explanation does "
         f"to {found.sizes['image']} digits, relative to the largest change of J up to the step, "
-        "and the mean share of the perturbation up to which it is at most "
-        f"{config.tolerance:g}. Fills start at the masked digit, and their strongest pixel moves "
-        "by 1 (the Newton step has its own length); removals give the "
-        f"{config.share:.0%} most important pixels the mean colour. {said}"
+        f"and the mean share of the perturbation up to which it is at most {config.tolerance:g}. "
+        f"Perturbations that are within it to the end, by each model: {'; '.join(said)}."
     )
 
 

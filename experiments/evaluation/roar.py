@@ -252,21 +252,14 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """Name the best method, and what it must beat."""
-    said = []
-    for dataset in found["dataset"].values.tolist():
-        mean = found["accuracy"].sel(dataset=dataset).mean(("fraction", "seed"))
-        best = mean.to_series().idxmin()
-        whole = float(found["whole"].sel(dataset=dataset).mean())
-        said.append(
-            f"{dataset}: lowest for {best}, {float(mean.min()):.3f} over all fractions (nothing "
-            f"removed: {whole:.3f})"
-        )
+    mean = found["accuracy"].mean(("fraction", "seed")).transpose("dataset", "method").to_pandas()
+    lowest = (f"{name}: {each.idxmin()}, {each.min():.3f}" for name, each in mean.iterrows())
     return (
         f"Test accuracy of {config.architecture} networks trained again ({config.seeds} seeds) on "
-        "images whose most important pixels show the mean colour; low is good. "
-        f"{'; '.join(said)}. A method that is not below the random map and the Sobel edges has "
-        "found nothing that they have not, or gives the predicted class away by the shape of what "
-        "it removes, which maps of a random class cannot."
+        "images whose most important pixels show the mean colour; low is good. Lowest over all "
+        f"fractions: {'; '.join(lowest)}. A method that is not below the random map and the Sobel "
+        "edges has found nothing that they have not; maps of a random class cannot give the class "
+        "away by the shape of what is removed."
     )
 
 

@@ -380,16 +380,14 @@ def caption(config: Config, found: xr.Dataset) -> str:
     raw, of_floor, of_untrained = (
         _family(each, MASK_METHODS) - _family(each, GRADIENT_METHODS) for each in judged
     )
-    names = own["method"].values.tolist()
-    above = [bootstrap_interval((own - floor).sel({"method": name})) for name in names]
-    lost = [name for name, one in zip(names, above, strict=True) if not one.low > 0]
+    above = intervals(own - floor, over="group", of=bootstrap_interval).sel(interval="low") > 0
+    lost = above["method"].values[~above.values]
     return (
-        f"Agreement of the maps of {config.networks} networks that differ in their seed alone, "
-        f"over {own.sizes['group'] * config.together} digits. Not above the floor, the agreement "
-        f"of one network's maps of different digits of a class: {', '.join(lost) or 'none'}. Masks "
-        f"against gradients: {_verdict(raw)} by agreement, {_verdict(raw - of_floor)} above the "
-        f"floor, {_verdict(raw - of_untrained)} above untrained networks. Controls that ask no "
-        "network agree fully: agreement alone is no merit."
+        f"Agreement of the maps of {config.networks} networks that differ in their seed alone. Not "
+        f"above that of one network's maps of different digits of a class: "
+        f"{', '.join(lost) or 'none'}. Masks against gradients: {_verdict(raw)} by agreement, "
+        f"{_verdict(raw - of_floor)} above the floor, {_verdict(raw - of_untrained)} above "
+        "untrained networks. Controls that ask no network agree fully."
     )
 
 

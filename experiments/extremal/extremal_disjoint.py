@@ -195,19 +195,14 @@ def _charts(config: Config, found: xr.Dataset) -> Figure:
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
-    """State how many masks are enough alone, and what is left without them."""
-    p = found["p"]
-    is_enough = p.sel(seen=config.mask_names) >= 0.5 * p.sel(seen=WHOLE)
-    enough, left = is_enough.sum("seen").mean("image"), p.sel(seen=LEFT).mean("image")
-    parts = [
-        f"{name}: {enough.loc[{'method': name}]:.1f} of them have at least half of the whole "
-        f"photograph's p(class), {left.loc[{'method': name}]:.2f} is left when all are removed"
-        for name in METHODS
-    ]
+    """State what is left without the masks, and without random regions."""
+    p = found["p"].mean("image")
+    left = p.sel(seen=LEFT).to_series()
     return (
         f"{config.masks} masks of area {config.area:g} that do not overlap, binarised and shown on "
-        f"a blur, mean of {found.sizes['image']} photographs. {'; '.join(parts)}. Random regions "
-        f"as large as all of them leave {p.sel(seen=RANDOM).mean():.2f}."
+        f"a blur, of {found.sizes['image']} photographs. p(class) when all are removed: "
+        f"{', '.join(f'{name} {each:.2f}' for name, each in left.items())}; when random regions as "
+        f"large are, {p.sel(seen=RANDOM).mean():.2f}."
     )
 
 

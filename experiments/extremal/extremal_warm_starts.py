@@ -220,19 +220,13 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
-    """State the steps that each start needs, and what short fits are worth."""
-    short, most = config.budgets[0], config.budgets[-1]
-    p = found["p"].sel(budget=short).mean(("image", "restart", "area"))
-    parts = (
-        f"{start}: {_median(config, found['steps'].sel(start=start))} and {p.sel(start=start):.2f}"
-        for start in STARTS
-    )
+    """State the steps that each start needs."""
+    needed = (f"{start} {_median(config, found['steps'].sel(start=start))}" for start in STARTS)
     return (
         f"{found.sizes['image']} photographs fitted {found.sizes['restart']} times from each "
-        f"start. Median steps of {most} until the objective has {config.share:.0%} of what fresh "
-        f"weights gain in all of them, and p(class) of binary masks after {short} steps: "
-        f"{'; '.join(parts)}. Learning the start costs as much as "
-        f"{config.rounds * config.round_images * config.round_steps / most:.1f} fits, once."
+        f"start. Median steps until the objective has {config.share:.0%} of what fresh weights "
+        f"gain in {config.budgets[-1]}: {', '.join(needed)}. Learning the start costs as much as "
+        f"{config.rounds * config.round_images * config.round_steps / config.budgets[-1]:.1f} fits."
     )
 
 

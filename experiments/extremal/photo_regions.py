@@ -223,15 +223,12 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State areas and certificates, and what a blur misses."""
-    mean = found[["area", "share", "base"]].mean("image")
-    others, blur = (mean.sel(way=way) for way in WAYS)
+    others, blur = (found[["area", "share"]].mean("image").sel(way=way) for way in WAYS)
     return (
         f"The smallest connected regions found for {found.sizes['image']} photographs such that "
-        f"{config.required:g} of {config.searched} backgrounds keep the class, by patches of "
-        f"{config.patch} pixels: mean area {others['area']:.3f}, and {others['share']:.2f} of "
-        f"{config.fresh} fresh backgrounds keep the class (without a region "
-        f"{others['base']:.2f}). Regions found on the photograph's own blur: area "
-        f"{blur['area']:.3f}, kept on {blur['share']:.2f}."
+        f"{config.required:g} of {config.searched} backgrounds keep the class: mean area "
+        f"{others['area']:.3f}, and {others['share']:.2f} of {config.fresh} fresh backgrounds keep "
+        f"it. Found on the photograph's own blur: {blur['area']:.3f} and {blur['share']:.2f}."
     )
 
 

@@ -285,14 +285,13 @@ def _curve(config: Config, found: xr.Dataset) -> Figure:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State areas and certificates, and what a blur misses."""
-    mean = found[["area", "share"]].mean("image")
-    digits, blur = (mean.sel(search=search) for search in (_on_digits(config.shown), BLUR))
+    searches = _on_digits(config.shown), BLUR
+    digits, blur = (found[["area", "share"]].mean("image").sel(search=name) for name in searches)
     return (
-        f"The smallest connected regions found for {found.sizes['image']} digits such that at "
-        f"least {config.shown:g} of {config.searched} other digits behind it keep the class: mean "
-        f"area {digits['area']:.3f}; {digits['share']:.3f} of {config.fresh} fresh digits keep "
-        f"it. Regions found on the digit's own blur: area {blur['area']:.3f}, kept on "
-        f"{blur['share']:.3f}."
+        f"The smallest connected regions found for {found.sizes['image']} digits such that "
+        f"{config.shown:g} of {config.searched} other digits behind it keep the class: mean area "
+        f"{digits['area']:.3f}, and {digits['share']:.3f} of {config.fresh} fresh digits keep it. "
+        f"Found on the digit's own blur: {blur['area']:.3f} and {blur['share']:.3f}."
     )
 
 
