@@ -29,10 +29,11 @@ from experiments.common.networks import (
     NetworkOptions,
     available,
     configurations,
+    head,
 )
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
-from fitb_jax import ablation, data, models, saliency
+from fitb_jax import ablation, models, saliency
 from fitb_jax.evaluation import retraining
 from fitb_jax.evaluation.intervals import Interval, mean_interval
 from fitb_jax.evaluation.tables import interval_table, intervals
@@ -126,8 +127,8 @@ def sweep(config: Config, found: Available) -> Iterator[Sweep]:
     methods = config.rows
     for dataset, net in found.networks.items():
         splits = {
-            "train": _first(net.train, config.train_images),
-            "test": _first(net.test, config.test_images),
+            "train": head(net.train, config.train_images),
+            "test": head(net.test, config.test_images),
         }
         maps = {
             name: {
@@ -151,15 +152,10 @@ def sweep(config: Config, found: Available) -> Iterator[Sweep]:
         yield _sweep(config, net, splits, whole, (0.0,), f"{dataset}, whole")
 
 
-def _first(split: data.Images, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels that are explained and trained on; all for 0."""
-    return split.images[: count or None], split.labels[: count or None]
-
-
 def _sweep(
     config: Config,
     net: Network,
-    splits: dict[str, tuple[np.ndarray, np.ndarray]],
+    splits: dict[str, tuple[jax.Array, jax.Array]],
     maps: dict[str, Any],
     fractions: tuple[float, ...],
     name: str,

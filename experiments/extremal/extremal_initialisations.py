@@ -101,7 +101,7 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     grouped, ordered = zip(*trees, strict=True)
     compared = {
         "iou": (("image", "area", *PAIR), iou),
-        "iou_elsewhere": (("image", "area"), _elsewhere(masks)),
+        "iou_elsewhere": (("image", "area"), mask_groups.iou_with_others(masks)),
         "group": (("image", "initialisation"), [*grouped]),
         "place_in_tree": (("image", "initialisation"), np.argsort(ordered)),
     }
@@ -111,17 +111,6 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         f"{len(net.names)} photographs: {net.source}",
         f"{late.values.sum()} of {late.size} fits did not stop before their last step",
     )
-
-
-def _elsewhere(masks: np.ndarray) -> np.ndarray:
-    """Mean agreement at each area with the masks of other photographs, (photographs, areas)."""
-    found = np.full(masks.shape[:3:2], np.nan)
-    for i, each in enumerate(masks):
-        others = np.delete(masks, i, axis=0)
-        if len(others):
-            iou = [mask_groups.pairwise_iou(each, other) for other in others]
-            found[i] = np.mean(iou, axis=(0, 2, 3))
-    return found
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
@@ -157,26 +146,25 @@ def _pairs(found: xr.Dataset) -> xr.DataArray:
 def _group_table(config: Config, found: xr.Dataset) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for one in photographs.each(found):
-        iou = _pairs(one).mean("area")
-        # Of a pair, the second is `other`.
-        other_group = one["group"].rename(initialisation="other")
+        iou = _pairs(one).mean("area").values
         for group in np.unique(one["group"]):
-            is_in, other_in = one["group"] == group, other_group == group
-            inside, outside = (
-                iou.where(which).mean() for which in (is_in & other_in, is_in ^ other_in)
-            )
-            p = one["p"].where(is_in).mean("initialisation")
+            is_in = (one["group"] == group).values
+            pairs = {
+                "IoU inside": is_in[:, None] & is_in,
+                "IoU with the others": is_in[:, None] ^ is_in,
+            }
+            p = one["p"].isel(initialisation=is_in).mean("initialisation")
             rows.append(
                 {
                     "photograph": one["image"].item(),
                     "group": int(group) + 1,
                     "initialisations": int(is_in.sum()),
-                    "IoU inside": None if np.isnan(inside) else float(inside),
-                    "IoU with the others": None if np.isnan(outside) else float(outside),
+                    **{title: pd.Series(iou[which]).mean() for title, which in pairs.items()},
                     **{f"p(class), area {at:g}": float(p.sel(area=at)) for at in config.areas},
                 }
             )
-    return pd.DataFrame(rows, dtype=object)
+    table = pd.DataFrame(rows, dtype=object)
+    return table.where(table.notna(), None)
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
@@ -242,17 +230,14 @@ def _scores(axis: Axes, one: xr.Dataset) -> None:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State how much initialisations agree, beyond chance, and in how many groups they are."""
-    at = found.sel(area=config.shown, method="nearest")
-    area, iou = at["area"].item(), _pairs(at).mean()
-    elsewhere = at["iou_elsewhere"].mean()
-    other = "" if np.isnan(elsewhere) else f", {elsewhere:.2f} with other photographs"
-    counts = (found["group"].max("initialisation") + 1).values
-    names = zip(found["class_name"].values, counts, strict=True)
+    at, groups = found.sel(area=config.shown, method="nearest"), found["group"].max(PAIR[0]) + 1
+    area = at["area"].item()
     return (
         f"{found.sizes['initialisation']} initialisations of each of {found.sizes['image']} "
-        f"photographs. Mean intersection over union of two of them at area {area:g} is {iou:.2f} "
-        f"({area / (2 - area):.2f} of random pixels{other}). Groups of an intersection over union "
-        f"above {config.same:g}: {', '.join(f'{name} {count}' for name, count in names)}."
+        f"photographs. Mean intersection over union of two of them at area {area:g} is "
+        f"{_pairs(at).mean():.2f}, of random pixels {area / (2 - area):.2f}. The masks of a "
+        f"photograph are of {groups.min()} to {groups.max()} groups, of an intersection over union "
+        f"above {config.same:g}."
     )
 
 

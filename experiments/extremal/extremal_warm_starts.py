@@ -32,6 +32,9 @@ from fitb_jax.extremal.coordinates import initial_weights
 from fitb_jax.types import Array, Image, LogitsFn, Target
 
 COLD, OTHER, LEARNED = "fresh", "another photograph's", "learned from others"
+settings = functools.partial(extremal.InrConfig, tolerance=-1e9)
+"""The default fit, none of whose steps is saved by stopping early."""
+
 fresh = functools.partial(initial_weights, extremal.NetworkConfig())
 
 STARTS = (COLD, OTHER, LEARNED)
@@ -69,11 +72,6 @@ class Config(AreaOptions):
             raise ValueError(f"budgets must ascend strictly, at least one, got {self.budgets}")
 
 
-def settings(steps: int) -> extremal.InrConfig:
-    """The default fit with a number of steps, none of which is saved by stopping early."""
-    return extremal.InrConfig(steps=steps, tolerance=-1e9)
-
-
 def compute(config: Config, net: Explained) -> xr.Dataset:
     """Fit every held-out photograph from every start, with every budget."""
     known = len(net.images) - config.held_out
@@ -88,7 +86,9 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     def fit(
         logits_fn: LogitsFn, image: Image, target: Target, start: Any, key: Array, *, steps: int
     ) -> dict[str, Any]:
-        inr = extremal.fit_inr(logits_fn, image, target, settings(steps), key=key, initial=start)
+        inr = extremal.fit_inr(
+            logits_fn, image, target, settings(steps=steps), key=key, initial=start
+        )
         masks = extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
         binary = jax.vmap(extremal.binarise)(masks, areas)
         p = extremal.probabilities_through(logits_fn, image, target, binary)
@@ -106,7 +106,7 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
             logits_fn,
             images,
             targets,
-            settings(config.round_steps),
+            settings(steps=config.round_steps),
             key=key,
             rounds=config.rounds,
             images_per_round=config.round_images,

@@ -88,7 +88,7 @@ class Config(NetworkOptions):
 
 def point(
     *,
-    setting: tuple[tuple[str, int], ...],
+    setting: Config,
     network: LogitsFn,
     fresh: jax.Array,
     data: dict[str, jax.Array],
@@ -98,7 +98,7 @@ def point(
     required: Number = 1.0,
 ) -> dict[str, jax.Array]:
     """The region found on other images, of which there are sets by class, or on the own blur."""
-    pixels, target, of = image["pixels"], image["target"], dict(setting)
+    pixels, target = image["pixels"], image["target"]
     controls = extremal.control_backgrounds(pixels)
     found = extremal.sufficient_region(
         network,
@@ -108,20 +108,17 @@ def point(
         key=key,
         fresh=fresh[target],
         required=required,
-        patch=of["patch"],
-        rounds=of["rounds"],
-        config=extremal.InrConfig(network=NETWORK, grid=14, steps=of["fit_steps"]),
+        patch=setting.patch,
+        rounds=setting.rounds,
+        config=extremal.InrConfig(network=NETWORK, grid=14, steps=setting.fit_steps),
     )
     near = extremal.nearest_neighbours(
-        pixels, target, found.region, data["images"], data["labels"], count=of["nearest"]
+        pixels, target, found.region, data["images"], data["labels"], count=setting.nearest
     )
-    on_controls = [
-        extremal.certify(network, pixels, target, found.region, one[None]).estimate
-        for one in controls
-    ]
+    certify = functools.partial(extremal.certify, network, pixels, target, found.region)
     return {
         **kept(found),
-        "controls": jnp.stack(on_controls),
+        "controls": jnp.stack([certify(one[None]).estimate for one in controls]),
         "nearest": near.indices,
         "nearest_share": near.share,
         "base_share": near.base_share,
@@ -133,10 +130,8 @@ def sweep(config: Config, net: Network) -> list[Sweep]:
     images, _ = head(net.test, config.test_images)
     predicted = jax.jit(lambda images: models.predict(net.trained, images))(images)
     both = images_of_other_classes(net, config.searched + config.fresh, seed=config.seed)
-    names = ("patch", "rounds", "fit_steps", "nearest")
-    setting = tuple((name, getattr(config, name)) for name in names)
     axes = {
-        "setting": ablation.static([setting], labels=["default"]),
+        "setting": ablation.static([config], labels=["default"]),
         "required": ablation.vmapped(np.array(config.required, np.float32)),
         "image": ablation.vmapped({"pixels": images, "target": predicted}),
     }

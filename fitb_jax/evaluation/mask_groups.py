@@ -34,6 +34,23 @@ def pairwise_iou(
     return common / (sizes - common)
 
 
+def iou_with_others(masks: Bool[np.ndarray, "n s a h w"]) -> Float[np.ndarray, "n a"]:
+    """Mean intersection over union with the masks of other images: what chance gives.
+
+    Args:
+        masks: (n, s, a, h, w), of n images s sets of masks of a areas.
+
+    Returns:
+        Of each image and area, (n, a); nan where there is one image.
+    """
+    found = np.full(masks.shape[:3:2], np.nan)
+    for at, own in enumerate(masks):
+        others = [pairwise_iou(own, other) for other in np.delete(masks, at, axis=0)]
+        if others:
+            found[at] = np.mean(others, axis=(0, 2, 3))
+    return found
+
+
 def tree(iou: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "m 4"]:
     """Masks joined step by step into one group: average linkage of `1 - iou`.
 

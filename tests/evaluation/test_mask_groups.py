@@ -40,3 +40,12 @@ def test_masks_of_other_areas_have_no_pairs() -> None:
     for other in (masks[:, :2], masks.astype(float)):
         with pytest.raises(ValueError, match="boolean masks of the same areas"):
             mask_groups.pairwise_iou(masks, other)
+
+
+def test_others_are_the_masks_of_other_images() -> None:
+    masks = np.zeros((3, 2, 1, 2, 2), bool)
+    masks[0, :, :, 0] = masks[1, :, :, :, 0] = masks[2] = True
+    found = mask_groups.iou_with_others(masks)
+    # Rows and columns share a quarter of the image, and half of it is theirs in the whole.
+    np.testing.assert_allclose(found[:, 0], [(1 / 3 + 1 / 2) / 2, (1 / 3 + 1 / 2) / 2, 1 / 2])
+    assert np.isnan(mask_groups.iou_with_others(masks[:1])).all()
