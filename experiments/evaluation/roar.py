@@ -22,15 +22,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
+from experiments.common import networks
 from experiments.common.methods import chosen
-from experiments.common.networks import (
-    Available,
-    Network,
-    NetworkOptions,
-    available,
-    configurations,
-    head,
-)
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from fitb_jax import ablation, models, saliency
@@ -43,7 +36,7 @@ EXPLAINED_AT_ONCE = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(NetworkOptions):
+class Config(networks.NetworkOptions):
     """Options of ROAR.
 
     Attributes:
@@ -122,72 +115,63 @@ def point(
     return {"accuracy": accuracy}
 
 
-def sweep(config: Config, found: Available) -> Iterator[Sweep]:
+def sweep(config: Config, found: networks.Available) -> Iterator[Sweep]:
     """For each data set the grid of methods, fractions and seeds, and that of nothing removed."""
-    methods = config.rows
+    at_once = config.chunk or (config.seeds if jax.default_backend() != "cpu" else 1)
     for dataset, net in found.networks.items():
-        splits = {
-            "train": head(net.train, config.train_images),
-            "test": head(net.test, config.test_images),
-        }
+        train = networks.head(net.train, config.train_images)
+        test = networks.head(net.test, config.test_images)
+        classifier, training = networks.configurations(config, net.train)
+        batch = min(training.batch, len(train[0]))
+        again = dataclasses.replace(training, epochs=config.again_epochs, batch=batch)
         maps = {
             name: {
-                split: np.zeros(images.shape[:3], np.float32)
-                if config.plan
-                else saliency.explain_predicted(
-                    method,
-                    net.trained,
-                    images,
-                    key=jax.random.key(config.seed),
-                    chunk=EXPLAINED_AT_ONCE,
-                    label=f"{name}, {split}",
-                    progress=config.progress,
-                )
-                for split, (images, _) in splits.items()
+                "train": _explain(config, net, method, train[0], f"{name}, train"),
+                "test": _explain(config, net, method, test[0], f"{name}, test"),
             }
-            for name, method in methods.items()
+            for name, method in config.rows.items()
         }
-        whole = dict([next(iter(maps.items()))])
-        yield _sweep(config, net, splits, maps, config.fractions, dataset)
-        yield _sweep(config, net, splits, whole, (0.0,), f"{dataset}, whole")
+        first = next(iter(maps))
+        grids = {
+            dataset: (maps, config.fractions),
+            f"{dataset}, whole": ({first: maps[first]}, (0.0,)),
+        }
+        for name, (explained, fractions) in grids.items():
+            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *explained.values())
+            yield Sweep(
+                name=name,
+                point=point,
+                axes={
+                    "training": ablation.static(
+                        [models.Recipe(classifier, again)], labels=[net.label]
+                    ),
+                    "seed": ablation.vmapped(np.arange(config.seeds)),
+                    "method": ablation.looped(stacked, labels=[*explained]),
+                    "fraction": ablation.vmapped(np.array(fractions, np.float32), labels=fractions),
+                },
+                fields={"accuracy": ablation.Field(meaning="of a network trained again")},
+                key=jax.random.key(config.seed),
+                key_axes=("seed",),
+                shared={"train": train, "test": test},
+                chunk=at_once,
+                lanes=at_once,
+                block=max(config.seeds, at_once),
+            )
 
 
-def _sweep(
-    config: Config,
-    net: Network,
-    splits: dict[str, tuple[jax.Array, jax.Array]],
-    maps: dict[str, Any],
-    fractions: tuple[float, ...],
-    name: str,
-) -> Sweep:
-    classifier, training = configurations(config, net.train)
-    again = dataclasses.replace(
-        training,
-        epochs=config.again_epochs,
-        batch=min(training.batch, len(splits["train"][0])),
+def _explain(
+    config: Config, net: networks.Network, method: SaliencyFn, images: jax.Array, label: str
+) -> np.ndarray:
+    if config.plan:
+        return np.zeros(images.shape[:3], np.float32)
+    key, chunk = jax.random.key(config.seed), EXPLAINED_AT_ONCE
+    options: dict[str, Any] = {"label": label, "progress": config.progress}
+    return saliency.explain_predicted(
+        method, net.trained, np.asarray(images), key=key, chunk=chunk, **options
     )
-    at_once = config.chunk or (config.seeds if jax.default_backend() != "cpu" else 1)
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *maps.values())
-    return Sweep(
-        name=name,
-        point=point,
-        axes={
-            "training": ablation.static([models.Recipe(classifier, again)], labels=[net.label]),
-            "seed": ablation.vmapped(np.arange(config.seeds)),
-            "method": ablation.looped(stacked, labels=[*maps]),
-            "fraction": ablation.vmapped(np.array(fractions, np.float32), labels=fractions),
-        },
-        fields={"accuracy": ablation.Field(meaning="of a network trained again")},
-        key=jax.random.key(config.seed),
-        key_axes=("seed",),
-        shared=splits,
-        chunk=at_once,
-        lanes=at_once,
-        block=max(config.seeds, at_once),
-    )
 
 
-def compute(config: Config, found: Available, *swept: xr.Dataset) -> xr.Dataset:
+def compute(config: Config, found: networks.Available, *swept: xr.Dataset) -> xr.Dataset:
     """The accuracies of every data set, and those with nothing removed."""
     names = pd.Index([*found.networks], name="dataset")
     removed, whole = (
@@ -261,7 +245,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
 
 EXPERIMENT = Experiment(
     config=Config,
-    load=lambda config: available(config, config.datasets),
+    load=lambda config: networks.available(config, config.datasets),
     sweep=sweep,
     compute=compute,
     tables=tables,

@@ -91,7 +91,8 @@ def compute(config: Config, net: Explained, found: xr.Dataset) -> xr.Dataset:
     inputs = (net.pretrained.logits_fn, net.untrained, image)
     areas, key = jnp.asarray(config.areas, jnp.float32), jax.random.key(config.seed)
     finders = [jax.jit(method.masks) for method in config.methods.values()]
-    seconds = [median_seconds(lambda find=find: find(*inputs, areas, key=key)) for find in finders]
+    calls = [functools.partial(find, *inputs, areas, key=key) for find in finders]
+    seconds = [median_seconds(call) for call in calls]
     note = f"{len(net.names)} photographs that {config.model} recognises: {net.source}"
     return with_notes(found.assign(seconds=("method", seconds)), note)
 

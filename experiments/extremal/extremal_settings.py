@@ -338,6 +338,14 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
+def _design(config: Config) -> str:
+    default = InrConfig().grid
+    around = "" if config.grid == default else f", on a grid of {config.grid} in place of {default}"
+    crossed = " and every combination of bandwidth, grid and steps" if config.crossed else ""
+    what = "one factor at a time around the default fit (fewer steps with a larger rate)"
+    return f"{what}{around}{crossed}"
+
+
 EXPERIMENT = Experiment(
     config=Config,
     load=recognised,

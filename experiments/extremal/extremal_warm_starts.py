@@ -101,17 +101,11 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         run(logits_fn, images[i], targets[i], fresh(key=key), key, steps=most)["state"]
         for i, key in enumerate(jax.random.split(other_key, min(config.restarts, known)))
     ]
-    learned = jax.jit(
-        lambda logits_fn, images, targets, key: extremal.reptile_init(
-            logits_fn,
-            images,
-            targets,
-            settings(steps=config.round_steps),
-            key=key,
-            rounds=config.rounds,
-            images_per_round=config.round_images,
-        )
-    )(logits_fn, images[:known], targets[:known], learn_key)
+    options: dict[str, Any] = {"rounds": config.rounds, "images_per_round": config.round_images}
+    learn = functools.partial(
+        extremal.reptile_init, config=settings(steps=config.round_steps), **options
+    )
+    learned = jax.jit(learn)(logits_fn, images[:known], targets[:known], key=learn_key)
     keys = jax.random.split(fit_key, (config.held_out, config.restarts))
     shape = (len(STARTS), config.held_out, config.restarts)
     objective = np.full((*shape, most), np.nan, np.float32)

@@ -180,16 +180,13 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """A line for each region."""
-    columns = {
+    columns = ["class_name", "found", "minimal", "area", "search_share", "connectivity_cost"]
+    titles = {
         "class_name": "class",
-        "found": "found",
-        "minimal": "minimal",
-        "area": "area",
         "search_share": "share on the search's",
         "connectivity_cost": "only connects",
-        "calls": "calls",
     }
-    table = found[[*columns]].to_dataframe(["image", "way"]).rename(columns=columns)
+    table = found[[*columns, "calls"]].to_dataframe(["image", "way"]).rename(columns=titles)
     shares = [_kept(found.sel(image=image, way=way)) for image, way in table.index]
     table.insert(5, "share on fresh photographs", shares)
     for name in ("found", "minimal"):

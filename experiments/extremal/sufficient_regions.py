@@ -19,14 +19,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.networks import (
-    Network,
-    NetworkOptions,
-    accuracies,
-    head,
-    images_of_other_classes,
-    network,
-)
+from experiments.common import networks
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import interval_variable, with_notes
 from experiments.extremal._regions import FIELDS as OF_SEARCH
@@ -54,7 +47,7 @@ FIELDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(NetworkOptions):
+class Config(networks.NetworkOptions):
     """Options of Figure 20.
 
     Attributes:
@@ -125,11 +118,11 @@ def point(
     }
 
 
-def sweep(config: Config, net: Network) -> list[Sweep]:
+def sweep(config: Config, net: networks.Network) -> list[Sweep]:
     """The searches on other images and on a blur."""
-    images, _ = head(net.test, config.test_images)
+    images, _ = networks.head(net.test, config.test_images)
     predicted = jax.jit(lambda images: models.predict(net.trained, images))(images)
-    both = images_of_other_classes(net, config.searched + config.fresh, seed=config.seed)
+    both = networks.images_of_other_classes(net, config.searched + config.fresh, seed=config.seed)
     axes = {
         "setting": ablation.static([config], labels=["default"]),
         "required": ablation.vmapped(np.array(config.required, np.float32)),
@@ -162,7 +155,9 @@ def _on_digits(share: float) -> str:
     return f"other digits, {share:g}"
 
 
-def compute(config: Config, net: Network, on_images: xr.Dataset, on_blur: xr.Dataset) -> xr.Dataset:
+def compute(
+    config: Config, net: networks.Network, on_images: xr.Dataset, on_blur: xr.Dataset
+) -> xr.Dataset:
     """All searches side by side, and pictures of a digit of each class."""
     searches = [_on_digits(share) for share in config.required]
     parts = [
@@ -170,7 +165,7 @@ def compute(config: Config, net: Network, on_images: xr.Dataset, on_blur: xr.Dat
         on_blur.expand_dims(search=[BLUR]),
     ]
     found = xr.concat(parts, "search").isel(setting=0, drop=True).load()
-    images, labels = map(np.asarray, head(net.test, config.test_images))
+    images, labels = map(np.asarray, networks.head(net.test, config.test_images))
     found = found.assign(
         pixels=(("image", *PICTURE), images),
         label=("image", labels),
@@ -184,13 +179,13 @@ def compute(config: Config, net: Network, on_images: xr.Dataset, on_blur: xr.Dat
     )
 
 
-def _pictured(config: Config, net: Network, found: xr.Dataset) -> dict[str, Any]:
+def _pictured(config: Config, net: networks.Network, found: xr.Dataset) -> dict[str, Any]:
     """A digit of each class: its regions on a fresh digit, and the training digits nearest."""
     chosen = np.unique(found["label"], return_index=True)[1][:SHOWN]
     of = found.isel(image=chosen).transpose("search", "image", ...)
     predict = jax.jit(lambda images: models.predict(net.trained, images))
     pixels, mask = of["pixels"].values, of["region"].values[..., None]
-    behind = images_of_other_classes(net, config.searched + config.fresh, seed=config.seed)
+    behind = networks.images_of_other_classes(net, config.searched + config.fresh, seed=config.seed)
     behind = behind[np.asarray(predict(pixels)), config.searched]
     pasted = mask * pixels + (1 - mask) * behind
     nearest = of["nearest"].values[..., :NEAREST]
@@ -206,7 +201,7 @@ def _pictured(config: Config, net: Network, found: xr.Dataset) -> dict[str, Any]
 def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
     """How good the network is, and how often a training digit is of the class."""
     share = float(found["base_share"].sel(search=_on_digits(config.required[0])).mean())
-    return {**accuracies(found), "share of the class in the data": share}
+    return {**networks.accuracies(found), "share of the class in the data": share}
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
@@ -292,7 +287,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
 
 EXPERIMENT = Experiment(
     config=Config,
-    load=network,
+    load=networks.network,
     sweep=sweep,
     compute=compute,
     numbers=numbers,
