@@ -146,7 +146,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 
 def _more_than_dense(found: xr.Dataset) -> xr.DataArray:
-    return paired_difference(found["binary"], method=DENSE).sel(method=INR)
+    return paired_difference(found["binary"], method=DENSE).sel({"method": INR})
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
