@@ -73,12 +73,12 @@ def _dispatch(name: str, arguments: list[str]) -> None:
         raise ValueError(f"{name} is called {RENAMED[name]!r} since version 0.2.0")
     if name not in every:
         raise ValueError(f"experiment must be one of {[*every, *COMMANDS]}, got {name!r}")
-    from experiments.core.running import run  # what runs an experiment takes a second to import
-
     experiment = load(every[name])
     default = experiment.default(smoke="--smoke" in arguments, full="--full" in arguments)
     options = _parsed(experiment.config, arguments, name, default=default)
     command = " ".join(["python -m experiments", name, *arguments])
+    from experiments.core.running import run  # `--help` has been answered without it
+
     with _redirected_logging():
         run(every[name], experiment, options, command=command)
 

@@ -1,4 +1,4 @@
-"""Masks that hide patches of an image: 1 = visible, 0 = blank (design 4.2).
+"""Masks that hide patches of an image: 1 = visible, 0 = blank.
 
 Whatever the patch size, a mask has the full resolution of the image, so that one compiled update
 serves the masks of a whole ablation.

@@ -1,4 +1,4 @@
-"""The rules of the design that a reader of one file cannot see broken."""
+"""Rules of the source that a reader of one file cannot see broken."""
 
 import ast
 import dataclasses

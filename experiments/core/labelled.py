@@ -1,6 +1,7 @@
 """Labelled results: what experiments add to the datasets that sweeps return."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def notes_of(found: xr.Dataset) -> list[str]:
 def as_json(value: Any) -> Any:
     """Numbers, arrays, paths, intervals, tables and what holds them as JSON values."""
     if isinstance(value, Interval):
-        return dict(zip(ENDS, map(float, value), strict=True))
+        return dict(zip(ENDS, (as_json(float(end)) for end in value), strict=True))
     if isinstance(value, pd.DataFrame):
         rows = value.reset_index() if value.index.names != [None] else value
         columns = [str(column) for column in rows.columns]
@@ -49,7 +50,9 @@ def as_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
     if isinstance(value, np.generic | np.ndarray | jax.Array | xr.DataArray):
-        return np.asarray(value).tolist()
+        return as_json(np.asarray(value).tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
     if isinstance(value, Path):
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):

@@ -11,7 +11,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "results"
 """`NAME.json` and `NAME.*.webp` of each published run; `NAME.md` holds tables that were made before
 runs were published as data, and becomes data when they are made anew."""
 
-_ENDS = {"estimate", "low", "high"}
+_ENDS = ("estimate", "low", "high")
 _QUOTED = re.compile(
     r"<!-- result: (?P<name>\w+) -->\s*"
     r"(?P<number>-?\d+(?:\.\d+)?(?: \[-?\d+(?:\.\d+)?, -?\d+(?:\.\d+)?\])?)"
@@ -70,15 +70,16 @@ def table(content: dict[str, Any]) -> str:
 
 
 def text(value: Any) -> str:
-    """A cell or number of a published run as people read it."""
+    """A cell or number of a run as people read it."""
     if isinstance(value, dict):
-        if value.keys() == _ENDS:
-            return "{estimate:.3f} [{low:.3f}, {high:.3f}]".format(**value)
+        if value.keys() == {*_ENDS}:
+            ends = (float("nan" if value[end] is None else value[end]) for end in _ENDS)
+            return "{:.3f} [{:.3f}, {:.3f}]".format(*ends)
         return ", ".join(f"{key} {text(item)}" for key, item in value.items())
     if isinstance(value, list):
         return ", ".join(text(item) for item in value)
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return "" if value is None else str(value)
 
 

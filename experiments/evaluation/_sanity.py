@@ -1,14 +1,29 @@
-"""The networks, classes and images that the sanity checks compare on small images."""
+"""What sanity checks on small images share: the networks, the sweep, and who passes."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import xarray as xr
 
-from experiments.common.networks import Network, NetworkOptions, network, random_labels
-from fitb_jax import evaluation, models
+from experiments.common.methods import CONTROLS
+from experiments.common.networks import (
+    Network,
+    NetworkOptions,
+    accuracies,
+    head,
+    network,
+    random_labels,
+    with_network,
+)
+from experiments.common.scores import Check
+from experiments.core.experiment import Sweep
+from experiments.core.labelled import interval_variable
+from fitb_jax import ablation, evaluation, models
 from fitb_jax.evaluation.intervals import Interval
+from fitb_jax.evaluation.tables import intervals
 from fitb_jax.types import Image, Key, LogitsFn, SaliencyFn
 
 RANDOM_LABELS = "random labels"
@@ -40,7 +55,7 @@ class Checked(NamedTuple):
         net: the network and its data.
         fitted: share of the permuted labels that the network of random labels gives.
         layers: names of the layers, from the logits to the input.
-        names: of the cases, in the order of `similarities`.
+        names: of the cases, in the order of the similarities of `compare`.
         shared: arguments of `compare` that no image varies.
     """
 
@@ -52,17 +67,7 @@ class Checked(NamedTuple):
 
 
 def checked(options: SanityOptions) -> Checked:
-    """Train the networks, or find them again, and take their layers apart.
-
-    Args:
-        options: which.
-
-    Returns:
-        Everything that the checks need.
-
-    Raises:
-        FileNotFoundError, ValueError: as `networks.network`.
-    """
+    """Train the networks, or find them again, and take their layers apart."""
     net = network(options)
     noise = random_labels(options, net.train, epochs=options.label_epochs)
     found = models.parameter_layers(net.trained, jnp.asarray(net.test.images[0]))
@@ -98,20 +103,7 @@ def compare(
     shift: jax.Array,
     key: Key,
 ) -> evaluation.sanity.MapComparison:
-    """Every sanity check of one method on one image.
-
-    Args:
-        method: the method.
-        image: (h, w, c).
-        label: class that is explained.
-        reference: the trained network.
-        others: randomised ones and that of random labels, stacked.
-        shift: added to the image, for a network that takes it off again.
-        key: of the method and of the other class.
-
-    Returns:
-        The maps, and their similarities in the order of `Checked.names`.
-    """
+    """The map of `reference`, and how like it are those of `others`, another class, the shift."""
     method_key, class_key = jax.random.split(key)
     # All in one structure, so that the method is compiled once for all checks.
     still = models.shift_input(reference, 0.0)
@@ -124,3 +116,62 @@ def compare(
         ),
     )
     return evaluation.compare(method, evaluation.Case(still, image, label), cases, key=method_key)
+
+
+def sanity_sweep(
+    options: SanityOptions,
+    found: Checked,
+    point: Callable[..., Any],
+    methods: Mapping[str, SaliencyFn],
+    *,
+    fields: Mapping[str, ablation.Field],
+    at_once: int | None = None,
+    **shared: Any,
+) -> Sweep:
+    """Every method on every test image, `at_once` of them or all; `shared` beside the networks."""
+    images, labels = head(found.net.test, options.test_images)
+    at_once = min(len(images), at_once or len(images))
+    return Sweep(
+        point=point,
+        axes={
+            "method": ablation.static([*methods.values()], labels=[*methods]),
+            "image": ablation.vmapped({"pixels": images, "target": labels}),
+        },
+        fields=fields,
+        key=jax.random.key(options.seed),
+        key_axes=("image",),
+        shared={**found.shared, **shared},
+        chunk=at_once,
+        # As many as there are: a device fills its lanes up, and the images are few.
+        lanes=at_once,
+    )
+
+
+def with_networks(found: xr.Dataset, checked: Checked) -> xr.Dataset:
+    """Results with how good the networks are that they are of."""
+    return with_network(found.assign(fitted=interval_variable(checked.fitted)), checked.net)
+
+
+def network_numbers(found: xr.Dataset) -> dict[str, Interval]:
+    """What `with_networks` added."""
+    return {
+        **accuracies(found),
+        "share of random labels fitted": Interval(*found["fitted"].values.tolist()),
+    }
+
+
+def passes(check: Check, scores: xr.DataArray) -> xr.DataArray:
+    """Which methods pass a check by their scores (method, image), (method,).
+
+    A bound is one of the mean. Where there is none the method must beat each control: the 95 %
+    interval of the paired differences over images lies on the good side.
+    """
+    sign = 1 if check.is_high_good else -1
+    if check.bound is not None:
+        means = intervals(scores, over="image").sel(interval="estimate", drop=True)
+        return sign * means >= sign * check.bound
+    passed = xr.full_like(scores.isel(image=0, drop=True), True, bool)
+    for control in sorted({*CONTROLS} & {*scores["method"].values}):
+        better = sign * (scores - scores.sel({"method": control}, drop=True))
+        passed &= intervals(better, over="image").sel(interval="low", drop=True) > 0
+    return passed

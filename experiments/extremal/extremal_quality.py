@@ -90,9 +90,10 @@ def compute(config: Config, net: Explained, found: xr.Dataset) -> xr.Dataset:
     image = {name: jnp.asarray(values[0]) for name, values in net.cases.items()}
     inputs = (net.pretrained.logits_fn, net.untrained, image)
     areas, key = jnp.asarray(config.areas, jnp.float32), jax.random.key(config.seed)
-    finders = [jax.jit(method.masks) for method in config.methods.values()]
-    calls = [functools.partial(find, *inputs, areas, key=key) for find in finders]
-    seconds = [median_seconds(call) for call in calls]
+    seconds = [
+        median_seconds(functools.partial(jax.jit(method.masks), *inputs, areas, key=key))
+        for method in config.methods.values()
+    ]
     note = f"{len(net.names)} photographs that {config.model} recognises: {net.source}"
     return with_notes(found.assign(seconds=("method", seconds)), note)
 
@@ -111,7 +112,8 @@ def _probabilities(found: xr.Dataset, name: str) -> pd.DataFrame:
     more = table(-paired_difference(found[name], method=INR))
     means = table(found[name])
     means["seconds a photograph"] = found["seconds"].values
-    return pd.concat([means, more.rename(index=lambda method: f"{INR} less {method}")])
+    both = pd.concat([means, more.rename(index=lambda method: f"{INR} less {method}")])
+    return both.astype(object).where(both.notna(), "")
 
 
 def _consistency(found: xr.Dataset) -> pd.DataFrame:
@@ -127,13 +129,13 @@ def _consistency(found: xr.Dataset) -> pd.DataFrame:
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """p(target) at each area by method, and every photograph's difference from the dense masks."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
+    figure = Figure(figsize=(10, 4), layout="constrained")
     left, right = figure.subplots(1, 2)
     title = "p(class) of binary masks on a blur: mean and 95 % interval"
     means = intervals(found["binary"], over="image")
     plotting.interval_chart(left, means, groups="area", bars="method", title=title)
     left.set_xlabel("area", fontsize=8)
-    left.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=4)
     difference = _more_than_dense(found).transpose("area", "image").values
     right.axhline(0, color="grey", linewidth=0.8)
     spread = np.linspace(-0.25, 0.25, difference.shape[1]) if difference.shape[1] > 1 else [0.0]

@@ -1,6 +1,6 @@
 """Figure 7: Large ablation with bands over networks.
 
-    python -m experiments fill_ablation_large --plan    # 45 s
+    python -m experiments fill_ablation_large    # 45 s
 
 Expected: E[dx] of two trained networks correlate by 0.51 (first order) and 0.54 (second), with that
 of an untrained one by -0.01.

@@ -1,4 +1,4 @@
-"""Do masks over a range of areas behave as one family (design 4.4)?
+"""Do masks over a range of areas behave as one family?
 
 Each function takes the masks of one image, (a, h, w), in order of ascending area.
 """

@@ -178,8 +178,7 @@ def random_logit_case(logits_fn: LogitsFn, image: Image, target: Target, *, key:
     classes = checks.count_classes(logits_fn, image)
     if classes < 2:
         raise ValueError(f"logits_fn must have another class than target, got {classes} class")
-    step = jax.random.randint(key, (), 1, classes)
-    other = (jnp.asarray(target, jnp.int32) + step) % classes
+    other = random_other_class(jnp.asarray(target, jnp.int32), classes, key=key)
     return _lifted(Case(logits_fn, image, other))
 
 

@@ -1,6 +1,7 @@
 """Means with intervals of labelled results, as arrays for charts and as tables for people."""
 
 import itertools
+import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def intervals(
     rest = [name for name in values.dims if name not in cases]
     ordered = values.transpose(*rest, *cases)
     shape = tuple(ordered.sizes[name] for name in rest)
-    flat = ordered.to_numpy().reshape(*shape, -1)
+    flat = ordered.to_numpy().reshape(*shape, math.prod(values.sizes[name] for name in cases))
     found = np.empty((*shape, len(ENDS)))
     for place in np.ndindex(shape):
         known = flat[place][~np.isnan(flat[place].astype(float))]

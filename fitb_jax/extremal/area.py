@@ -1,7 +1,7 @@
 """Masks of an exact area: a threshold that is solved for, with the derivative of its solution.
 
 `mask = sigmoid(scores - threshold)`, where the threshold makes the mean of the mask the area asked
-for. It is found by safeguarded Newton steps and differentiated implicitly (design 4.3), so that no
+for. It is found by safeguarded Newton steps and differentiated implicitly, so that no
 penalty has to push the area where it belongs.
 """
 

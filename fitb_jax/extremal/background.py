@@ -1,4 +1,4 @@
-"""What an image shows where a mask blanks it, and how the two are blended (design 4.3)."""
+"""What an image shows where a mask blanks it, and how the two are blended."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, get_args

@@ -1,6 +1,6 @@
 """Coordinate networks: scores of pixels from where they are and how large the mask is to be.
 
-The bandwidth of the features is what makes masks smooth (design 4.3): the network cannot draw what
+The bandwidth of the features is what makes masks smooth: the network cannot draw what
 its features do not resolve.
 """
 

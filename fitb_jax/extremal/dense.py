@@ -1,4 +1,4 @@
-"""Extremal perturbations: a free mask for every area (Fong et al. 2019, design 4.3).
+"""Extremal perturbations: a free mask for every area (Fong et al. 2019).
 
 The comparison for `fitb_jax.extremal.inr`, with the numbers of the paper and of its reference
 implementation, TorchRay, but for what is the same in both kinds of masks here; see `TORCHRAY`.

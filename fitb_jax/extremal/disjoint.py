@@ -1,4 +1,4 @@
-"""Several explanations of one image that do not overlap (design 4.3).
+"""Several explanations of one image that do not overlap.
 
 `disjoint_masks` finds them one after the other, each where the earlier ones are not, or jointly, as
 the outputs of one network that share every pixel.

@@ -1,4 +1,4 @@
-"""Extremal masks of every area from one coordinate network, fitted to one image (design 4.3)."""
+"""Extremal masks of every area from one coordinate network, fitted to one image."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Several masks that share every pixel, each of an exact area (design 4.3, joint masks)."""
+"""Several masks that share every pixel, each of an exact area."""
 
 from typing import Any, NamedTuple
 

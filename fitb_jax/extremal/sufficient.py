@@ -1,4 +1,4 @@
-"""The smallest connected region that is enough: images that share it keep the class (design 4.3).
+"""The smallest connected region that is enough: images that share it keep the class.
 
 Everything outside of the region is replaced by other images. A search on some of them finds the
 region, and others, which had no part in it, say how often it keeps the class.

@@ -1,4 +1,4 @@
-"""Fill-in updates: the direction in which a classifier would change hidden pixels (design 4.1).
+"""Fill-in updates: the direction in which a classifier would change hidden pixels.
 
 `z = mask * image + (1 - mask) * background` is what the classifier sees, and J(z) the objective of
 the target class. The first-order update is the gradient of J. The second-order ones also use its

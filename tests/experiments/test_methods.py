@@ -1,10 +1,11 @@
-"""Controls of a method by its own maps."""
+"""The list of methods that tables choose from, and controls of a method by its own maps."""
 
 import jax
 import jax.numpy as jnp
+import pytest
 
-from experiments import localised, methods
-from fitb_jax import attribution, models
+from experiments.common import methods
+from fitb_jax import attribution
 from fitb_jax.saliency import as_saliency
 
 WEIGHTS = jax.random.normal(jax.random.key(0), (5, 6, 6))
@@ -25,11 +26,18 @@ def test_a_map_of_a_random_class_is_of_any_class_but_the_target() -> None:
         assert seen == set(range(5)) - {target}
 
 
-def test_rows_of_a_random_class_and_of_no_training_are_of_the_method_they_name() -> None:
-    rows = localised.rows(models.untrained("efficientnet_lite0", key=jax.random.key(0)))
-    for name in ("gradient", "Grad-CAM", "occlusion", methods.OURS[2]):
-        method = rows[name].saliency_fn
-        assert rows[f"{name}{methods.UNTRAINED}"] == localised.Row(method, is_untrained=True)
-        assert rows[f"{name}{methods.RANDOM_CLASS}"] == localised.Row(
-            methods.of_random_class(method)
-        )
+def test_methods_are_chosen_by_name_in_their_order() -> None:
+    every = methods.small_methods()
+    assert [*methods.chosen(every, ())] == [*every]
+    assert [*methods.chosen(every, ("RISE", "gradient"))] == ["gradient", "RISE"]
+    with pytest.raises(ValueError, match="methods must be among"):
+        methods.chosen(every, ("Rise",))
+
+
+def test_lists_of_methods_hold_ours_and_can_be_told_apart() -> None:
+    every = methods.small_methods()
+    assert set(methods.OURS) <= set(every)
+    assert set(methods.CONTROLS) == set(methods.controls())
+    assert "Grad-CAM" not in methods.small_methods("mlp")
+    assert every == methods.small_methods(), "or jax.jit would trace them again"
+    assert len({hash(method) for method in every.values()}) == len(every)
