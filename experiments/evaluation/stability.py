@@ -146,11 +146,7 @@ def load(config: Config) -> Loaded:
 
 
 def point(
-    *,
-    method: Methods,
-    state: Mapping[str, LogitsFn],
-    group: Mapping[str, jax.Array],
-    key: Key,
+    *, method: Methods, state: Mapping[str, LogitsFn], group: Mapping[str, jax.Array], key: Key
 ) -> dict[str, jax.Array]:
     """The agreement of one method's maps, for images of one class; means over the images."""
     found = [_of_architecture(at, one, state, group, key) for at, one in enumerate(method)]
