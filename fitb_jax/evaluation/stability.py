@@ -106,7 +106,7 @@ def maps_of_networks(
     again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
     count = jax.tree.leaves(again)[0].shape[0]
 
-    def of_network(case: tuple[LogitsFn, Key]) -> Array:
+    def of_network(case: tuple[LogitsFn, Array]) -> Array:
         network, keys = case
         return jax.vmap(lambda image, k: saliency_fn(network, image, target, key=k))(images, keys)
 
