@@ -87,7 +87,7 @@ def maps_of_networks(
     target: Target,
     *,
     key: Key,
-) -> Float[Array, "n+1 i h w"]:
+) -> Float[Array, "m i h w"]:
     """Maps of every network, and of the first one again with other keys.
 
     Every map has a key of its own: a method that draws is judged with its draws, as somebody else
@@ -101,7 +101,7 @@ def maps_of_networks(
         key: of all maps.
 
     Returns:
-        (n + 1, i, h, w).
+        Of the m = n + 1 networks, (m, i, h, w).
     """
     again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
     count = jax.tree.leaves(again)[0].shape[0]
