@@ -195,14 +195,17 @@ def _charts(config: Config, found: xr.Dataset) -> Figure:
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
-    """State what is left without the masks, and without random regions."""
-    p = found["p"].mean("image")
-    left = p.sel(seen=LEFT).to_series()
+    """State how many masks are enough alone, and what is left without them."""
+    p = found["p"]
+    is_enough = p.sel(seen=config.mask_names) >= 0.5 * p.sel(seen=WHOLE)
+    enough = is_enough.sum("seen").mean("image").to_series()
+    left = p.sel(seen=LEFT).mean("image").to_series()
+    parts = (f"{name}: {enough[name]:.1f} and {left[name]:.2f}" for name in METHODS)
     return (
         f"{config.masks} masks of area {config.area:g} that do not overlap, binarised and shown on "
-        f"a blur, of {found.sizes['image']} photographs. p(class) when all are removed: "
-        f"{', '.join(f'{name} {each:.2f}' for name, each in left.items())}; when random regions as "
-        f"large are, {p.sel(seen=RANDOM).mean():.2f}."
+        f"a blur, of {found.sizes['image']} photographs. How many have at least half of the whole "
+        f"photograph's p(class), and what is left when all are removed: {', '.join(parts)}. Random "
+        f"regions as large as all of them leave {p.sel(seen=RANDOM).mean():.2f}."
     )
 
 
