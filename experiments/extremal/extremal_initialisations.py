@@ -230,8 +230,8 @@ def _scores(axis: Axes, one: xr.Dataset) -> None:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State how much initialisations agree, beyond chance, and in how many groups they are."""
-    at, groups = found.sel(area=config.shown, method="nearest"), found["group"].max(PAIR[0]) + 1
-    area = at["area"].item()
+    at = found.sel(area=config.shown, method="nearest")
+    area, groups = at["area"].item(), found["group"].max("initialisation").values + 1
     return (
         f"{found.sizes['initialisation']} initialisations of each of {found.sizes['image']} "
         f"photographs. Mean intersection over union of two of them at area {area:g} is "
