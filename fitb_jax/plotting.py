@@ -403,6 +403,41 @@ def band(
     axis.grid(alpha=0.3)
 
 
+def dots(
+    axis: Axes, values: xr.DataArray, *, groups: str, cases: str, bars: str, spread: float
+) -> None:
+    """All cases as dots, and their mean as a dash: groups side by side, a colour for each bar.
+
+    Args:
+        axis: where to draw.
+        values: of the dimensions `groups`, `cases` and `bars`; nan is left out of the drawing.
+        groups: dimension along the axis, at 0, 1, 2 and so on.
+        cases: dimension of the dots.
+        bars: dimension whose labels stand in the legend.
+        spread: distance of two bars of a group.
+    """
+    of_bars = values.transpose(bars, groups, cases).to_numpy()
+    for bar, (label, each) in enumerate(zip(_texts(values, bars), of_bars, strict=True)):
+        places = np.arange(len(each)) + (bar - (len(of_bars) - 1) / 2) * spread
+        at = np.broadcast_to(places[:, None], each.shape)
+        (drawn,) = axis.plot(at.ravel(), each.ravel(), ".", alpha=0.6, markersize=5)
+        style: dict[str, Any] = {"markersize": 16, "markeredgewidth": 2, "label": label}
+        axis.plot(places, each.mean(1), "_", color=drawn.get_color(), **style)
+    axis.grid(axis="y", alpha=0.3)
+
+
+def legend_below(figure: Figure, axis: Axes, *, columns: int) -> None:
+    """The legend of one panel below all of them, where it hides nothing.
+
+    Args:
+        figure: with a constrained layout.
+        axis: whose lines are named.
+        columns: of the legend.
+    """
+    named = axis.get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=columns, fontsize=8)
+
+
 def scatter(
     axis: Axes,
     points: Float[np.ndarray, "n 2"],

@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fitb_jax import batching, checks, extremal, masks
 from fitb_jax.fill.updates import Order, resolve_order
 from fitb_jax.types import (
+    Array,
     Background,
+    Float,
     Image,
     Key,
     LogitsFn,
@@ -27,6 +30,46 @@ from fitb_jax.types import (
     Target,
     UpdateFn,
 )
+
+
+def explain_predicted(
+    saliency_fn: SaliencyFn,
+    logits_fn: LogitsFn,
+    images: Float[np.ndarray, "n h w c"],
+    *,
+    key: Key,
+    chunk: int = 100,
+    label: str = "",
+    progress: bool = False,
+) -> Float[np.ndarray, "n h w"]:
+    """Maps of the class that a network predicts for each of many images: no label is used.
+
+    Args:
+        saliency_fn: the method.
+        logits_fn: the network.
+        images: (n, h, w, c) in [0, 1].
+        key: an image's key is this one with its place folded in.
+        chunk: images explained at once.
+        label: beside the progress bar.
+        progress: show one.
+
+    Returns:
+        The maps, (n, h, w), on the host.
+    """
+
+    @jax.jit
+    def batch(images: Array, places: Array) -> Array:
+        def one(image: Array, place: Array) -> Array:
+            target = jnp.argmax(logits_fn(image))
+            return saliency_fn(logits_fn, image, target, key=jax.random.fold_in(key, place))
+
+        return jax.vmap(one)(images, places)
+
+    places = np.arange(len(images))
+    maps: np.ndarray = batching.stream(
+        batch, images, places, chunk=chunk, label=label, progress=progress
+    )
+    return maps
 
 
 def as_saliency(method: Callable[..., Saliency], **options: Any) -> SaliencyFn:

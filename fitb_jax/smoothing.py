@@ -4,6 +4,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
 
 from fitb_jax import checks
 from fitb_jax.types import Array, Image, Number
@@ -34,6 +36,30 @@ def gaussian_blur(image: Image, *, sigma: Number) -> Image:
     return jnp.einsum(
         "ih,hwc,jw->ijc", rows, image, columns, optimize=True, precision=jax.lax.Precision.HIGHEST
     )
+
+
+def trailing_mean(
+    curves: Float[np.ndarray, "... steps"], *, window: int
+) -> Float[np.ndarray, "... steps"]:
+    """Mean of each value and those just before it; the first ones are of fewer.
+
+    Args:
+        curves: (..., steps).
+        window: values of a mean, at least 1.
+
+    Returns:
+        The means, (..., steps), in double precision.
+
+    Raises:
+        TypeError, ValueError: a window below 1.
+    """
+    checks.check_count("window", window)
+    sums = np.cumsum(curves.astype(np.float64), axis=-1)
+    most = min(window, curves.shape[-1])
+    sums[..., most:] -= sums[..., :-most].copy()
+    counts = np.minimum(np.arange(curves.shape[-1]) + 1, most)
+    means: np.ndarray = sums / counts
+    return means
 
 
 def _blur_matrix(size: int, sigma: Number, dtype: Any) -> Array:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 
 from fitb_jax import plotting
@@ -132,3 +133,31 @@ def test_ranked_heat_knows_no_scale() -> None:
     saliency = RNG.normal(size=(5, 6)).astype(np.float32)
     found = plotting.ranked_heat(saliency, over=IMAGE)
     np.testing.assert_allclose(plotting.ranked_heat(saliency**3, over=IMAGE), found)
+
+
+def test_dots_are_the_cases_and_dashes_their_means() -> None:
+    values = xr.DataArray(
+        [[[0.0, 1.0], [2.0, 4.0]]],
+        {"image": ["a"], "method": ["ours", "theirs"], "seen": ["one", "two"]},
+        ("image", "method", "seen"),
+    )
+    values = xr.concat([values, values + 1], "image")
+    axis = Figure().subplots()
+    plotting.dots(axis, values, groups="seen", cases="image", bars="method", spread=0.2)
+    ours, mean, theirs, _ = axis.get_lines()
+    np.testing.assert_allclose(ours.get_xdata(), [-0.1, -0.1, 0.9, 0.9])
+    np.testing.assert_allclose(ours.get_ydata(), [0, 1, 1, 2])
+    np.testing.assert_allclose(mean.get_ydata(), [0.5, 1.5])
+    np.testing.assert_allclose(theirs.get_xdata(), [0.1, 0.1, 1.1, 1.1])
+    assert mean.get_color() == ours.get_color() != theirs.get_color()
+    assert axis.get_legend_handles_labels()[1] == ["ours", "theirs"]
+
+
+def test_the_legend_below_names_the_lines_of_a_panel() -> None:
+    figure = Figure(layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([0, 1], label="a line")
+    right.plot([0, 1], label="another")
+    plotting.legend_below(figure, left, columns=2)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a line"]

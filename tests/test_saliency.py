@@ -115,3 +115,19 @@ def test_fill_saliency_vmaps() -> None:
 def test_bad_arguments_are_refused_by_name(call, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+def test_many_images_are_explained_for_the_class_that_is_predicted() -> None:
+    def logits_fn(image: Array) -> Array:
+        return jnp.stack([image[0].sum(), image[1].sum()])
+
+    def drawn(logits_fn, image, target, *, key):
+        return target + jax.random.uniform(key, image.shape[:2])
+
+    images = np.random.default_rng(0).uniform(size=(5, 4, 4, 1)).astype(np.float32)
+    key = jax.random.key(3)
+    found = saliency.explain_predicted(drawn, logits_fn, images, key=key, chunk=2)
+    for at, image in enumerate(images):
+        target = int(image[1].sum() > image[0].sum())
+        wanted = drawn(logits_fn, image, target, key=jax.random.fold_in(key, at))
+        np.testing.assert_allclose(found[at], wanted, rtol=1e-6)

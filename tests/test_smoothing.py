@@ -1,11 +1,11 @@
-"""Blurs against direct sums."""
+"""Blurs and running means against direct sums."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitb_jax.smoothing import gaussian_blur
+from fitb_jax.smoothing import gaussian_blur, trailing_mean
 from tests import problems
 
 SHAPE = (9, 12, 3)
@@ -47,3 +47,13 @@ def test_blur_can_be_swept_in_one_program() -> None:
     many = jax.vmap(lambda sigma: gaussian_blur(IMAGE, sigma=sigma))(sigmas)
     for sigma, one in zip(sigmas, many, strict=True):
         np.testing.assert_allclose(one, gaussian_blur(IMAGE, sigma=sigma), atol=1e-6)
+
+
+def test_a_running_mean_never_looks_ahead() -> None:
+    step = np.zeros(20)
+    step[10:] = 1
+    found = trailing_mean(step, window=8)
+    np.testing.assert_allclose(found[:10], 0)
+    np.testing.assert_allclose(found[10:17], np.arange(1, 8) / 8)
+    np.testing.assert_allclose(found[17:], 1)
+    np.testing.assert_allclose(trailing_mean(np.arange(3.0), window=8), [0, 0.5, 1])

@@ -2,17 +2,15 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import jax
 
 from experiments.common.methods import RANDOM_CLASS, UNTRAINED
 from fitb_jax import ablation, evaluation, extremal
-from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
-
-MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
-"""`(logits_fn, image, target, areas, *, key) -> masks`."""
+from fitb_jax.extremal import mask_methods as ways
+from fitb_jax.extremal.mask_methods import MaskMethod
+from fitb_jax.types import Array, Float, Key, LogitsFn
 
 SCORE_FIELDS = {
     "soft": ablation.Field(dims=("area",), meaning="p(target) through the mask"),
@@ -69,58 +67,12 @@ class MaskRow(NamedTuple):
         return self.method(explained, image["pixels"], image["target"], areas, key=key)
 
 
-def inr_masks(
-    config: extremal.InrConfig,
-    logits_fn: LogitsFn,
-    image: Image,
-    target: Target,
-    areas: Float[Array, "a"],
-    *,
-    key: Key,
-) -> Float[Array, "a h w"]:
-    """The masks of one coordinate network, fitted for this."""
-    inr = extremal.fit_inr(logits_fn, image, target, config, key=key)
-    return extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
-
-
-def dense_masks(
-    config: extremal.DenseConfig,
-    logits_fn: LogitsFn,
-    image: Image,
-    target: Target,
-    areas: Float[Array, "a"],
-    *,
-    key: Key,
-) -> Float[Array, "a h w"]:
-    """One free mask for each area; nothing in it is random."""
-    del key
-    return extremal.dense_masks(logits_fn, image, target, areas, config)
-
-
-def centred_discs(
-    logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
-) -> Float[Array, "a h w"]:
-    """A control that asks nothing: photographers put things in the middle."""
-    del logits_fn, target, key
-    shape = image.shape[0], image.shape[1]
-    return jax.vmap(lambda area: evaluation.control_maps.centred_disc(shape, area))(areas)
-
-
-def random_smooth_masks(
-    logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
-) -> Float[Array, "a h w"]:
-    """A control as smooth as masks are, and of their exact areas."""
-    del logits_fn, target
-    drawn = evaluation.control_maps.random_smooth((image.shape[0], image.shape[1]), key=key)
-    return jax.vmap(lambda area: extremal.binarise(drawn, area))(areas)
-
-
 def controls(config: extremal.InrConfig) -> dict[str, MaskRow]:
     """Masks that do not ask the classifier, or not for the class of the photograph."""
-    fitted = functools.partial(inr_masks, config)
+    fitted = functools.partial(ways.fitted_masks, config)
     return {
-        "centred disc": MaskRow(centred_discs),
-        "random smooth masks": MaskRow(random_smooth_masks),
+        "centred disc": MaskRow(ways.centred_discs),
+        "random smooth masks": MaskRow(ways.random_smooth_masks),
         f"{INR}{UNTRAINED}": MaskRow(fitted, is_untrained=True),
         f"{INR}{RANDOM_CLASS}": MaskRow(fitted, is_of_random_class=True),
     }
@@ -136,7 +88,7 @@ def mask_methods(steps: int, dense_steps: int, penalty_steps: int = 0) -> dict[s
     )
     dense = extremal.DenseConfig(steps=dense_steps)
     return {
-        INR: functools.partial(inr_masks, config),
-        PENALTY: functools.partial(inr_masks, penalty),
-        DENSE: functools.partial(dense_masks, dense),
+        INR: functools.partial(ways.fitted_masks, config),
+        PENALTY: functools.partial(ways.fitted_masks, penalty),
+        DENSE: functools.partial(ways.free_masks, dense),
     }

@@ -127,19 +127,26 @@ def photographs(options: PhotographOptions, size: int) -> data.Photographs:
 
 def explained(options: PhotographOptions) -> Explained:
     """Read the photographs, and predict the classes that are not known."""
-    net = _networks(options)
-    found = photographs(options, net.pretrained.size)
-    return _explain_all(net, found, list(found))
+    return next(explained_in_parts(options, sys.maxsize))
 
 
 def explained_in_parts(options: PhotographOptions, part: int) -> Iterator[Explained]:
     """`explained`, with no more than some of the photographs in memory."""
     net = _networks(options)
     found = photographs(options, net.pretrained.size)
+    indices = data.imagenet_indices(found.class_names)
     for start in range(0, len(found), part):
         read = list(found[start : start + part])
-        if read:  # corrupt files are left out
-            yield _explain_all(net, found, read)
+        if not read:  # corrupt files are left out
+            continue
+        images = np.stack([one.image for one in read])
+        predicted = net.predict(images)
+        cases = [
+            data.find_explained_object(one, indices, int(seen))
+            for one, seen in zip(read, predicted, strict=True)
+        ]
+        names = [one.name for one in read]
+        yield _explained(net, images, predicted, cases, names, found.source)
 
 
 class _Networks(NamedTuple):
@@ -160,18 +167,6 @@ def _networks(options: PhotographOptions) -> _Networks:
 
     untrained = models.untrained(options.model, key=jax.random.key(options.seed)).logits_fn
     return _Networks(net, untrained, predict)
-
-
-def _explain_all(net: _Networks, found: data.Photographs, read: list[data.Photograph]) -> Explained:
-    images = np.stack([one.image for one in read])
-    predicted = net.predict(images)
-    indices = data.imagenet_indices(found.class_names)
-    cases = [
-        data.find_explained_object(one, indices, int(seen))
-        for one, seen in zip(read, predicted, strict=True)
-    ]
-    names = [one.name for one in read]
-    return _explained(net, images, predicted, cases, names, found.source)
 
 
 def recognised(options: PhotographOptions) -> Explained:
@@ -226,10 +221,10 @@ def _explained(
     names: list[str],
     source: str,
 ) -> Explained:
-    labels, annotated = (
-        np.array([getattr(case, name) for case in cases], np.int32)
-        for name in ("label", "annotated")
-    )
+    def every(name: str) -> np.ndarray:
+        return np.stack([np.asarray(getattr(case, name)) for case in cases])
+
+    labels, annotated = (every(name).astype(np.int32) for name in ("label", "annotated"))
     targets = np.where(labels < 0, predicted, labels).astype(np.int32)
     return Explained(
         pretrained=net.pretrained,
@@ -238,10 +233,10 @@ def _explained(
         targets=targets,
         labels=labels,
         predicted=predicted,
-        truths=np.stack([case.truth for case in cases]),
-        ignored=np.stack([case.ignored for case in cases]),
+        truths=every("truth"),
+        ignored=every("ignored"),
         classes=np.where(annotated < 0, targets, annotated),
-        difficult=np.array([case.is_difficult for case in cases]),
+        difficult=every("is_difficult"),
         names=names,
         source=source,
     )

@@ -51,13 +51,10 @@ Line: TypeAlias = tuple[Image, Image]
 Perturbation: TypeAlias = Callable[..., Line]
 """`(logits_fn, image, target, colour, *, key) -> (start, direction)`."""
 
+_ERROR = functools.partial(ablation.Field, ("objective", "step"), nan_is_answer=True)
 FIELDS = {
-    "first_error": ablation.Field(
-        ("objective", "step"), meaning="of the first-order model", nan_is_answer=True
-    ),
-    "second_error": ablation.Field(
-        ("objective", "step"), meaning="of the second-order model", nan_is_answer=True
-    ),
+    "first_error": _ERROR(meaning="of the first-order model"),
+    "second_error": _ERROR(meaning="of the second-order model"),
     "change": ablation.Field(("objective", "step"), units="nats", meaning="of the objective"),
     "radius": ablation.Field(
         ("objective", "order"), meaning="share of the perturbation within the tolerance"
@@ -79,35 +76,31 @@ def point(
     """How well two models of each objective hold along one perturbation of one image."""
     label = image["label"]
     start, direction = perturbation(network, image["pixels"], label, colour, key=key)
-    found = [
+    each = [
         evaluation.local_models(network, start, label, direction, steps, objective=objective)
         for objective in OBJECTIVES.values()
     ]
-    radius = functools.partial(evaluation.local_radius, steps, tolerance=tolerance)
+    found = jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+    radius = jax.vmap(functools.partial(evaluation.local_radius, steps, tolerance=tolerance))
     return {
-        "first_error": jnp.stack([one.first_error for one in found]),
-        "second_error": jnp.stack([one.second_error for one in found]),
-        "change": jnp.stack([one.change for one in found]),
-        "radius": jnp.stack(
-            [jnp.stack([radius(one.first_error), radius(one.second_error)]) for one in found]
-        ),
+        "first_error": found.first_error,
+        "second_error": found.second_error,
+        "change": found.change,
+        "radius": jnp.stack([radius(found.first_error), radius(found.second_error)], axis=1),
         "length": jnp.sqrt((direction**2).sum()),
     }
 
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """The fill that an update proposes, from the masked image; equal to another of the same.
-
-    Attributes:
-        order: of the update; "random" and "true" are controls that ask no network.
-        is_scaled: whether the strongest pixel moves by 1; the update's own length otherwise.
-        ratio: share of the patches that are blank.
-        patch: side in pixels.
-    """
+    """The fill that an update proposes, from the masked image; equal to another of the same."""
 
     order: str
+    """"first" or "second"; "random" and "true" are controls that ask no network."""
+
     is_scaled: bool = True
+    """Whether the strongest pixel moves by 1; the update's own length otherwise."""
+
     ratio: float = 0.5
     patch: int = 4
 
@@ -120,14 +113,13 @@ class Update:
         mask = masks.random_patches(image.shape[:2], self.ratio, self.patch, key=mask_key)
         mask = mask.astype(image.dtype)
         start = masks.apply(image, mask)
-        if self.order == "random":
-            update = jax.random.normal(draw_key, image.shape, image.dtype)
-        elif self.order == "true":
-            update = image - start
-        elif self.order == "first":
-            update = fill.first_order(logits_fn, image, mask, target)
-        else:
-            update = fill.second_order(logits_fn, image, mask, target)
+        updates = {
+            "random": lambda: jax.random.normal(draw_key, image.shape, image.dtype),
+            "true": lambda: image - start,
+            "first": lambda: fill.first_order(logits_fn, image, mask, target),
+            "second": lambda: fill.second_order(logits_fn, image, mask, target),
+        }
+        update = updates[self.order]()
         hidden = masks.apply(update, masks.complement(mask))
         largest = jnp.abs(hidden).max()
         scale = jnp.where(largest > 0, largest, 1) if self.is_scaled else 1.0
@@ -136,12 +128,7 @@ class Update:
 
 @dataclasses.dataclass(frozen=True)
 class Removal:
-    """The most important pixels become the mean colour; equal to another of the same.
-
-    Attributes:
-        method: whose map says which.
-        share: of the pixels.
-    """
+    """The most important pixels become the mean colour; equal to another of the same."""
 
     method: SaliencyFn
     share: float = 0.2
@@ -171,10 +158,8 @@ def noise(logits_fn: LogitsFn, image: Image, target: Target, colour: Array, *, k
 def perturbations(architecture: models.Architecture, share: float) -> dict[str, Perturbation]:
     """The perturbation of every method and of controls."""
     controls = listed.controls()
-    removed = {
-        **listed.small_methods(architecture),
-        **{name: controls[name] for name in ("random map", "Sobel edges")},
-    }
+    removed = listed.small_methods(architecture)
+    removed |= {name: controls[name] for name in ("random map", "Sobel edges")}
     return {
         "first-order update": Update("first"),
         "Newton update": Update("second"),
@@ -294,14 +279,9 @@ def _curves(config: Config, found: xr.Dataset) -> Figure:
         for name in drawn:
             of = median.sel(perturbation=name, objective=objective)
             for field, line in (("first_error", "-"), ("second_error", "--")):
-                axis.plot(
-                    found["step"],
-                    of[field].where(of[field] > 0),
-                    line,
-                    color=CURVES[name],
-                    linewidth=1.3,
-                    label=name if line == "-" else None,
-                )
+                style = {"color": CURVES[name], "linewidth": 1.3}
+                label = name if line == "-" else None
+                axis.plot(found["step"], of[field].where(of[field] > 0), line, label=label, **style)
         axis.axhline(config.tolerance, color="black", linewidth=0.8, linestyle=":")
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
@@ -310,11 +290,10 @@ def _curves(config: Config, found: xr.Dataset) -> Figure:
         axis.set_title(f"J = {objective} of the class", fontsize=9)
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("error / largest change of J so far, median", fontsize=9)
-    axes[0].plot([], [], "-", color="black", label="first-order model")
-    axes[0].plot([], [], "--", color="black", label="second-order model")
-    axes[0].plot([], [], ":", color="black", label=f"tolerance {config.tolerance:g}")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+    lines = {"-": "first-order model", "--": "second-order model"}
+    for line, label in {**lines, ":": f"tolerance {config.tolerance:g}"}.items():
+        axes[0].plot([], [], line, color="black", label=label)
+    plotting.legend_below(figure, axes[0], columns=4)
     return figure
 
 
@@ -335,27 +314,19 @@ def _radii(config: Config, found: xr.Dataset) -> Figure:
         )
         axis.set_xlim(-0.02, 1.02)
         axis.set_xlabel(f"share of the perturbation within {config.tolerance:g}", fontsize=9)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=8)
+    plotting.legend_below(figure, axes[0], columns=2)
     return figure
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State how often each model holds to the end."""
     whole = (found["radius"] == 1).mean(("perturbation", "image"))
-    said = " ".join(
-        f"J = {objective}: the whole perturbation is within the tolerance in {plane:.0%} of the "
-        f"cases for the plane and {paraboloid:.0%} for the paraboloid."
-        for objective in OBJECTIVES
-        for plane, paraboloid in [whole.sel(objective=objective).values]
-    )
+    said = (f"{each['objective'].item()} {each[0]:.0%} and {each[1]:.0%}" for each in whole)
     return (
         "Error of the first- and second-order Taylor model of J along what each explanation does "
         f"to {found.sizes['image']} digits, relative to the largest change of J up to the step, "
-        "and the mean share of the perturbation up to which it is at most "
-        f"{config.tolerance:g}. Fills start at the masked digit, and their strongest pixel moves "
-        "by 1 (the Newton step has its own length); removals give the "
-        f"{config.share:.0%} most important pixels the mean colour. {said}"
+        f"and the mean share of the perturbation up to which it is at most {config.tolerance:g}. "
+        f"Perturbations that are within it to the end, by each model: {'; '.join(said)}."
     )
 
 

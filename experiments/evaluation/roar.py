@@ -12,38 +12,32 @@ gradient without detail. It resumes.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
+from experiments.common import networks
 from experiments.common.methods import chosen
-from experiments.common.networks import (
-    Available,
-    Network,
-    NetworkOptions,
-    available,
-    configurations,
-)
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
-from fitb_jax import ablation, batching, models
+from fitb_jax import ablation, models, saliency
 from fitb_jax.evaluation import retraining
 from fitb_jax.evaluation.intervals import Interval, mean_interval
 from fitb_jax.evaluation.tables import interval_table, intervals
-from fitb_jax.types import Array, Float, Int, Key, LogitsFn, SaliencyFn, Scalar
+from fitb_jax.types import Key, SaliencyFn, Scalar
 
 EXPLAINED_AT_ONCE = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(NetworkOptions):
+class Config(networks.NetworkOptions):
     """Options of ROAR.
 
     Attributes:
@@ -97,28 +91,9 @@ class Config(NetworkOptions):
         return chosen({**listed.controls(), **methods, **of_gradient}, self.methods)
 
 
-@dataclasses.dataclass(frozen=True)
-class Training:
-    """Training from scratch with everything set but the images, equal to another with the same.
-
-    Attributes:
-        classifier: the architecture.
-        training: the hyperparameters.
-    """
-
-    classifier: models.ClassifierConfig
-    training: models.TrainingConfig
-
-    def __call__(
-        self, images: Float[Array, "n h w c"], labels: Int[Array, "n"], *, key: Key
-    ) -> LogitsFn:
-        """Train one network."""
-        return models.train(self.classifier, self.training, images, labels, key=key).logits_fn
-
-
 def point(
     *,
-    training: Training,
+    training: models.Recipe,
     method: dict[str, jax.Array],
     fraction: jax.Array,
     seed: jax.Array,
@@ -141,94 +116,63 @@ def point(
     return {"accuracy": accuracy}
 
 
-def sweep(config: Config, found: Available) -> Iterator[Sweep]:
+def sweep(config: Config, found: networks.Available) -> Iterator[Sweep]:
     """For each data set the grid of methods, fractions and seeds, and that of nothing removed."""
-    methods = config.rows
+    at_once = config.chunk or (config.seeds if jax.default_backend() != "cpu" else 1)
     for dataset, net in found.networks.items():
-        splits = _splits(config, net)
+        train = networks.head(net.train, config.train_images)
+        test = networks.head(net.test, config.test_images)
+        classifier, training = networks.configurations(config, net.train)
+        batch = min(training.batch, len(train[0]))
+        again = dataclasses.replace(training, epochs=config.again_epochs, batch=batch)
         maps = {
             name: {
-                split: _explain(config, net, method, images, f"{name}, {split}")
-                for split, (images, _) in splits.items()
+                "train": _explain(config, net, method, train[0], f"{name}, train"),
+                "test": _explain(config, net, method, test[0], f"{name}, test"),
             }
-            for name, method in methods.items()
+            for name, method in config.rows.items()
         }
-        whole = dict([next(iter(maps.items()))])
-        yield _sweep(config, net, splits, maps, config.fractions, dataset)
-        yield _sweep(config, net, splits, whole, (0.0,), f"{dataset}, whole")
-
-
-def _splits(config: Config, net: Network) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Images and labels that are explained and trained on."""
-    counts = {"train": (net.train, config.train_images), "test": (net.test, config.test_images)}
-    return {
-        name: (images.images[: count or None], images.labels[: count or None])
-        for name, (images, count) in counts.items()
-    }
+        first = next(iter(maps))
+        grids = {
+            dataset: (maps, config.fractions),
+            f"{dataset}, whole": ({first: maps[first]}, (0.0,)),
+        }
+        for name, (explained, fractions) in grids.items():
+            stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *explained.values())
+            yield Sweep(
+                name=name,
+                point=point,
+                axes={
+                    "training": ablation.static(
+                        [models.Recipe(classifier, again)], labels=[net.label]
+                    ),
+                    "seed": ablation.vmapped(np.arange(config.seeds)),
+                    "method": ablation.looped(stacked, labels=[*explained]),
+                    "fraction": ablation.vmapped(np.array(fractions, np.float32), labels=fractions),
+                },
+                fields={"accuracy": ablation.Field(meaning="of a network trained again")},
+                key=jax.random.key(config.seed),
+                key_axes=("seed",),
+                shared={"train": train, "test": test},
+                chunk=at_once,
+                lanes=at_once,
+                block=max(config.seeds, at_once),
+            )
 
 
 def _explain(
-    config: Config, net: Network, method: SaliencyFn, images: np.ndarray, name: str
+    config: Config, net: networks.Network, method: SaliencyFn, images: jax.Array, label: str
 ) -> np.ndarray:
-    """Maps of the predicted class of every image: the labels of test images are not used."""
     if config.plan:
         return np.zeros(images.shape[:3], np.float32)
-
-    @jax.jit
-    def batch(images: Array, places: Array) -> Array:
-        def one(image: Array, place: Array) -> Array:
-            key = jax.random.fold_in(jax.random.key(config.seed), place)
-            return method(net.trained, image, jnp.argmax(net.trained(image)), key=key)
-
-        return jax.vmap(one)(images, places)
-
-    maps: np.ndarray = batching.stream(
-        batch,
-        images,
-        np.arange(len(images)),
-        chunk=EXPLAINED_AT_ONCE,
-        label=name,
-        progress=config.progress,
-    )
-    return maps
-
-
-def _sweep(
-    config: Config,
-    net: Network,
-    splits: dict[str, tuple[np.ndarray, np.ndarray]],
-    maps: dict[str, Any],
-    fractions: tuple[float, ...],
-    name: str,
-) -> Sweep:
-    classifier, training = configurations(config, net.train)
-    again = dataclasses.replace(
-        training,
-        epochs=config.again_epochs,
-        batch=min(training.batch, len(splits["train"][0])),
-    )
-    at_once = config.chunk or (config.seeds if jax.default_backend() != "cpu" else 1)
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *maps.values())
-    return Sweep(
-        name=name,
-        point=point,
-        axes={
-            "training": ablation.static([Training(classifier, again)], labels=[net.label]),
-            "seed": ablation.vmapped(np.arange(config.seeds)),
-            "method": ablation.looped(stacked, labels=[*maps]),
-            "fraction": ablation.vmapped(np.array(fractions, np.float32), labels=fractions),
-        },
-        fields={"accuracy": ablation.Field(meaning="of a network trained again")},
-        key=jax.random.key(config.seed),
-        key_axes=("seed",),
-        shared=splits,
-        chunk=at_once,
-        lanes=at_once,
-        block=max(config.seeds, at_once),
+    key, chunk = jax.random.key(config.seed), EXPLAINED_AT_ONCE
+    options: dict[str, Any] = {"label": label, "progress": config.progress}
+    return saliency.explain_predicted(
+        method, net.trained, np.asarray(images), key=key, chunk=chunk, **options
     )
 
 
-def compute(config: Config, found: Available, *swept: xr.Dataset) -> xr.Dataset:
+def compute(config: Config, found: networks.Available, *swept: xr.Dataset) -> xr.Dataset:
     """The accuracies of every data set, and those with nothing removed."""
     names = pd.Index([*found.networks], name="dataset")
     removed, whole = (
@@ -252,15 +196,9 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Interval]:
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """Accuracy at every fraction and over all of them, with intervals over seeds; low is good."""
     accuracy = found["accuracy"].assign_coords(fraction=[*config.fractions])
-    parts = [
-        interval_table(
-            accuracy, rows=("dataset", "method"), over="seed", title="{fraction:.0%} removed"
-        ),
-        interval_table(
-            accuracy.mean("fraction"), rows=("dataset", "method"), over="seed", title="mean"
-        ),
-    ]
-    every = pd.concat(parts, axis=1)
+    means = functools.partial(interval_table, rows=("dataset", "method"), over="seed")
+    mean = means(accuracy.mean("fraction"), title="mean")
+    every = pd.concat([means(accuracy, title="{fraction:.0%} removed"), mean], axis=1)
     return {name: every.xs(name) for name in found["dataset"].values.tolist()}
 
 
@@ -273,19 +211,16 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
         for i, method in enumerate(found["method"].values.tolist()):
             is_control = method in (*listed.CONTROLS, listed.BLURRED, listed.OF_RANDOM_CLASS)
             estimate, low, high = accuracy.sel({"dataset": dataset, "method": method}).T.values
-            axis.errorbar(
-                config.fractions,
-                estimate,
-                yerr=np.clip([estimate - low, high - estimate], 0, None),
+            style: dict[str, Any] = {
                 # There are ten colours.
-                marker="os^"[i // 10],
-                color=f"C{i % 10}",
-                markersize=4,
-                capsize=2,
-                linestyle="--" if is_control else "-",
-                linewidth=2.2 if method in listed.OURS else 1,
-                label=method,
-            )
+                "marker": "os^"[i // 10],
+                "color": f"C{i % 10}",
+                "linestyle": "--" if is_control else "-",
+                "linewidth": 2.2 if method in listed.OURS else 1,
+            }
+            reach = np.clip([estimate - low, high - estimate], 0, None)
+            line = config.fractions, estimate, reach
+            axis.errorbar(*line, markersize=4, capsize=2, label=method, **style)
         whole = float(found["whole"].sel(dataset=dataset).mean())
         axis.axhline(whole, color="grey", linewidth=0.8)
         axis.set_xlabel("share of the pixels removed before training")
@@ -298,27 +233,20 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """Name the best method, and what it must beat."""
-    said = []
-    for dataset in found["dataset"].values.tolist():
-        mean = found["accuracy"].sel(dataset=dataset).mean(("fraction", "seed"))
-        best = mean.to_series().idxmin()
-        whole = float(found["whole"].sel(dataset=dataset).mean())
-        said.append(
-            f"{dataset}: lowest for {best}, {float(mean.min()):.3f} over all fractions (nothing "
-            f"removed: {whole:.3f})"
-        )
+    mean = found["accuracy"].mean(("fraction", "seed")).transpose("dataset", "method").to_pandas()
+    lowest = (f"{name}: {each.idxmin()}, {each.min():.3f}" for name, each in mean.iterrows())
     return (
         f"Test accuracy of {config.architecture} networks trained again ({config.seeds} seeds) on "
-        "images whose most important pixels show the mean colour; low is good. "
-        f"{'; '.join(said)}. A method that is not below the random map and the Sobel edges has "
-        "found nothing that they have not, or gives the predicted class away by the shape of what "
-        "it removes, which maps of a random class cannot."
+        "images whose most important pixels show the mean colour; low is good. Lowest over all "
+        f"fractions: {'; '.join(lowest)}. A method that is not below the random map and the Sobel "
+        "edges has found nothing that they have not; maps of a random class cannot give the class "
+        "away by the shape of what is removed."
     )
 
 
 EXPERIMENT = Experiment(
     config=Config,
-    load=lambda config: available(config, config.datasets),
+    load=lambda config: networks.available(config, config.datasets),
     sweep=sweep,
     compute=compute,
     tables=tables,

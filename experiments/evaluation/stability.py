@@ -11,6 +11,7 @@ of a class. It resumes.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -27,8 +28,9 @@ from experiments.common.methods import chosen
 from experiments.common.networks import NetworkOptions, ensemble, untrained_networks
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
-from fitb_jax import ablation, data, evaluation, models, plotting
+from fitb_jax import ablation, checks, data, evaluation, models, plotting
 from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
+from fitb_jax.evaluation.stability import maps_of_networks, pooled_signal_to_noise
 from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import Array, Key, LogitsFn, SaliencyFn
 
@@ -55,22 +57,16 @@ GRADIENT_METHODS = (
 MASK_METHODS = ("occlusion", "RISE", *listed.OURS)
 """Those that hide parts of the image."""
 
+_OF_NETWORK = functools.partial(ablation.Field, ("architecture", "measure"), nan_is_answer=True)
+_SHARED = functools.partial(ablation.Field, ("architecture",), nan_is_answer=True)
 FIELDS = {
     "networks": ablation.Field(
         ("pairing", "measure"), meaning="one image, pairs of networks", nan_is_answer=True
     ),
-    "images": ablation.Field(
-        ("architecture", "measure"), meaning="one network, images of one class", nan_is_answer=True
-    ),
-    "draws": ablation.Field(
-        ("architecture", "measure"), meaning="one network and image, other keys", nan_is_answer=True
-    ),
-    "signal": ablation.Field(
-        ("architecture",), meaning="what the networks' maps share", nan_is_answer=True
-    ),
-    "noise": ablation.Field(
-        ("architecture",), meaning="variance of a network's map about it", nan_is_answer=True
-    ),
+    "images": _OF_NETWORK(meaning="one network, images of one class"),
+    "draws": _OF_NETWORK(meaning="one network and image, other keys"),
+    "signal": _SHARED(meaning="what the networks' maps share"),
+    "noise": _SHARED(meaning="variance of a network's map about it"),
     "maps": ablation.Field(
         ("network", "row", "column"), meaning="first image and architecture, each network"
     ),
@@ -118,27 +114,25 @@ class Config(NetworkOptions):
 
 
 class Loaded(NamedTuple):
-    """The networks of every architecture, and groups of test images of one class.
-
-    Attributes:
-        states: trained and untrained networks by architecture, stacked.
-        accuracies: of the trained ones, (architectures, networks, interval).
-        groups: `pixels` (groups, together, h, w, c) and `label` (groups,).
-        source: of the images.
-    """
+    """The networks of every architecture, and groups of test images of one class."""
 
     states: dict[str, LogitsFn]
+    """Trained and untrained networks by architecture, stacked."""
+
     accuracies: np.ndarray
+    """Of the trained ones, (architectures, networks, interval)."""
+
     groups: dict[str, np.ndarray]
     source: str
 
 
 def load(config: Config) -> Loaded:
     """Train the networks of every architecture at once, or find them again."""
+    checks.check_count("together", config.together, least=2)
     _ = config.rows  # unknown methods are refused before anything is trained
     train = data.load(config.dataset, split="train", data_dir=config.data_dir)
     test = data.load(config.dataset, split="test", data_dir=config.data_dir)
-    groups = grouped(config, test)
+    pixels, labels = data.class_groups(test, groups=config.groups, together=config.together)
     states: dict[str, LogitsFn] = {}
     accuracies = []
     for name in config.architectures:
@@ -147,38 +141,14 @@ def load(config: Config) -> Loaded:
         accuracies.append(trained.accuracies)
         pair = (models.stack(trained.trained), untrained_networks(options, config.networks, train))
         states[name] = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pair)
+    groups = {"pixels": pixels, "label": labels}
     return Loaded(states, np.array(accuracies), groups, test.source)
 
 
-def grouped(config: Config, test: data.Images) -> dict[str, np.ndarray]:
-    """Test images of one class each, class after class."""
-    if config.together < 2:
-        raise ValueError(f"together must be at least 2, got {config.together}")
-    pixels, labels = [], []
-    for label in range(len(test.class_names)):
-        found = test.images[test.labels == label][: config.groups * config.together]
-        if len(found) < config.groups * config.together:
-            raise ValueError(
-                f"groups must leave {config.together} images each, got {config.groups} of the "
-                f"{len(found)} test images of class {label}"
-            )
-        pixels.append(found.reshape(config.groups, config.together, *found.shape[1:]))
-        labels.append(np.full(config.groups, label, np.int32))
-    return {"pixels": np.concatenate(pixels), "label": np.concatenate(labels)}
-
-
 def point(
-    *,
-    method: Methods,
-    state: Mapping[str, LogitsFn],
-    group: Mapping[str, jax.Array],
-    key: Key,
+    *, method: Methods, state: Mapping[str, LogitsFn], group: Mapping[str, jax.Array], key: Key
 ) -> dict[str, jax.Array]:
-    """The agreement of one method's maps, for images of one class; means over the images.
-
-    Every map has a key of its own: a method that draws is judged with its draws, as somebody else
-    with another network would make them.
-    """
+    """The agreement of one method's maps, for images of one class; means over the images."""
     found = [_of_architecture(at, one, state, group, key) for at, one in enumerate(method)]
     maps = [maps for _, maps in found if maps is not None]
     between = (
@@ -189,24 +159,6 @@ def point(
     fields = jax.tree.map(lambda *each: jnp.stack(each), *(fields for fields, _ in found))
     networks = jnp.concatenate([fields["networks"], between[None]])
     return {**fields, "networks": networks, "maps": maps[0][:, 0]}
-
-
-def explain(
-    saliency_fn: SaliencyFn, networks: LogitsFn, group: Mapping[str, jax.Array], *, key: Key
-) -> Array:
-    """Maps of every network, and of the first one again with other keys: (n + 1, images, h, w)."""
-    pixels = group["pixels"]
-    again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
-    count = jax.tree.leaves(again)[0].shape[0]
-
-    def of_network(case: tuple[LogitsFn, Key]) -> Array:
-        network, keys = case
-        return jax.vmap(lambda image, k: saliency_fn(network, image, group["label"], key=k))(
-            pixels, keys
-        )
-
-    # One network after the other: a product with one matrix for all images is the faster one.
-    return jax.lax.map(of_network, (again, jax.random.split(key, (count, len(pixels)))))
 
 
 def _of_architecture(
@@ -221,7 +173,8 @@ def _of_architecture(
         nothing = jnp.full(len(MEASURES), jnp.nan)
         fields = dict.fromkeys(("networks", "images", "draws"), nothing)
         return {**fields, "signal": nothing[0], "noise": nothing[0]}, None
-    every = explain(saliency_fn, state[name], group, key=jax.random.fold_in(key, at))
+    key = jax.random.fold_in(key, at)
+    every = maps_of_networks(saliency_fn, state[name], group["pixels"], group["label"], key=key)
     maps = every[:-1]
     shared = jax.vmap(evaluation.mean_map, in_axes=1)(maps)
     fields = {
@@ -271,10 +224,7 @@ def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
         found.assign(
             maps=found["maps"].sel(state="trained", drop=True).isel(group=shown, drop=True),
             pixels=(("row", "column", "channel"), net.groups["pixels"][shown, 0]),
-            accuracy=(
-                ("architecture", "network", "interval"),
-                net.accuracies,
-            ),
+            accuracy=(("architecture", "network", "interval"), net.accuracies),
         ).assign_coords(interval=["estimate", "low", "high"]),
         f"{config.dataset}, {config.activation}: {config.networks} networks of each architecture, "
         f"{found.sizes['group']} groups of {config.together} images; {net.source}",
@@ -298,15 +248,15 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     short = MEASURES[HEADLINE]
     agreement = found["networks"].assign_coords(measure=[*MEASURES.values()])
     trained = agreement.sel(state="trained")
-    own = _own(found)
+    own, floor, untrained = _judged(found)
     others: dict[str, str] = {name: f"{name}: {short}" for name in config.architectures[1:]}
     others |= {BETWEEN: "between architectures"} if len(config.architectures) == 2 else {}
     columns = {
         f"{first}: {{measure}}": trained.sel(pairing=first, drop=True),
-        f"floor: {short}": _floor(found),
-        "above the floor": own - _floor(found),
+        f"floor: {short}": floor,
+        "above the floor": own - floor,
         "other draws": _of_first(found["draws"]).sel(state="trained", drop=True),
-        "untrained": _of_first(found["networks"]).sel(state="untrained", drop=True),
+        "untrained": untrained,
         **{
             title: trained.sel(pairing=name, measure=short, drop=True)
             for name, title in others.items()
@@ -316,7 +266,11 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
         interval_table(values, rows="method", over="group", title=title, of=bootstrap_interval)
         for title, values in columns.items()
     ]
-    ratios = [signal_to_noise(found.sel({"method": name}), config) for name in parts[0].index]
+    maps = found[["signal", "noise"]].sel(state="trained", architecture=first)
+    ratios = [
+        pooled_signal_to_noise(one["signal"].values, one["noise"].values, networks=config.networks)
+        for one in (maps.sel({"method": name}) for name in parts[0].index)
+    ]
     parts.append(pd.DataFrame({"signal to noise of the mean map": ratios}, parts[0].index))
     return {"stability": pd.concat(parts, axis=1)}
 
@@ -327,30 +281,11 @@ def _of_first(values: xr.DataArray) -> xr.DataArray:
     return of.isel({"pairing" if "pairing" in of.dims else "architecture": 0}, drop=True)
 
 
-def _own(found: xr.Dataset) -> xr.DataArray:
-    return _of_first(found["networks"]).sel(state="trained", drop=True)
-
-
-def _floor(found: xr.Dataset) -> xr.DataArray:
-    return _of_first(found["images"]).sel(state="trained", drop=True)
-
-
-def signal_to_noise(of_method: xr.Dataset, config: Config) -> Interval:
-    """Of the mean map over the trained networks of the first architecture, pooled over images.
-
-    It is n times mean signal over mean noise; infinite where the maps are equal.
-    """
-    first = of_method.sel(state="trained", architecture=config.architectures[0])
-    pair = np.stack([first["signal"].values, first["noise"].values], axis=1)
-
-    def ratio(cases: np.ndarray) -> float:
-        signal, noise = cases.mean(0)
-        # Equal maps differ by rounding alone.
-        return float(config.networks * signal / noise) if noise > 1e-6 else float("inf")
-
-    if pair[:, 1].max() <= 1e-6:
-        return Interval(*3 * (float("inf"),))
-    return bootstrap_interval(pair, ratio)
+def _judged(found: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """The headline's agreement, its floor, and that of untrained networks."""
+    networks, images = _of_first(found["networks"]), _of_first(found["images"])
+    trained, untrained = (networks.sel(state=name, drop=True) for name in ("trained", "untrained"))
+    return trained, images.sel(state="trained", drop=True), untrained
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
@@ -379,25 +314,17 @@ def _agreement(config: Config, found: xr.Dataset) -> Figure:
             axis, bars, groups="method", title=title, is_horizontal=True, colours=["black"]
         )
         trained = of.sel(state="trained", architecture=first).mean("group")
-        for field, marker, colour, words in (
-            ("images", "|", "black", "floor: digits of a class"),
-            ("draws", "x", "tab:green", "same network, other draws"),
-        ):
-            size = 13 if marker == "|" else 4
-            style = {"color": colour, "markersize": size, "label": words, "zorder": 4}
-            axis.plot(trained[field].values, places, marker, **style)
-        axis.plot(
-            networks.sel(state="untrained").mean("group").values,
-            places,
-            "o",
-            color="tab:red",
-            markersize=3.5,
-            label="untrained networks",
-            zorder=5,
-        )
+        untrained = networks.sel(state="untrained").mean("group")
+        controls_of = {
+            "floor: digits of a class": (trained["images"], "|", "black", 13),
+            "same network, other draws": (trained["draws"], "x", "tab:green", 4),
+            "untrained networks": (untrained, "o", "tab:red", 3.5),
+        }
+        for label, (values, marker, colour, size) in controls_of.items():
+            style: dict[str, Any] = {"color": colour, "markersize": size, "label": label}
+            axis.plot(values, places, marker, **style, zorder=4 + (marker == "o"))
         _zero(axis)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    plotting.legend_below(figure, axes[0], columns=5)
     return figure
 
 
@@ -429,9 +356,7 @@ def _zero(axis: Axes) -> None:
 def _maps(found: xr.Dataset) -> Figure:
     pictures: list[list[np.ndarray | None]] = []
     for maps in found["maps"].transpose("method", "network", ...).values:
-        spread = maps.std((1, 2), keepdims=True)
-        alike = (maps - maps.mean((1, 2), keepdims=True)) / np.where(spread > 0, spread, 1)
-        mean, error = alike.mean(0), alike.std(0, ddof=1) / np.sqrt(len(maps))
+        mean, error, *_ = map(np.asarray, evaluation.mean_map(jnp.asarray(maps)))
         # A mean of n equal maps has no error; what rounding leaves is none.
         certain = np.minimum(np.abs(mean) / np.maximum(error, 1e-3), 10.0)
         shown = [plotting.heat(one) for one in (*maps, mean, certain)]
@@ -447,25 +372,19 @@ def _maps(found: xr.Dataset) -> Figure:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """Judge the claim that gradient maps are unstable across networks and masks less so."""
-    own, floor = _own(found), _floor(found)
-    untrained = _of_first(found["networks"]).sel(state="untrained", drop=True)
-
-    def masks_less_gradients(values: xr.DataArray) -> np.ndarray:
-        return _family(values, MASK_METHODS) - _family(values, GRADIENT_METHODS)
-
-    raw = masks_less_gradients(own)
-    above_floor = raw - masks_less_gradients(floor)
-    above_untrained = raw - masks_less_gradients(untrained)
-    names = own["method"].values.tolist()
-    above = [bootstrap_interval((own - floor).sel({"method": name})) for name in names]
-    lost = [name for name, one in zip(names, above, strict=True) if not one.low > 0]
+    judged = _judged(found)
+    own, floor, _ = judged
+    raw, of_floor, of_untrained = (
+        _family(each, MASK_METHODS) - _family(each, GRADIENT_METHODS) for each in judged
+    )
+    above = intervals(own - floor, over="group", of=bootstrap_interval).sel(interval="low") > 0
+    lost = above["method"].values[~above.values]
     return (
-        f"Agreement of the maps of {config.networks} networks that differ in their seed alone, "
-        f"over {own.sizes['group'] * config.together} digits. Not above the floor, the agreement "
-        f"of one network's maps of different digits of a class: {', '.join(lost) or 'none'}. "
-        f"Masks against gradients: {_verdict(raw)} by agreement, {_verdict(above_floor)} above the "
-        f"floor, {_verdict(above_untrained)} above untrained networks. Controls that ask no "
-        "network agree fully: agreement alone is no merit."
+        f"Agreement of the maps of {config.networks} networks that differ in their seed alone. Not "
+        f"above that of one network's maps of different digits of a class: "
+        f"{', '.join(lost) or 'none'}. Masks against gradients: {_verdict(raw)} by agreement, "
+        f"{_verdict(raw - of_floor)} above the floor, {_verdict(raw - of_untrained)} above "
+        "untrained networks. Controls that ask no network agree fully."
     )
 
 

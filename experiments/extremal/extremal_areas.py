@@ -211,16 +211,13 @@ def _curves(config: Config, found: xr.Dataset) -> Figure:
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
-    """State the continuity of the networks on all areas, and of the dense masks on theirs."""
-    fine = found["continuity"].sel({"sweep": FINE, "method": INR})
-    dense = found["continuity"].sel({"sweep": SAME, "method": DENSE})
+    """State the continuity of the networks on all areas."""
+    continuity = found["continuity"].sel({"sweep": FINE, "method": INR})
     return (
         f"Masks of areas from {config.smallest:g} to {config.largest:g}, {found.sizes['image']} "
-        f"photograph(s), dense masks with {config.dense_steps} of the paper's "
-        f"{extremal.DenseConfig().steps} steps. Continuity is 1 for nested masks of the areas "
-        f"asked for. On {config.fine} areas the network with an exact area has "
-        f"{fine.mean():.2f}, at most {fine.max():.2f}; dense masks have {dense.mean():.2f} on "
-        f"{len(config.areas[1])}, at most {dense.max():.2f}."
+        f"photograph(s). Continuity, 1 for nested masks of the areas asked for: of the network "
+        f"with an exact area {continuity.mean():.2f} on {config.fine} areas, at most "
+        f"{continuity.max():.2f}."
     )
 
 

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained, PhotographOptions, recognised
@@ -80,7 +79,7 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         found = extremal.disjoint_masks(
             logits_fn, image, target, areas, settings, key=fit_key, method=method
         )
-        binary = binarise_apart(found.masks, areas)
+        binary = extremal.binarise_apart(found.masks, areas)
 
         def without_random(key: Key) -> Float[Array, "h w"]:
             drawn = evaluation.control_maps.random_smooth(shape, key=key)
@@ -130,17 +129,6 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     return with_notes(found, *notes)
 
 
-def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Float[Array, "k h w"]:
-    """Zeros and ones of the exact areas; a pixel that an earlier mask has is not for later ones."""
-
-    def take(taken: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
-        mask, area = inputs
-        binary = extremal.binarise(jnp.where(taken > 0, -1.0, mask), area)
-        return taken + binary, binary
-
-    return jax.lax.scan(take, jnp.zeros(masks.shape[1:]), (masks, areas))[1]
-
-
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """p(class) through and without the masks, and how much of them is on the object."""
     p, inside, object_area = found["p"], found["inside"], found["object_area"]
@@ -168,11 +156,10 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
             image, masks = one["pixels"].values, one["masks"].values * 1.0
             shown = [plotting.masked(image, mask) for mask in masks]
             pictures.append([image, *shown, plotting.masked(image, 1 - masks.sum(0))])
-            p = dict(zip(one["seen"].values, one["p"].values, strict=True))
-            inside = zip(config.mask_names, one["inside"].values, strict=True)
+            p = one["p"].to_series()
             scores = [
                 f"p {p[mask]:.2f}" + (f", {share:.0%} on object" if np.isfinite(share) else "")
-                for mask, share in inside
+                for mask, share in one["inside"].to_series().items()
             ]
             whole = f"{one['class_name'].item()}: p {p[WHOLE]:.2f}"
             captions.append([whole, *scores, f"p {p[LEFT]:.2f}, random {p[RANDOM]:.2f}"])
@@ -198,40 +185,27 @@ def _charts(config: Config, found: xr.Dataset) -> Figure:
     figure = Figure(figsize=(5 * len(charts), 3.4), layout="constrained")
     axes = figure.subplots(1, len(charts), squeeze=False)[0]
     for axis, (title, values) in zip(axes, charts.items(), strict=True):
-        _points(axis, values.transpose("method", "image", "seen"), title)
+        plotting.dots(axis, values, groups="seen", cases="image", bars="method", spread=0.24)
+        axis.set_ylim(-0.03, 1.03)
+        axis.set_title(title, fontsize=9)
         labels = [removed.get(label, label) for label in values["seen"].values]
         axis.set_xticks(range(len(labels)), labels, fontsize=8)
-    # Below the panels: inside of one it hides photographs.
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    plotting.legend_below(figure, axes[0], columns=2)
     return figure
-
-
-def _points(axis: Axes, values: xr.DataArray, title: str) -> None:
-    """Photographs as dots, their mean as a bar, by method."""
-    for side, each in zip((-0.12, 0.12), values, strict=True):
-        at = np.broadcast_to(np.arange(each.sizes["seen"]) + side, each.shape)
-        (dots,) = axis.plot(at.ravel(), each.values.ravel(), ".", alpha=0.6, markersize=5)
-        means, name, colour = each.mean("image"), each["method"].item(), dots.get_color()
-        axis.plot(at[0], means, "_", ms=16, mew=2, color=colour, label=name)
-    axis.set_ylim(-0.03, 1.03)
-    axis.set_title(title, fontsize=9)
-    axis.grid(axis="y", alpha=0.3)
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State how many masks are enough alone, and what is left without them."""
     p = found["p"]
     is_enough = p.sel(seen=config.mask_names) >= 0.5 * p.sel(seen=WHOLE)
-    enough, left = is_enough.sum("seen").mean("image"), p.sel(seen=LEFT).mean("image")
-    parts = [
-        f"{name}: {enough.loc[{'method': name}]:.1f} of them have at least half of the whole "
-        f"photograph's p(class), {left.loc[{'method': name}]:.2f} is left when all are removed"
-        for name in METHODS
-    ]
+    enough = is_enough.sum("seen").mean("image").to_series()
+    left = p.sel(seen=LEFT).mean("image").to_series()
+    parts = (f"{name}: {enough[name]:.1f} and {left[name]:.2f}" for name in METHODS)
     return (
         f"{config.masks} masks of area {config.area:g} that do not overlap, binarised and shown on "
-        f"a blur, mean of {found.sizes['image']} photographs. {'; '.join(parts)}. Random regions "
-        f"as large as all of them leave {p.sel(seen=RANDOM).mean():.2f}."
+        f"a blur, of {found.sizes['image']} photographs. How many have at least half of the whole "
+        f"photograph's p(class), and what is left when all are removed: {', '.join(parts)}. Random "
+        f"regions as large as all of them leave {p.sel(seen=RANDOM).mean():.2f}."
     )
 
 

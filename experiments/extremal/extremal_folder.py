@@ -130,10 +130,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     count = found.sizes["image"]
     found = found.expand_dims(photographs=[count])
     means = functools.partial(interval_table, rows="photographs", over="image")
-    columns = [
-        means(found["whole"], title="whole"),
-        means(found["binary"], title="area {area:g}"),
-    ]
+    columns = [means(found["whole"], title="whole"), means(found["binary"], title="area {area:g}")]
     return {"p of the class": pd.concat(columns, axis=1)}
 
 

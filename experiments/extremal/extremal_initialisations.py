@@ -20,13 +20,13 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
-from scipy.spatial.distance import squareform
 
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Experiment, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
 from fitb_jax import checks, extremal, plotting
+from fitb_jax.evaluation import mask_groups
 from fitb_jax.types import Array, Image, Key, LogitsFn, Target
 
 PAIR = ("initialisation", "other")
@@ -96,11 +96,12 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     coords = {"area": [*config.areas], **dict.fromkeys(PAIR, range(count))}
     found = photographs.explain(net, find, keys, dims=dims, progress=config.progress, coords=coords)
     masks, late = found["masks"].values, ~found["converged"]
-    iou = np.stack([agreement(each, each) for each in masks])
-    grouped, ordered = zip(*(groups(each.mean(0), config.same) for each in iou), strict=True)
+    iou = np.stack([mask_groups.pairwise_iou(each, each) for each in masks])
+    trees = [mask_groups.groups(each.mean(0), same=config.same) for each in iou]
+    grouped, ordered = zip(*trees, strict=True)
     compared = {
         "iou": (("image", "area", *PAIR), iou),
-        "iou_elsewhere": (("image", "area"), _elsewhere(masks)),
+        "iou_elsewhere": (("image", "area"), mask_groups.iou_with_others(masks)),
         "group": (("image", "initialisation"), [*grouped]),
         "place_in_tree": (("image", "initialisation"), np.argsort(ordered)),
     }
@@ -110,40 +111,6 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         f"{len(net.names)} photographs: {net.source}",
         f"{late.values.sum()} of {late.size} fits did not stop before their last step",
     )
-
-
-def agreement(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Intersection over union (a, s, t) of masks (s, a, h, w) and others of the same areas."""
-    some, others = (each.swapaxes(0, 1).reshape(*each.shape[1::-1], -1) for each in (some, others))
-    common = some.astype(np.float32) @ others.astype(np.float32).swapaxes(1, 2)
-    sizes = some.sum(2)[:, :, None] + others.sum(2)[:, None, :]
-    return common / (sizes - common)
-
-
-def _elsewhere(masks: np.ndarray) -> np.ndarray:
-    """Mean agreement at each area with the masks of other photographs, (photographs, areas)."""
-    found = np.full(masks.shape[:3:2], np.nan)
-    for i, each in enumerate(masks):
-        others = np.delete(masks, i, axis=0)
-        if len(others):
-            found[i] = np.mean([agreement(each, other) for other in others], axis=(0, 2, 3))
-    return found
-
-
-def _linkage(iou: np.ndarray) -> np.ndarray:
-    distance = 1 - (iou + iou.T) / 2
-    np.fill_diagonal(distance, 0)
-    linked: np.ndarray = hierarchy.linkage(squareform(distance, checks=False), "average")
-    return linked
-
-
-def groups(iou: np.ndarray, same: float) -> tuple[np.ndarray, np.ndarray]:
-    """Groups by average linkage, 0 the largest, whose mean IoU exceeds `same`; leaves in order."""
-    linked = _linkage(iou)
-    labels = hierarchy.fcluster(linked, 1 - same, "distance")
-    _, group, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    by_size = np.argsort(-sizes, kind="stable")
-    return np.argsort(by_size)[group], hierarchy.leaves_list(linked)
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
@@ -179,26 +146,25 @@ def _pairs(found: xr.Dataset) -> xr.DataArray:
 def _group_table(config: Config, found: xr.Dataset) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for one in photographs.each(found):
-        iou = _pairs(one).mean("area")
-        # Of a pair, the second is `other`.
-        other_group = one["group"].rename(initialisation="other")
+        iou = _pairs(one).mean("area").values
         for group in np.unique(one["group"]):
-            is_in, other_in = one["group"] == group, other_group == group
-            inside, outside = (
-                iou.where(which).mean() for which in (is_in & other_in, is_in ^ other_in)
-            )
-            p = one["p"].where(is_in).mean("initialisation")
+            is_in = (one["group"] == group).values
+            pairs = {
+                "IoU inside": is_in[:, None] & is_in,
+                "IoU with the others": is_in[:, None] ^ is_in,
+            }
+            p = one["p"].isel(initialisation=is_in).mean("initialisation")
             rows.append(
                 {
                     "photograph": one["image"].item(),
                     "group": int(group) + 1,
                     "initialisations": int(is_in.sum()),
-                    "IoU inside": None if np.isnan(inside) else float(inside),
-                    "IoU with the others": None if np.isnan(outside) else float(outside),
+                    **{title: pd.Series(iou[which]).mean() for title, which in pairs.items()},
                     **{f"p(class), area {at:g}": float(p.sel(area=at)) for at in config.areas},
                 }
             )
-    return pd.DataFrame(rows, dtype=object)
+    table = pd.DataFrame(rows, dtype=object)
+    return table.where(table.notna(), None)
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
@@ -236,9 +202,8 @@ def _charts(config: Config, found: xr.Dataset) -> Figure:
             limits=(0.0, 1.0),
         )
         # One colour: those of the third panel are of groups.
-        hierarchy.dendrogram(
-            _linkage(iou.values), ax=middle, color_threshold=0, above_threshold_color="black"
-        )
+        joins, style = mask_groups.tree(iou.values), {"above_threshold_color": "black"}
+        hierarchy.dendrogram(joins, ax=middle, color_threshold=0, **style)
         middle.axhline(1 - config.same, color="black", linestyle=":", linewidth=0.8)
         middle.set_ylim(0, 1)
         middle.tick_params(labelsize=8)
@@ -266,16 +231,13 @@ def _scores(axis: Axes, one: xr.Dataset) -> None:
 def caption(config: Config, found: xr.Dataset) -> str:
     """State how much initialisations agree, beyond chance, and in how many groups they are."""
     at = found.sel(area=config.shown, method="nearest")
-    area, iou = at["area"].item(), _pairs(at).mean()
-    elsewhere = at["iou_elsewhere"].mean()
-    other = "" if np.isnan(elsewhere) else f", {elsewhere:.2f} with other photographs"
-    counts = (found["group"].max("initialisation") + 1).values
-    names = zip(found["class_name"].values, counts, strict=True)
+    area, groups = at["area"].item(), found["group"].max("initialisation").values + 1
     return (
         f"{found.sizes['initialisation']} initialisations of each of {found.sizes['image']} "
-        f"photographs. Mean intersection over union of two of them at area {area:g} is {iou:.2f} "
-        f"({area / (2 - area):.2f} of random pixels{other}). Groups of an intersection over union "
-        f"above {config.same:g}: {', '.join(f'{name} {count}' for name, count in names)}."
+        f"photographs. Mean intersection over union of two of them at area {area:g} is "
+        f"{_pairs(at).mean():.2f}, of random pixels {area / (2 - area):.2f}. The masks of a "
+        f"photograph are of {groups.min()} to {groups.max()} groups, of an intersection over union "
+        f"above {config.same:g}."
     )
 
 

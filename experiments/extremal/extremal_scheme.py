@@ -160,15 +160,12 @@ def _cell(axis: Axes, values: xr.DataArray, text: str) -> None:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State what the network computes, and what the first and the last mask are worth."""
-    error = abs(found["masks"].mean(("row", "column")) - found["area"]).max()
     first, last = found["p_soft"].isel(area=[0, -1])
     return (
         "One network takes the position of a pixel and the area, and gives a score; the threshold "
-        f"tau makes the mean of the mask the area, here to {error:.0e}. It is fitted on "
-        f"{_size(found, COARSE)} positions and shown on {_size(found, photographs.MASK)}. "
-        f"p({found['class_name'].item()}) of what is seen is {first:.2f} at area "
-        f"{first['area']:g} and {last:.2f} at {last['area']:g}; of the whole photograph "
-        f"{found['p_whole']:.2f}, of its blur {found['p_blank']:.2f}."
+        f"tau makes the mean of the mask the area. p({found['class_name'].item()}) of what is seen "
+        f"is {first:.2f} at area {first['area']:g} and {last:.2f} at {last['area']:g}; of the "
+        f"whole photograph {found['p_whole']:.2f}."
     )
 
 

@@ -249,20 +249,14 @@ def compute(config: Config, net: Explained, *swept: xr.Dataset) -> xr.Dataset:
 
 def _step_milliseconds(net: Explained, settings: dict[str, InrConfig]) -> xr.DataArray:
     """Of a short fit of each setting, compiled before."""
-
-    @jax.jit
-    def fit(
-        logits_fn: LogitsFn, image: Array, target: Array, setting: InrConfig, key: Array
-    ) -> Array:
-        return extremal.fit_inr(logits_fn, image, target, setting, key=key).history.objective
-
+    fit = jax.jit(extremal.fit_inr)
     inputs = (net.pretrained.logits_fn, jnp.asarray(net.images[0]), jnp.asarray(net.targets[0]))
     found = []
     for setting in settings.values():
         # Nothing stops it early: every step is paid for.
         short = dataclasses.replace(setting, steps=TIMED_STEPS, tolerance=-1e9)
         numbers = jax.tree.map(jnp.float32, short)
-        took = median_seconds(functools.partial(fit, *inputs, numbers, jax.random.key(0)))
+        took = median_seconds(functools.partial(fit, *inputs, numbers, key=jax.random.key(0)))
         found.append(1000 * took / TIMED_STEPS)
     return xr.DataArray(found, {"setting": [*settings]}, ("setting",))
 
@@ -333,17 +327,14 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
-    """State the default's p(class), and how many settings are better or worse by their interval."""
-    base, middle = _base(config), config.areas[len(config.areas) // 2]
-    p = float(found["binary"].sel(setting=base, area=middle).mean())
+    """State how many settings are better or worse than the default by their interval."""
     of = intervals(_differences(config, found), over="image")
     better = of["setting"][of.sel(interval="low") > 0].values
     worse = int((of.sel(interval="high") < 0).sum())
     return (
         f"{_design(config).capitalize()}, {found.sizes['image']} photographs, each photograph "
-        f"(grey), mean and paired 95 % interval. {base}: p(class) of binary masks {p:.2f} at area "
-        f"{middle:g}. Better than it by their intervals: {', '.join(better) or 'none'}; worse: "
-        f"{worse} of {of.sizes['setting'] - 1} settings."
+        f"(grey), mean and paired 95 % interval. Better than {_base(config)} by their intervals: "
+        f"{', '.join(better) or 'none'}; worse: {worse} of {of.sizes['setting'] - 1} settings."
     )
 
 

@@ -20,19 +20,23 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import xarray as xr
-from flax import nnx
 from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Experiment, Tables, unless_asked
 from experiments.core.labelled import with_notes
-from fitb_jax import extremal
+from fitb_jax import extremal, plotting, smoothing
 from fitb_jax.evaluation.tables import interval_table, paired_difference
-from fitb_jax.extremal import coordinates
+from fitb_jax.extremal.coordinates import initial_weights
 from fitb_jax.types import Array, Image, LogitsFn, Target
 
 COLD, OTHER, LEARNED = "fresh", "another photograph's", "learned from others"
+settings = functools.partial(extremal.InrConfig, tolerance=-1e9)
+"""The default fit, none of whose steps is saved by stopping early."""
+
+fresh = functools.partial(initial_weights, extremal.NetworkConfig())
+
 STARTS = (COLD, OTHER, LEARNED)
 WINDOW = 8
 """Steps of the running mean: each step sees other areas."""
@@ -68,11 +72,6 @@ class Config(AreaOptions):
             raise ValueError(f"budgets must ascend strictly, at least one, got {self.budgets}")
 
 
-def settings(steps: int) -> extremal.InrConfig:
-    """The default fit with a number of steps, none of which is saved by stopping early."""
-    return extremal.InrConfig(steps=steps, tolerance=-1e9)
-
-
 def compute(config: Config, net: Explained) -> xr.Dataset:
     """Fit every held-out photograph from every start, with every budget."""
     known = len(net.images) - config.held_out
@@ -87,7 +86,9 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     def fit(
         logits_fn: LogitsFn, image: Image, target: Target, start: Any, key: Array, *, steps: int
     ) -> dict[str, Any]:
-        inr = extremal.fit_inr(logits_fn, image, target, settings(steps), key=key, initial=start)
+        inr = extremal.fit_inr(
+            logits_fn, image, target, settings(steps=steps), key=key, initial=start
+        )
         masks = extremal.inr_masks(inr, areas, (image.shape[0], image.shape[1]))
         binary = jax.vmap(extremal.binarise)(masks, areas)
         p = extremal.probabilities_through(logits_fn, image, target, binary)
@@ -97,27 +98,21 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     learn_key, other_key, fit_key = jax.random.split(jax.random.key(config.seed), 3)
     images, targets = jnp.asarray(net.images), jnp.asarray(net.targets)
     others = [
-        run(logits_fn, images[i], targets[i], fresh(key), key, steps=most)["state"]
+        run(logits_fn, images[i], targets[i], fresh(key=key), key, steps=most)["state"]
         for i, key in enumerate(jax.random.split(other_key, min(config.restarts, known)))
     ]
-    learned = jax.jit(
-        lambda logits_fn, images, targets, key: extremal.reptile_init(
-            logits_fn,
-            images,
-            targets,
-            settings(config.round_steps),
-            key=key,
-            rounds=config.rounds,
-            images_per_round=config.round_images,
-        )
-    )(logits_fn, images[:known], targets[:known], learn_key)
+    options: dict[str, Any] = {"rounds": config.rounds, "images_per_round": config.round_images}
+    learn = functools.partial(
+        extremal.reptile_init, config=settings(steps=config.round_steps), **options
+    )
+    learned = jax.jit(learn)(logits_fn, images[:known], targets[:known], key=learn_key)
     keys = jax.random.split(fit_key, (config.held_out, config.restarts))
     shape = (len(STARTS), config.held_out, config.restarts)
     objective = np.full((*shape, most), np.nan, np.float32)
     p = np.full((len(config.budgets), *shape, len(areas)), np.nan, np.float32)
     jobs = [(*at, b) for b in range(len(config.budgets)) for at in np.ndindex(shape)]
     for s, i, r, b in tqdm(jobs, desc="fit", disable=not config.progress):
-        start = {COLD: fresh(keys[i, r]), OTHER: others[r % len(others)], LEARNED: learned}
+        start = {COLD: fresh(key=keys[i, r]), OTHER: others[r % len(others)], LEARNED: learned}
         inputs = (images[known + i], targets[known + i], start[STARTS[s]], keys[i, r])
         found = run(logits_fn, *inputs, steps=config.budgets[b])
         p[b, s, i, r] = found["p"]
@@ -125,7 +120,9 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
             objective[s, i, r] = found["objective"]
     dims, labels = ("start", "image", "restart"), {"start": [*STARTS], "image": net.names[known:]}
     curves = xr.DataArray(
-        smoothed(objective), {**labels, "step": np.arange(most) + 1}, (*dims, "step")
+        smoothing.trailing_mean(objective, window=WINDOW),
+        {**labels, "step": np.arange(most) + 1},
+        (*dims, "step"),
     )
     note = (
         f"{config.held_out} photographs of {net.source}, each fitted {config.restarts} times from "
@@ -144,22 +141,6 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         ),
         note,
     )
-
-
-def fresh(key: Array) -> Any:
-    """Weights as a fit with this key draws them."""
-    network_key, _ = jax.random.split(key)
-    return nnx.split(coordinates.build(extremal.NetworkConfig(), key=network_key))[1]
-
-
-def smoothed(curves: np.ndarray) -> np.ndarray:
-    """Mean of each value (..., steps) and those just before it; the first ones are of fewer."""
-    sums = np.cumsum(curves.astype(np.float64), axis=-1)
-    window = min(WINDOW, curves.shape[-1])
-    sums[..., window:] -= sums[..., :-window].copy()
-    counts = np.minimum(np.arange(curves.shape[-1]) + 1, window)
-    means: np.ndarray = sums / counts
-    return means
 
 
 def gain(curves: xr.DataArray) -> xr.DataArray:
@@ -190,10 +171,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     )
     columns = [
         counts,
-        means(
-            paired_difference(last, start=COLD),
-            title="objective at the last step, less fresh",
-        ),
+        means(paired_difference(last, start=COLD), title="objective at the last step, less fresh"),
         means(p, title="p(class), {budget} steps"),
         means(paired_difference(p, start=COLD), title="the same, less fresh, {budget} steps"),
     ]
@@ -214,23 +192,20 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     first = found["curves"].sel(start=COLD, drop=True).isel(step=0, drop=True)
     relative = (found["curves"] - first) / found["gain"].where(np.abs(found["gain"]) > 1e-9)
     relative = relative.stack(fit=("image", "restart")).transpose("start", "step", "fit")
-    p = found["p"].mean("area").stack(fit=("image", "restart"))
-    ticks = np.arange(len(config.budgets))
-    for place, start in enumerate(STARTS):
-        of, worth = relative.sel(start=start), p.sel(start=start).transpose("budget", "fit")
+    for start in STARTS:
+        of = relative.sel(start=start)
         (line,) = left.plot(of["step"], of.mean("fit", skipna=False), label=start)
-        style: dict[str, Any] = {"color": line.get_color()}
-        left.plot(of["step"], of.values, linewidth=0.5, alpha=0.4, **style)
-        spread = ticks + (place - 1) * 0.2
-        right.plot(spread, worth.values, ".", alpha=0.6, **style)
-        right.plot(spread, worth.mean("fit"), "_", markersize=16, label=start, **style)
+        left.plot(of["step"], of.values, linewidth=0.5, alpha=0.4, color=line.get_color())
+    p = found["p"].mean("area").stack(fit=("image", "restart"))
+    plotting.dots(right, p, groups="budget", cases="fit", bars="start", spread=0.2)
     left.axhline(config.share, color="black", linestyle=":", linewidth=0.8)
     left.set_ylim(max(-0.6, float(relative.min()) - 0.05), 1.4)
     left.set_title(
         f"objective, as a share of the gain from fresh weights (mean of {WINDOW} steps)", fontsize=9
     )
     left.set_xlabel("step", fontsize=8)
-    right.set_xticks(ticks, [f"{budget} steps" for budget in config.budgets], fontsize=8)
+    labels = [f"{budget} steps" for budget in config.budgets]
+    right.set_xticks(range(len(labels)), labels, fontsize=8)
     right.set_title("p(class) of binary masks, mean over areas: fits and mean", fontsize=9)
     for axis in (left, right):
         axis.legend(fontsize=8)
@@ -239,19 +214,13 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
-    """State the steps that each start needs, and what short fits are worth."""
-    short, most = config.budgets[0], config.budgets[-1]
-    p = found["p"].sel(budget=short).mean(("image", "restart", "area"))
-    parts = (
-        f"{start}: {_median(config, found['steps'].sel(start=start))} and {p.sel(start=start):.2f}"
-        for start in STARTS
-    )
+    """State the steps that each start needs."""
+    needed = (f"{start} {_median(config, found['steps'].sel(start=start))}" for start in STARTS)
     return (
         f"{found.sizes['image']} photographs fitted {found.sizes['restart']} times from each "
-        f"start. Median steps of {most} until the objective has {config.share:.0%} of what fresh "
-        f"weights gain in all of them, and p(class) of binary masks after {short} steps: "
-        f"{'; '.join(parts)}. Learning the start costs as much as "
-        f"{config.rounds * config.round_images * config.round_steps / most:.1f} fits, once."
+        f"start. Median steps until the objective has {config.share:.0%} of what fresh weights "
+        f"gain in {config.budgets[-1]}: {', '.join(needed)}. Learning the start costs as much as "
+        f"{config.rounds * config.round_images * config.round_steps / config.budgets[-1]:.1f} fits."
     )
 
 

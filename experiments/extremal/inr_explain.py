@@ -162,15 +162,11 @@ def animate(config: Config, found: xr.Dataset) -> dict[str, np.ndarray]:
 def caption(config: Config, found: xr.Dataset) -> str:
     """State how much of a photograph is enough, in two numbers."""
     middle = config.areas[len(config.areas) // 2]
-    p = found["p_binary"].sel(area=middle).mean()
-    error = abs(found["mask_area"] - found["area"]).max()
     return (
-        "One coordinate network for each photograph gives the mask of every area, kept to "
-        f"{error:.1e}; outside of it the network sees a blur. Above, the masks; below, the "
-        "photograph through their largest values in zeros and ones, up to exactly the same area: "
-        f"what the mask shows at low contrast is lost there. At area {middle:g} these have a mean "
-        f"p(class) of {p:.2f}, the whole photographs of {found['p_whole'].mean():.2f}. The left "
-        "column ranks the pixels by the mean over areas; area_0.gif and the others sweep the area."
+        "One coordinate network for each photograph gives the mask of every area. Above, the "
+        "masks; below, the photograph through binary masks of the same areas, on a blur. Mean "
+        f"p(class) at area {middle:g}: {found['p_binary'].sel(area=middle).mean():.2f}; of the "
+        f"whole photographs {found['p_whole'].mean():.2f}. Left, the mean over areas."
     )
 
 

@@ -11,22 +11,20 @@ resumes.
 """
 
 import dataclasses
-import functools
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from PIL import Image
 
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal._regions import FIELDS as OF_SEARCH
 from experiments.extremal._regions import kept
-from fitb_jax import ablation, extremal, plotting
+from fitb_jax import ablation, data, extremal, plotting
 from fitb_jax.evaluation.intervals import Interval
 from fitb_jax.types import Key, LogitsFn
 
@@ -73,66 +71,6 @@ class Config(PhotographOptions):
     ZERO_ALLOWED = frozenset({"rounds"})
 
 
-class Backgrounds(NamedTuple):
-    """What is seen outside of a region.
-
-    Attributes:
-        searched: backgrounds of the search, (b, h, w, c).
-        fresh: of the certificate, (f, h, w, c); no photograph of `searched` is among them.
-        are_crops: whether photographs were too few, so that these are crops of them.
-    """
-
-    searched: np.ndarray
-    fresh: np.ndarray
-    are_crops: bool
-
-
-def backgrounds(
-    images: np.ndarray,
-    predicted: np.ndarray,
-    target: int,
-    *,
-    searched: int,
-    fresh: int,
-    seed: int,
-) -> Backgrounds:
-    """Other photographs, none of which the network gives the class `target`, or crops of them.
-
-    Where they are too few, half of them give the search random crops (of at least half the side,
-    mirrored or not), and the other half the certificate.
-    """
-    rng = np.random.default_rng(seed)
-    others = rng.permutation(np.flatnonzero(predicted != target))
-    if len(others) < 2:
-        raise ValueError(
-            f"photographs must hold at least 2 of other classes than {target}, got {len(others)}"
-        )
-    if len(others) >= searched + fresh:
-        parts = others[:searched], others[searched : searched + fresh]
-        return Backgrounds(images[parts[0]], images[parts[1]], are_crops=False)
-    half = len(others) // 2
-    crops = functools.partial(_crops, rng=rng)
-    return Backgrounds(
-        crops(images[others[:half]], searched),
-        crops(images[others[half:]], fresh),
-        are_crops=True,
-    )
-
-
-def _crops(images: np.ndarray, count: int, *, rng: np.random.Generator) -> np.ndarray:
-    size = images.shape[1]
-    found = []
-    for at in range(count):
-        side = int(rng.integers(size // 2, size + 1))
-        top, left = rng.integers(0, size - side + 1, size=2)
-        crop = images[at % len(images), top : top + side, left : left + side]
-        crop = crop[:, ::-1] if rng.integers(2) else crop
-        picture = Image.fromarray(np.round(255 * crop).astype(np.uint8))
-        resized = picture.resize((size, size), Image.Resampling.BILINEAR)
-        found.append(np.asarray(resized, np.float32) / 255)
-    return np.stack(found)
-
-
 def point(
     *,
     way: str,
@@ -176,7 +114,9 @@ def sweep(config: Config, net: Explained) -> Sweep:
     targets = net.predicted[: config.explained]
     sizes = {"searched": config.searched, "fresh": config.fresh}
     sets = [
-        backgrounds(net.images, net.predicted, int(target), seed=config.seed + i, **sizes)
+        data.other_class_backgrounds(
+            net.images, net.predicted, int(target), seed=config.seed + i, **sizes
+        )
         for i, target in enumerate(targets)
     ]
     pixels, names = net.images[: len(sets)], [net.class_name(target) for target in targets]
@@ -240,16 +180,13 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """A line for each region."""
-    columns = {
+    columns = ["class_name", "found", "minimal", "area", "search_share", "connectivity_cost"]
+    titles = {
         "class_name": "class",
-        "found": "found",
-        "minimal": "minimal",
-        "area": "area",
         "search_share": "share on the search's",
         "connectivity_cost": "only connects",
-        "calls": "calls",
     }
-    table = found[[*columns]].to_dataframe(["image", "way"]).rename(columns=columns)
+    table = found[[*columns, "calls"]].to_dataframe(["image", "way"]).rename(columns=titles)
     shares = [_kept(found.sel(image=image, way=way)) for image, way in table.index]
     table.insert(5, "share on fresh photographs", shares)
     for name in ("found", "minimal"):
@@ -283,15 +220,12 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State areas and certificates, and what a blur misses."""
-    mean = found[["area", "share", "base"]].mean("image")
-    others, blur = (mean.sel(way=way) for way in WAYS)
+    others, blur = (found[["area", "share"]].mean("image").sel(way=way) for way in WAYS)
     return (
         f"The smallest connected regions found for {found.sizes['image']} photographs such that "
-        f"{config.required:g} of {config.searched} backgrounds keep the class, by patches of "
-        f"{config.patch} pixels: mean area {others['area']:.3f}, and {others['share']:.2f} of "
-        f"{config.fresh} fresh backgrounds keep the class (without a region "
-        f"{others['base']:.2f}). Regions found on the photograph's own blur: area "
-        f"{blur['area']:.3f}, kept on {blur['share']:.2f}."
+        f"{config.required:g} of {config.searched} backgrounds keep the class: mean area "
+        f"{others['area']:.3f}, and {others['share']:.2f} of {config.fresh} fresh backgrounds keep "
+        f"it. Found on the photograph's own blur: {blur['area']:.3f} and {blur['share']:.2f}."
     )
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
+from experiments.common import networks
 from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
 from experiments.core.labelled import interval_variable, with_notes
 from experiments.extremal._regions import FIELDS as OF_SEARCH
@@ -47,7 +47,7 @@ FIELDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(NetworkOptions):
+class Config(networks.NetworkOptions):
     """Options of Figure 20.
 
     Attributes:
@@ -81,7 +81,7 @@ class Config(NetworkOptions):
 
 def point(
     *,
-    setting: tuple[tuple[str, int], ...],
+    setting: Config,
     network: LogitsFn,
     fresh: jax.Array,
     data: dict[str, jax.Array],
@@ -91,7 +91,7 @@ def point(
     required: Number = 1.0,
 ) -> dict[str, jax.Array]:
     """The region found on other images, of which there are sets by class, or on the own blur."""
-    pixels, target, of = image["pixels"], image["target"], dict(setting)
+    pixels, target = image["pixels"], image["target"]
     controls = extremal.control_backgrounds(pixels)
     found = extremal.sufficient_region(
         network,
@@ -101,35 +101,30 @@ def point(
         key=key,
         fresh=fresh[target],
         required=required,
-        patch=of["patch"],
-        rounds=of["rounds"],
-        config=extremal.InrConfig(network=NETWORK, grid=14, steps=of["fit_steps"]),
+        patch=setting.patch,
+        rounds=setting.rounds,
+        config=extremal.InrConfig(network=NETWORK, grid=14, steps=setting.fit_steps),
     )
     near = extremal.nearest_neighbours(
-        pixels, target, found.region, data["images"], data["labels"], count=of["nearest"]
+        pixels, target, found.region, data["images"], data["labels"], count=setting.nearest
     )
-    on_controls = [
-        extremal.certify(network, pixels, target, found.region, one[None]).estimate
-        for one in controls
-    ]
+    certify = functools.partial(extremal.certify, network, pixels, target, found.region)
     return {
         **kept(found),
-        "controls": jnp.stack(on_controls),
+        "controls": jnp.stack([certify(one[None]).estimate for one in controls]),
         "nearest": near.indices,
         "nearest_share": near.share,
         "base_share": near.base_share,
     }
 
 
-def sweep(config: Config, net: Network) -> list[Sweep]:
+def sweep(config: Config, net: networks.Network) -> list[Sweep]:
     """The searches on other images and on a blur."""
-    images, _ = head(net.test, config.test_images)
+    images, _ = networks.head(net.test, config.test_images)
     predicted = jax.jit(lambda images: models.predict(net.trained, images))(images)
     both = data.of_other_classes(net.train, config.searched + config.fresh, seed=config.seed)
-    names = ("patch", "rounds", "fit_steps", "nearest")
-    setting = tuple((name, getattr(config, name)) for name in names)
     axes = {
-        "setting": ablation.static([setting], labels=["default"]),
+        "setting": ablation.static([config], labels=["default"]),
         "required": ablation.vmapped(np.array(config.required, np.float32)),
         "image": ablation.vmapped({"pixels": images, "target": predicted}),
     }
@@ -160,7 +155,9 @@ def _on_digits(share: float) -> str:
     return f"other digits, {share:g}"
 
 
-def compute(config: Config, net: Network, on_images: xr.Dataset, on_blur: xr.Dataset) -> xr.Dataset:
+def compute(
+    config: Config, net: networks.Network, on_images: xr.Dataset, on_blur: xr.Dataset
+) -> xr.Dataset:
     """All searches side by side, and pictures of a digit of each class."""
     searches = [_on_digits(share) for share in config.required]
     parts = [
@@ -168,7 +165,7 @@ def compute(config: Config, net: Network, on_images: xr.Dataset, on_blur: xr.Dat
         on_blur.expand_dims(search=[BLUR]),
     ]
     found = xr.concat(parts, "search").isel(setting=0, drop=True).load()
-    images, labels = map(np.asarray, head(net.test, config.test_images))
+    images, labels = map(np.asarray, networks.head(net.test, config.test_images))
     found = found.assign(
         pixels=(("image", *PICTURE), images),
         label=("image", labels),
@@ -182,7 +179,7 @@ def compute(config: Config, net: Network, on_images: xr.Dataset, on_blur: xr.Dat
     )
 
 
-def _pictured(config: Config, net: Network, found: xr.Dataset) -> dict[str, Any]:
+def _pictured(config: Config, net: networks.Network, found: xr.Dataset) -> dict[str, Any]:
     """A digit of each class: its regions on a fresh digit, and the training digits nearest."""
     chosen = np.unique(found["label"], return_index=True)[1][:SHOWN]
     of = found.isel(image=chosen).transpose("search", "image", ...)
@@ -204,7 +201,7 @@ def _pictured(config: Config, net: Network, found: xr.Dataset) -> dict[str, Any]
 def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
     """How good the network is, and how often a training digit is of the class."""
     share = float(found["base_share"].sel(search=_on_digits(config.required[0])).mean())
-    return {**accuracies(found), "share of the class in the data": share}
+    return {**networks.accuracies(found), "share of the class in the data": share}
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
@@ -278,20 +275,19 @@ def _curve(config: Config, found: xr.Dataset) -> Figure:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State areas and certificates, and what a blur misses."""
-    mean = found[["area", "share"]].mean("image")
-    digits, blur = (mean.sel(search=search) for search in (_on_digits(config.shown), BLUR))
+    searches = _on_digits(config.shown), BLUR
+    digits, blur = (found[["area", "share"]].mean("image").sel(search=name) for name in searches)
     return (
-        f"The smallest connected regions found for {found.sizes['image']} digits such that at "
-        f"least {config.shown:g} of {config.searched} other digits behind it keep the class: mean "
-        f"area {digits['area']:.3f}; {digits['share']:.3f} of {config.fresh} fresh digits keep "
-        f"it. Regions found on the digit's own blur: area {blur['area']:.3f}, kept on "
-        f"{blur['share']:.3f}."
+        f"The smallest connected regions found for {found.sizes['image']} digits such that "
+        f"{config.shown:g} of {config.searched} other digits behind it keep the class: mean area "
+        f"{digits['area']:.3f}, and {digits['share']:.3f} of {config.fresh} fresh digits keep it. "
+        f"Found on the digit's own blur: {blur['area']:.3f} and {blur['share']:.3f}."
     )
 
 
 EXPERIMENT = Experiment(
     config=Config,
-    load=network,
+    load=networks.network,
     sweep=sweep,
     compute=compute,
     numbers=numbers,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fitb_jax import extras
 from fitb_jax.data.corrupt import CorruptFileError
+from fitb_jax.data.digits.class_groups import class_groups
 from fitb_jax.data.digits.images import Images
 from fitb_jax.data.digits.loading import NAMES, load
 from fitb_jax.data.digits.selection import (
@@ -16,6 +17,7 @@ from fitb_jax.data.digits.selection import (
 from fitb_jax.data.folders import folder_of
 
 if TYPE_CHECKING:
+    from fitb_jax.data.photos.backgrounds import Backgrounds, other_class_backgrounds
     from fitb_jax.data.photos.explained_object import (
         NOT_SEEN,
         UNLABELLED,
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 # Only who asks for photographs waits for PIL, Grain and pycocotools.
 _MODULE_OF = {
+    "Backgrounds": "photos.backgrounds",
+    "other_class_backgrounds": "photos.backgrounds",
     "NOT_SEEN": "photos.explained_object",
     "UNLABELLED": "photos.explained_object",
     "ExplainedObject": "photos.explained_object",
@@ -62,6 +66,7 @@ __all__ = [
     "PHOTOGRAPH_NAMES",
     "UNLABELLED",
     "Annotated",
+    "Backgrounds",
     "CorruptFileError",
     "ExplainedObject",
     "Images",
@@ -69,6 +74,7 @@ __all__ = [
     "Objects",
     "Photograph",
     "Photographs",
+    "class_groups",
     "class_means",
     "find_explained_object",
     "first_of_classes",
@@ -79,6 +85,7 @@ __all__ = [
     "imagenet_labels",
     "load",
     "of_other_classes",
+    "other_class_backgrounds",
     "photographs",
     "subset",
     "truth_mask",

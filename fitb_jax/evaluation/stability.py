@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fitb_jax import checks
+from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
 from fitb_jax.evaluation.map_similarity import (
     WINDOW,
     centred_ranks,
@@ -20,7 +22,17 @@ from fitb_jax.evaluation.map_similarity import (
     weighted_iou,
 )
 from fitb_jax.evaluation.ranking import top_weights
-from fitb_jax.types import Array, Float, Number, Saliency, Scalar
+from fitb_jax.types import (
+    Array,
+    Float,
+    Key,
+    LogitsFn,
+    Number,
+    Saliency,
+    SaliencyFn,
+    Scalar,
+    Target,
+)
 
 
 class Agreement(NamedTuple):
@@ -66,6 +78,40 @@ class _Described(NamedTuple):
     magnitude_ranks: Float[Array, "n p"]
     top: Float[Array, "n h w"]
     scaled: Float[Array, "n h w"]
+
+
+def maps_of_networks(
+    saliency_fn: SaliencyFn,
+    networks: LogitsFn,
+    images: Float[Array, "i h w c"],
+    target: Target,
+    *,
+    key: Key,
+) -> Float[Array, "m i h w"]:
+    """Maps of every network, and of the first one again with other keys.
+
+    Every map has a key of its own: a method that draws is judged with its draws, as somebody else
+    with another network would make them.
+
+    Args:
+        saliency_fn: the method.
+        networks: n networks of one architecture, their leaves stacked.
+        images: (i, h, w, c), all explained for one class.
+        target: the class.
+        key: of all maps.
+
+    Returns:
+        Of the m = n + 1 networks, (m, i, h, w).
+    """
+    again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
+    count = jax.tree.leaves(again)[0].shape[0]
+
+    def of_network(case: tuple[LogitsFn, Array]) -> Array:
+        network, keys = case
+        return jax.vmap(lambda image, k: saliency_fn(network, image, target, key=k))(images, keys)
+
+    # One network after the other: a product with one matrix for all images is the faster one.
+    return jax.lax.map(of_network, (again, jax.random.split(key, (count, len(images)))))
 
 
 def pairwise_agreement(
@@ -183,6 +229,31 @@ def mean_map(maps: Float[Array, "n h w"]) -> MeanMap:
         noise=noise,
         signal_to_noise=jnp.where(is_nothing, jnp.nan, ratio),
     )
+
+
+def pooled_signal_to_noise(
+    signal: Float[np.ndarray, " n"], noise: Float[np.ndarray, " n"], *, networks: int
+) -> Interval:
+    """Ratio of signal to noise of mean maps, pooled over images before it is divided.
+
+    Args:
+        signal: (n,), of the mean map of each image, see `MeanMap`.
+        noise: (n,), of the same.
+        networks: whose maps are averaged.
+
+    Returns:
+        `networks` times mean signal over mean noise, with its bootstrap interval over images;
+        infinite where the maps are equal.
+    """
+
+    def ratio(cases: np.ndarray) -> float:
+        mean_signal, mean_noise = cases.mean(0)
+        # Equal maps differ by rounding alone.
+        return float(networks * mean_signal / mean_noise) if mean_noise > 1e-6 else float("inf")
+
+    if noise.max() <= 1e-6:
+        return Interval(*3 * (float("inf"),))
+    return bootstrap_interval(np.stack([signal, noise], axis=1), ratio)
 
 
 def _standardised(saliency: Saliency) -> Saliency:

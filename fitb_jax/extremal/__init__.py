@@ -24,6 +24,7 @@ from fitb_jax.extremal.dense import fit_dense as fit_dense
 from fitb_jax.extremal.dense import smooth_maximum as smooth_maximum
 from fitb_jax.extremal.disjoint import Disjoint as Disjoint
 from fitb_jax.extremal.disjoint import DisjointMethod as DisjointMethod
+from fitb_jax.extremal.disjoint import binarise_apart as binarise_apart
 from fitb_jax.extremal.disjoint import disjoint_masks as disjoint_masks
 from fitb_jax.extremal.disjoint import pairwise_overlap as pairwise_overlap
 from fitb_jax.extremal.inr import History as History

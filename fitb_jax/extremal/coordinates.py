@@ -211,6 +211,20 @@ def area_features(area: Scalar) -> Float[Array, "3"]:
     return jnp.stack([2 * area - 1, jnp.sin(phase), jnp.cos(phase)])
 
 
+def initial_weights(config: NetworkConfig, *, key: Key) -> Any:
+    """Weights as `fit_inr` with this key draws them.
+
+    Args:
+        config: of the network.
+        key: of the fit.
+
+    Returns:
+        The state of the network, a start of `fit_inr`.
+    """
+    network_key, _ = jax.random.split(key)
+    return nnx.split(build(config, key=network_key))[1]
+
+
 def build(config: NetworkConfig, *, key: Key) -> CoordinateMLP:
     """A network with freshly drawn weights.
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from fitb_jax import checks
-from fitb_jax.extremal.area import check_area, softness_penalty
+from fitb_jax.extremal.area import binarise, check_area, softness_penalty
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
 from fitb_jax.extremal.config import InrConfig, check_config
@@ -125,6 +125,33 @@ def pairwise_overlap(masks: Float[Array, "k h w"]) -> Float[Array, "k k"]:
     checks.check_mask(masks, jnp.shape(masks)[-2:], name="masks", axes=("k", "h", "w"))
     common = jnp.minimum(masks[:, None], masks[None]).mean((2, 3))
     return common / masks.mean((1, 2))[:, None]
+
+
+def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Float[Array, "k h w"]:
+    """Zeros and ones of the exact areas; a pixel that an earlier mask has is not for later ones.
+
+    Args:
+        masks: (k, h, w) in [0, 1].
+        areas: (k,), shares of the image to show, whose sum is at most 1.
+
+    Returns:
+        Masks of zeros and ones, (k, h, w), that do not overlap.
+
+    Raises:
+        ValueError: not an area for each mask, or areas that have no room beside each other.
+    """
+    if jnp.shape(areas) != (len(masks),):
+        raise ValueError(
+            f"areas must be one for each of the {len(masks)} masks, got {jnp.shape(areas)}"
+        )
+    checks.check_number("the sum of areas", jnp.sum(areas), least=0, most=1 + 1e-5)
+
+    def take(taken: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
+        mask, area = inputs
+        binary = binarise(jnp.where(taken > 0, -1.0, mask), area)
+        return taken + binary, binary
+
+    return jax.lax.scan(take, jnp.zeros(masks.shape[1:]), (masks, areas))[1]
 
 
 def _find_iteratively(

@@ -26,6 +26,7 @@ from fitb_jax.models.pretrained import Pretrained as Pretrained
 from fitb_jax.models.pretrained import load as load
 from fitb_jax.models.pretrained import preprocess as preprocess
 from fitb_jax.models.pretrained import untrained as untrained
+from fitb_jax.models.training import Recipe as Recipe
 from fitb_jax.models.training import Trained as Trained
 from fitb_jax.models.training import TrainingConfig as TrainingConfig
 from fitb_jax.models.training import predict as predict

@@ -108,6 +108,34 @@ def train(
     return Trained(as_logits_fn(nnx.merge(graph, parameters)), losses)
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """Training from scratch with everything set but the images, equal to another with the same.
+
+    Attributes:
+        classifier: the architecture.
+        training: the hyperparameters.
+    """
+
+    classifier: ClassifierConfig
+    training: TrainingConfig
+
+    def __call__(
+        self, images: Float[Array, "n h w c"], labels: Int[Array, "n"], *, key: Key
+    ) -> LogitsFn:
+        """Train one network, see `train`.
+
+        Args:
+            images: (n, h, w, c) in [0, 1].
+            labels: (n,), class indices.
+            key: of the weights and the order of the images.
+
+        Returns:
+            The trained network.
+        """
+        return train(self.classifier, self.training, images, labels, key=key).logits_fn
+
+
 def predict(logits_fn: LogitsFn, images: Float[Array, "n h w c"]) -> Int[Array, "n"]:
     """The predicted class of each image.
 

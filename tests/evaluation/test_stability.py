@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fitb_jax import evaluation
+from fitb_jax.evaluation.stability import maps_of_networks, pooled_signal_to_noise
 
 SHAPE = (16, 14)
 AGREEMENT = jax.jit(evaluation.agreement)
@@ -174,3 +175,25 @@ BAD = [
 def test_bad_maps_are_refused(call, message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         call(_maps())
+
+
+def test_signal_to_noise_pools_before_it_divides() -> None:
+    signal = np.array([0.8, 0.4, 0.6])
+    assert np.isinf(pooled_signal_to_noise(signal, np.zeros(3), networks=5).estimate)
+    ratio = pooled_signal_to_noise(signal, np.array([0.2, 0.6, 0.4]), networks=5)
+    np.testing.assert_allclose(ratio.estimate, 5 * 1.8 / 1.2)
+    assert ratio.low < ratio.estimate < ratio.high
+
+
+def test_every_network_and_the_first_again_explain_with_keys_of_their_own() -> None:
+    networks = jax.tree_util.Partial(lambda bias, image: bias + image.sum(), jnp.arange(3.0))
+    images = jnp.zeros((2, 4, 4, 1))
+
+    def method(logits_fn, image, target, *, key):
+        draw = jax.random.uniform(key)
+        return jnp.full(image.shape[:2], logits_fn(image) + target) + draw
+
+    found = maps_of_networks(method, networks, images, jnp.int32(10), key=jax.random.key(0))
+    assert found.shape == (4, 2, 4, 4)
+    np.testing.assert_array_equal(jnp.floor(found[:, 0, 0, 0]), [10, 11, 12, 10])
+    assert len(np.unique(found)) == 8

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from fitb_jax import extremal
 from fitb_jax.extremal import coordinates
 from fitb_jax.extremal.coordinates import (
     Activation,
@@ -151,3 +152,16 @@ def test_bandwidths_are_a_vmap() -> None:
     np.testing.assert_allclose(
         many[0], _network(bandwidth=0.3)(grid((4, 6)), jnp.asarray(0.2)), atol=1e-5
     )
+
+
+def test_initial_weights_are_those_of_a_fit_that_is_given_none() -> None:
+    def logits_fn(image: jax.Array) -> jax.Array:
+        return jnp.stack([image.mean(), image[0].mean()])
+
+    image = jnp.linspace(0, 1, 48).reshape(4, 4, 3)
+    config = extremal.InrConfig(steps=2)
+    key = jax.random.key(5)
+    cold = extremal.fit_inr(logits_fn, image, 0, config, key=key)
+    start = coordinates.initial_weights(config.network, key=key)
+    given = extremal.fit_inr(logits_fn, image, 0, config, key=key, initial=start)
+    np.testing.assert_array_equal(cold.history.reward, given.history.reward)

@@ -12,6 +12,7 @@ from fitb_jax.extremal import (
     Disjoint,
     InrConfig,
     NetworkConfig,
+    binarise_apart,
     disjoint_masks,
     exact_area,
     joint_exact_areas,
@@ -137,3 +138,21 @@ def test_removing_both_leaves_little(found: Disjoint) -> None:
     whole = log_prob(LOGITS_FN(IMAGE), 1)
     assert found.remaining < whole - 1
     assert (found.objective > found.remaining + 1).all()
+
+
+def test_binary_masks_have_their_areas_and_do_not_overlap() -> None:
+    first = jnp.linspace(0, 1, 20).reshape(4, 5)
+    masks = jnp.stack([first, first, 1 - first])
+    areas = jnp.array([0.2, 0.3, 0.5])
+    found = binarise_apart(masks, areas)
+    np.testing.assert_array_equal(found.sum((1, 2)), [4, 6, 10])
+    np.testing.assert_array_equal(found.sum(0), np.ones((4, 5)))
+    # The second wants what the first has, and takes the next best.
+    np.testing.assert_array_equal(found[1].ravel().nonzero()[0], np.arange(10, 16))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("areas", [[0.2], [0.7, 0.4]])
+def test_binary_masks_need_an_area_each_and_room(areas: list[float]) -> None:
+    with pytest.raises(ValueError, match="areas"):
+        binarise_apart(jnp.ones((2, 4, 5)), jnp.asarray(areas))

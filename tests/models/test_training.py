@@ -61,3 +61,16 @@ def test_shifts_move_images_and_lose_nothing_inside() -> None:
     assert len(corners) > 10
     unmoved = _shift(jnp.stack([image]), 0, key=jax.random.key(0))
     np.testing.assert_array_equal(unmoved[0], image)
+
+
+def test_recipes_of_the_same_settings_are_equal_and_train(bars) -> None:
+    images, labels = map(jnp.asarray, bars)
+    short = dataclasses.replace(TRAINING, epochs=1)
+    recipe = models.Recipe(CLASSIFIER, short)
+    assert recipe == models.Recipe(CLASSIFIER, dataclasses.replace(TRAINING, epochs=1))
+    assert recipe != models.Recipe(CLASSIFIER, TRAINING)
+    key = jax.random.key(2)
+    wanted = models.train(CLASSIFIER, short, images, labels, key=key).logits_fn
+    found = recipe(images, labels, key=key)
+    for a, b in zip(*map(jax.tree.leaves, (found, wanted)), strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.extremal.photo_regions import Backgrounds, backgrounds
+from fitb_jax import data
 
 # Each photograph has one brightness, by which it is known again in its crops.
 SHADES = np.arange(1, 11) / 10
@@ -15,8 +15,9 @@ def _shades(images: np.ndarray) -> set[int]:
     return {round(10 * float(image.mean())) for image in images}
 
 
-def _find(count: int, searched: int, fresh: int) -> Backgrounds:
-    return backgrounds(PHOTOS[:count], PREDICTED[:count], 2, searched=searched, fresh=fresh, seed=0)
+def _find(count: int, searched: int, fresh: int) -> data.Backgrounds:
+    sizes = {"searched": searched, "fresh": fresh}
+    return data.other_class_backgrounds(PHOTOS[:count], PREDICTED[:count], 2, **sizes, seed=0)
 
 
 @pytest.mark.parametrize(("count", "fresh"), [(10, 5), (10, 30), (5, 4)])
@@ -35,7 +36,7 @@ def test_no_photograph_is_in_both_parts_or_of_the_class(count: int, fresh: int) 
 def test_crops_of_one_photograph_differ() -> None:
     ramp = np.linspace(0, 1, 16, dtype=np.float32)[None, None, :, None]
     photos = np.broadcast_to(ramp, (3, 16, 16, 3))
-    found = backgrounds(photos, np.arange(3), 0, searched=6, fresh=6, seed=1)
+    found = data.other_class_backgrounds(photos, np.arange(3), 0, searched=6, fresh=6, seed=1)
     assert len({crop.tobytes() for crop in found.fresh}) > 3
     rises = np.diff(found.fresh.mean((1, 3)), axis=1).mean(1)
     assert (rises > 0).any()
@@ -44,4 +45,4 @@ def test_crops_of_one_photograph_differ() -> None:
 
 def test_one_other_class_is_not_enough() -> None:
     with pytest.raises(ValueError, match="at least 2 of other classes than 1, got 1"):
-        backgrounds(PHOTOS[:2], PREDICTED[:2], 1, searched=1, fresh=1, seed=0)
+        data.other_class_backgrounds(PHOTOS[:2], PREDICTED[:2], 1, searched=1, fresh=1, seed=0)

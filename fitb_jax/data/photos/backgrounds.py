@@ -1,0 +1,82 @@
+"""Photographs that show something else: what is seen outside of a region of a photograph."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Integer
+from PIL import Image as Pictures
+
+
+class Backgrounds(NamedTuple):
+    """What is seen outside of a region.
+
+    Attributes:
+        searched: backgrounds of a search, (b, h, w, c).
+        fresh: of its certificate, (f, h, w, c); no photograph of `searched` is among them.
+        are_crops: whether photographs were too few, so that these are crops of them.
+    """
+
+    searched: Float[np.ndarray, "b h w c"]
+    fresh: Float[np.ndarray, "f h w c"]
+    are_crops: bool
+
+
+def other_class_backgrounds(
+    images: Float[np.ndarray, "n size size c"],
+    predicted: Integer[np.ndarray, " n"],
+    target: int,
+    *,
+    searched: int,
+    fresh: int,
+    seed: int,
+) -> Backgrounds:
+    """Other photographs, none of which the network gives a class, or crops of them.
+
+    Where they are too few, half of them give the search random crops (of at least half the side,
+    mirrored or not), and the other half the certificate.
+
+    Args:
+        images: (n, size, size, c) in [0, 1].
+        predicted: (n,), the network's classes.
+        target: the class that no background has.
+        searched: backgrounds of the search.
+        fresh: of the certificate.
+        seed: of the random choice.
+
+    Returns:
+        The backgrounds, as many as were asked for.
+
+    Raises:
+        ValueError: fewer than two photographs of other classes.
+    """
+    rng = np.random.default_rng(seed)
+    others = rng.permutation(np.flatnonzero(predicted != target))
+    if len(others) < 2:
+        raise ValueError(
+            f"photographs must hold at least 2 of other classes than {target}, got {len(others)}"
+        )
+    if len(others) >= searched + fresh:
+        parts = others[:searched], others[searched : searched + fresh]
+        return Backgrounds(images[parts[0]], images[parts[1]], are_crops=False)
+    half = len(others) // 2
+    crops = functools.partial(_crops, rng=rng)
+    return Backgrounds(
+        crops(images[others[:half]], searched),
+        crops(images[others[half:]], fresh),
+        are_crops=True,
+    )
+
+
+def _crops(images: np.ndarray, count: int, *, rng: np.random.Generator) -> np.ndarray:
+    size = images.shape[1]
+    found = []
+    for at in range(count):
+        side = int(rng.integers(size // 2, size + 1))
+        top, left = rng.integers(0, size - side + 1, size=2)
+        crop = images[at % len(images), top : top + side, left : left + side]
+        crop = crop[:, ::-1] if rng.integers(2) else crop
+        picture = Pictures.fromarray(np.round(255 * crop).astype(np.uint8))
+        resized = picture.resize((size, size), Pictures.Resampling.BILINEAR)
+        found.append(np.asarray(resized, np.float32) / 255)
+    return np.stack(found)

@@ -1,0 +1,110 @@
+"""Ways to find the masks of several areas of an image, through one signature.
+
+`MaskMethod = (logits_fn, image, target, areas, *, key) -> (a, h, w)`; `functools.partial` sets the
+configuration of those that have one.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import jax
+
+from fitb_jax.evaluation import control_maps
+from fitb_jax.extremal import dense, inr
+from fitb_jax.extremal.area import binarise
+from fitb_jax.extremal.config import InrConfig
+from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
+
+MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
+
+
+def fitted_masks(
+    config: InrConfig,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    *,
+    key: Key,
+) -> Float[Array, "a h w"]:
+    """The masks of one coordinate network, fitted for this.
+
+    Args:
+        config: of the fit.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), shares of the image to show, ascending.
+        key: of the fit.
+
+    Returns:
+        The masks, (a, h, w) in [0, 1].
+    """
+    fitted = inr.fit_inr(logits_fn, image, target, config, key=key)
+    return inr.inr_masks(fitted, areas, (image.shape[0], image.shape[1]))
+
+
+def free_masks(
+    config: dense.DenseConfig,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    *,
+    key: Key,
+) -> Float[Array, "a h w"]:
+    """One dense mask for each area.
+
+    Args:
+        config: of the fits.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), shares of the image to show, ascending.
+        key: not used, as nothing in it is random.
+
+    Returns:
+        The masks, (a, h, w) in [0, 1].
+    """
+    del key
+    return dense.dense_masks(logits_fn, image, target, areas, config)
+
+
+def centred_discs(
+    logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
+) -> Float[Array, "a h w"]:
+    """A control that asks nothing: photographers put things in the middle.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), shares of the image to show, ascending.
+        key: not used.
+
+    Returns:
+        The masks, (a, h, w).
+    """
+    del logits_fn, target, key
+    shape = image.shape[0], image.shape[1]
+    return jax.vmap(lambda area: control_maps.centred_disc(shape, area))(areas)
+
+
+def random_smooth_masks(
+    logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
+) -> Float[Array, "a h w"]:
+    """A control as smooth as masks are, and of their exact areas.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), shares of the image to show, ascending.
+        key: of the one map whose largest values are shown.
+
+    Returns:
+        The masks, (a, h, w), of zeros and ones.
+    """
+    del logits_fn, target
+    drawn = control_maps.random_smooth((image.shape[0], image.shape[1]), key=key)
+    return jax.vmap(lambda area: binarise(drawn, area))(areas)

@@ -1,0 +1,41 @@
+"""Ways to find masks through one signature: what they forward, and what controls show."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fitb_jax import extremal
+from fitb_jax.extremal import mask_methods
+from tests import problems
+
+SHAPE = (12, 12, 3)
+LOGITS_FN = problems.smooth_logits(shape=SHAPE)
+IMAGE, _ = problems.image_and_mask(shape=SHAPE, dtype=jnp.float32)
+AREAS = jnp.asarray([0.25, 0.5])
+KEY = jax.random.key(4)
+
+
+def test_fitted_masks_are_those_of_a_fit_with_the_key() -> None:
+    config = extremal.InrConfig(steps=2)
+    fitted = extremal.fit_inr(LOGITS_FN, IMAGE, 1, config, key=KEY)
+    wanted = extremal.inr_masks(fitted, AREAS, SHAPE[:2])
+    found = mask_methods.fitted_masks(config, LOGITS_FN, IMAGE, 1, AREAS, key=KEY)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_free_masks_are_dense_ones() -> None:
+    config = extremal.DenseConfig(steps=2)
+    wanted = extremal.dense_masks(LOGITS_FN, IMAGE, 1, AREAS, config)
+    found = mask_methods.free_masks(config, LOGITS_FN, IMAGE, 1, AREAS, key=KEY)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["centred_discs", "random_smooth_masks"])
+def test_controls_have_their_areas_and_do_not_depend_on_the_class(name: str) -> None:
+    method = functools.partial(getattr(mask_methods, name), LOGITS_FN, IMAGE)
+    found = method(0, AREAS, key=KEY)
+    np.testing.assert_allclose(found.mean((1, 2)), AREAS, atol=0.05)
+    np.testing.assert_array_equal(found, method(1, AREAS, key=KEY))
