@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import types
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.common.networks import Network
+from experiments.core.experiment import Experiment
 from fitb_jax import ablation, evaluation
 from fitb_jax.evaluation.intervals import Interval
 
@@ -95,7 +97,8 @@ def test_the_page_of_extensions_runs(extensions: dict[str, Any]) -> None:
 
 def test_the_experiment_of_the_page_runs(extensions: dict[str, Any]) -> None:
     """Its sweep, on networks that have not been trained, and what is made of it."""
-    experiment, digits = extensions["EXPERIMENT"], extensions["digits"]
+    experiment = Experiment.of(types.SimpleNamespace(**extensions))
+    digits = extensions["digits"]
     assert experiment.default(smoke=True).ratios == (0.5,)
     config = dataclasses.replace(experiment.default(smoke=True), test_images=3, chunk=6)
     logits_fn = extensions["logits_fn"]

@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
-from experiments.core.experiment import Experiment, Tables
+from experiments.core.experiment import Tables
 from experiments.core.labelled import interval_variable, with_notes
 from fitb_jax import attribution, imagenet, models, plotting
 from fitb_jax.evaluation.tables import interval_columns
@@ -135,7 +135,7 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
         for name in (DIGITS[0], WEIGHTS[0])
     )
     return {
-        **accuracies(found),
+        **accuracies(config, found),
         "same label by chance, digits": digits,
         "same kind by chance, classes": classes,
     }
@@ -206,14 +206,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=network,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"epochs": 1, "test_images": 60, "perplexity": 5.0, "neighbours": 3},
-    full={"dataset": "mnist", "test_images": 5000},
-)
+load = network
+
+SMOKE = {"epochs": 1, "test_images": 60, "perplexity": 5.0, "neighbours": 3}
+
+FULL = {"dataset": "mnist", "test_images": 5000}

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from experiments.common.networks import Network, NetworkOptions, head, network
 from experiments.common.scores import CHECKS
-from experiments.core.experiment import Experiment, Sweep, Tables
+from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import pictures, with_notes
 from fitb_jax import ablation, attribution, data, evaluation, extremal, plotting
 from fitb_jax.evaluation.intervals import mean_interval
@@ -202,15 +202,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=network,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"epochs": 1, "test_images": 3, "window": 8, "stride": 8, "block": 14, "others": 2},
-    full={"test_images": 0, "others": 64},
-)
+load = network
+
+SMOKE = {"epochs": 1, "test_images": 3, "window": 8, "stride": 8, "block": 14, "others": 2}
+
+FULL = {"test_images": 0, "others": 64}

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from experiments.common.methods import EXTREMAL, controls, photo_methods
 from experiments.common.photographs import AreaOptions, Explained, explained
-from experiments.core.experiment import Experiment, Sweep, Tables, method_sweep, unless_asked
+from experiments.core.experiment import Sweep, Tables, method_sweep, unless_asked
 from experiments.core.labelled import pictures, with_notes
 from fitb_jax import ablation, checks, extremal, models, plotting
 from fitb_jax.evaluation.tables import interval_table
@@ -139,15 +139,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=explained,
-    sweep=sweep,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("its dense masks take minutes; run it by its name, or --full"),
-    smoke={"count": 1, "methods": ("gradient", DENSE, EXTREMAL), "steps": 2, "dense_steps": 2},
-    full={"count": 0},
-)
+load = explained
+
+left_out = unless_asked("its dense masks take minutes; run it by its name, or --full")
+
+SMOKE = {"count": 1, "methods": ("gradient", DENSE, EXTREMAL), "steps": 2, "dense_steps": 2}
+
+FULL = {"count": 0}

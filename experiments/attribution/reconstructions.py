@@ -21,7 +21,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
-from experiments.core.experiment import Experiment, Tables
+from experiments.core.experiment import Tables
 from experiments.core.labelled import interval_variable, pictures, with_notes
 from fitb_jax import attribution, data, fill, models, objectives, plotting
 from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
@@ -189,7 +189,11 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
         f"correlation, trained less untrained: {more['search'].values}": Interval(*more.values)
         for more in _more_than_untrained(found)
     }
-    return {**accuracies(found), "logits scaled by": float(found["scaled_by"]), **differences}
+    return {
+        **accuracies(config, found),
+        "logits scaled by": float(found["scaled_by"]),
+        **differences,
+    }
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
@@ -262,14 +266,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=network,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"epochs": 1, "steps": 2, "images_per_class": 8},
-    full={"dataset": "mnist", "steps": 1024, "images_per_class": 5000, "test_images": 0},
-)
+load = network
+
+SMOKE = {"epochs": 1, "steps": 2, "images_per_class": 8}
+
+FULL = {"dataset": "mnist", "steps": 1024, "images_per_class": 5000, "test_images": 0}

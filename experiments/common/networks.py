@@ -88,10 +88,10 @@ class Available(NamedTuple):
     notes: list[str]
 
 
-def available(options: NetworkOptions, datasets: tuple[str, ...]) -> Available:
-    """A network for each data set, leaving out those that are not found."""
+def available(options: Any) -> Available:
+    """A network for each of the `datasets` of the options, leaving out those not found."""
     networks, notes = {}, []
-    for dataset in datasets:
+    for dataset in options.datasets:
         try:
             net = network(dataclasses.replace(options, dataset=dataset))
         except FileNotFoundError as error:
@@ -100,11 +100,11 @@ def available(options: NetworkOptions, datasets: tuple[str, ...]) -> Available:
         networks[dataset] = net
         notes.append(f"{net.label}; {net.test.source}")
     if not networks:
-        raise FileNotFoundError(f"none of the data sets {datasets} was found: {notes}")
+        raise FileNotFoundError(f"none of the data sets {options.datasets} was found: {notes}")
     return Available(networks, notes)
 
 
-def accuracies(found: xr.Dataset) -> dict[str, Interval]:
+def accuracies(config: Any, found: xr.Dataset) -> dict[str, Interval]:
     """What results say of the networks they are of."""
     accuracy = found["accuracy"]
     cases = [name for name in accuracy.dims if name != "interval"]

@@ -93,6 +93,7 @@ def _paragraph(docstring: str, name: str) -> str:
 
 def load(listed: Listed) -> "Experiment":
     """Import an experiment."""
+    from experiments.core.experiment import Experiment  # with JAX, which listing does without
+
     module = importlib.import_module(f"experiments.{listed.chapter}.{listed.name}")
-    experiment: Experiment = module.EXPERIMENT
-    return experiment
+    return Experiment.of(module)

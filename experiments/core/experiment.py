@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import jax
@@ -153,6 +154,11 @@ def unless_asked(reason: str) -> Callable[[Any], str | None]:
     return lambda config: None if config.smoke or config.full else reason
 
 
+def unless_given(reason: str) -> Callable[[Any], str | None]:
+    """For `Experiment.left_out`: `reproduce` leaves out runs on the default photographs."""
+    return lambda config: None if config.smoke or config.photographs != "skimage" else reason
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One figure or table; what it shows, its command and its time are in its module's docstring.
@@ -176,7 +182,7 @@ class Experiment:
     """
 
     config: type[Any]
-    load: Callable[[Any], Any]
+    load: Callable[[Any], Any] = lambda config: None
     sweep: Callable[[Any, Any], Sweep | Iterable[Sweep]] = lambda config, net: ()
     compute: Callable[..., Found] = only_swept
     tables: Callable[[Any, Found], Tables] = lambda config, found: {}
@@ -187,6 +193,14 @@ class Experiment:
     left_out: Callable[[Any], str | None] = lambda config: None
     smoke: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     full: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, module: ModuleType) -> "Experiment":
+        """What a module declares by these names; `Config`, `SMOKE` and `FULL` as here."""
+        names = {"config": "Config", "smoke": "SMOKE", "full": "FULL"}
+        fields = [field.name for field in dataclasses.fields(cls)]
+        declared = {name: vars(module).get(names.get(name, name)) for name in fields}
+        return cls(**{name: value for name, value in declared.items() if value is not None})
 
     def default(self, *, smoke: bool = False, full: bool = False) -> Any:
         """The options before any is given on the command line."""

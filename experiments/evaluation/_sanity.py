@@ -152,10 +152,10 @@ def with_networks(found: xr.Dataset, checked: Checked) -> xr.Dataset:
     return with_network(found.assign(fitted=interval_variable(checked.fitted)), checked.net)
 
 
-def network_numbers(found: xr.Dataset) -> dict[str, Interval]:
+def network_numbers(config: Any, found: xr.Dataset) -> dict[str, Interval]:
     """What `with_networks` added."""
     return {
-        **accuracies(found),
+        **accuracies(config, found),
         "share of random labels fitted": Interval(*found["fitted"].values.tolist()),
     }
 

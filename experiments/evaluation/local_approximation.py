@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
 from experiments.common.networks import Network, NetworkOptions, accuracies, head, network
-from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import interval_variable, with_notes
 from fitb_jax import ablation, evaluation, fill, masks, models, objectives, plotting
 from fitb_jax.attribution.noisy_gradients import NOISE
@@ -330,21 +330,15 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=load,
-    sweep=sweep,
-    compute=compute,
-    tables=tables,
-    numbers=lambda config, found: accuracies(found),
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it explains by every method; run it by its name, or --full"),
-    smoke={
-        "epochs": 1,
-        "test_images": 4,
-        "steps": 5,
-        "perturbations": ("first-order update", "Newton step", "to black", "removal: gradient"),
-    },
-    full={"test_images": 1000},
-)
+numbers = accuracies
+
+left_out = unless_asked("it explains by every method; run it by its name, or --full")
+
+SMOKE = {
+    "epochs": 1,
+    "test_images": 4,
+    "steps": 5,
+    "perturbations": ("first-order update", "Newton step", "to black", "removal: gradient"),
+}
+
+FULL = {"test_images": 1000}

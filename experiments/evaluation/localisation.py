@@ -36,7 +36,7 @@ from experiments.common.methods import (
 )
 from experiments.common.photographs import AreaOptions, Explained, recognised
 from experiments.common.timing import median_seconds
-from experiments.core.experiment import Experiment, Sweep, Tables, method_sweep
+from experiments.core.experiment import Sweep, Tables, method_sweep, unless_given
 from experiments.core.labelled import with_notes
 from fitb_jax import ablation, evaluation, extremal, models, plotting
 from fitb_jax.evaluation.intervals import Interval, mean_interval
@@ -316,23 +316,15 @@ def _mean(values: xr.DataArray, method: str) -> Interval:
     return mean_interval(values.sel({"method": method}))
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=recognised,
-    sweep=sweep,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=lambda config: (
-        None
-        if config.photographs != "skimage"
-        else "nobody has marked the objects of the default photographs; give --photo-dir"
-    ),
-    smoke={
-        "count": 2,
-        "areas": (0.1, 0.3),
-        "methods": ("random map", "gradient", "Grad-CAM"),
-        "keys": 2,
-    },
+load = recognised
+
+left_out = unless_given(
+    "nobody has marked the objects of the default photographs; give --photo-dir"
 )
+
+SMOKE = {
+    "count": 2,
+    "areas": (0.1, 0.3),
+    "methods": ("random map", "gradient", "Grad-CAM"),
+    "keys": 2,
+}

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.common.photographs import PhotographOptions, photographs, pretrained
-from experiments.core.experiment import Experiment, Tables
+from experiments.core.experiment import Tables
 from experiments.core.labelled import with_notes
 from fitb_jax import data, models
 from fitb_jax.evaluation.intervals import Interval, proportion_interval
@@ -173,14 +173,4 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=load,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"count": 8, "bins": 4},
-    left_out=left_out,
-)
+SMOKE = {"count": 8, "bins": 4}

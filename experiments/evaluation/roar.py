@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from experiments.common import methods as listed
 from experiments.common import networks
 from experiments.common.methods import chosen
-from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from fitb_jax import ablation, models, saliency
 from fitb_jax.evaluation import retraining
@@ -244,24 +244,18 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=lambda config: networks.available(config, config.datasets),
-    sweep=sweep,
-    compute=compute,
-    tables=tables,
-    numbers=numbers,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it trains hundreds of networks; run it by its name, or --full"),
-    smoke={
-        "epochs": 1,
-        "again_epochs": 1,
-        "seeds": 2,
-        "fractions": (0.1, 0.9),
-        "train_images": 200,
-        "test_images": 100,
-        "methods": ("gradient", "Sobel edges"),
-    },
-    full={"datasets": ("mnist", "fashion_mnist"), "again_epochs": 4, "methods": ()},
-)
+load = networks.available
+
+left_out = unless_asked("it trains hundreds of networks; run it by its name, or --full")
+
+SMOKE = {
+    "epochs": 1,
+    "again_epochs": 1,
+    "seeds": 2,
+    "fractions": (0.1, 0.9),
+    "train_images": 200,
+    "test_images": 100,
+    "methods": ("gradient", "Sobel edges"),
+}
+
+FULL = {"datasets": ("mnist", "fashion_mnist"), "again_epochs": 4, "methods": ()}

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
 from experiments.common.scores import ALIKE, CHECKS, INVARIANT
-from experiments.core.experiment import Experiment, Sweep, Tables
+from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import pictures
 from experiments.evaluation import _sanity
 from fitb_jax import ablation, plotting
@@ -164,20 +164,15 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=_sanity.checked,
-    sweep=sweep,
-    compute=compute,
-    numbers=lambda config, found: _sanity.network_numbers(found),
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={
-        "test_images": 2,
-        "epochs": 1,
-        "label_epochs": 1,
-        "methods": ("gradient", "Grad-CAM", "Sobel edges"),
-    },
-    full={"test_images": 200},
-)
+load = _sanity.checked
+
+numbers = _sanity.network_numbers
+
+SMOKE = {
+    "test_images": 2,
+    "epochs": 1,
+    "label_epochs": 1,
+    "methods": ("gradient", "Grad-CAM", "Sobel edges"),
+}
+
+FULL = {"test_images": 200}

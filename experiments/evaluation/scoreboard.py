@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from experiments.common import methods as listed
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.common.scores import ALIKE, CHECKS, INVARIANT
-from experiments.core.experiment import Experiment, Sweep, Tables, method_sweep, unless_asked
+from experiments.core.experiment import Sweep, Tables, method_sweep, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.evaluation import _sanity
 from fitb_jax import ablation, evaluation, models
@@ -248,25 +248,17 @@ def caption(config: Config, found: xr.Dataset) -> str:
 
 def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
     """How good the small networks are."""
-    return _sanity.network_numbers(found) if config.source == "digits" else {}
+    return _sanity.network_numbers(config, found) if config.source == "digits" else {}
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=load,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it asks every method every question; run it by its name, or --full"),
-    smoke={
-        "test_images": 3,
-        "epochs": 1,
-        "label_epochs": 1,
-        "count": 2,
-        "methods": ("gradient", "random map", "centre", "Sobel edges"),
-    },
-    full={"test_images": 500},
-)
+left_out = unless_asked("it asks every method every question; run it by its name, or --full")
+
+SMOKE = {
+    "test_images": 3,
+    "epochs": 1,
+    "label_epochs": 1,
+    "count": 2,
+    "methods": ("gradient", "random map", "centre", "Sobel edges"),
+}
+
+FULL = {"test_images": 500}

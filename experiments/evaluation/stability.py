@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from experiments.common import methods as listed
 from experiments.common.methods import chosen
 from experiments.common.networks import NetworkOptions, ensemble, untrained_networks
-from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from fitb_jax import ablation, checks, data, evaluation, models, plotting
 from fitb_jax.evaluation.intervals import Interval, bootstrap_interval
@@ -403,23 +403,15 @@ def _verdict(differences: np.ndarray) -> str:
     return f"{word} stable ({difference})"
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=load,
-    sweep=sweep,
-    compute=compute,
-    tables=tables,
-    numbers=numbers,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked(
-        "it explains by every method and ten networks; run it by its name, or --full"
-    ),
-    smoke={
-        "epochs": 1,
-        "networks": 2,
-        "groups": 1,
-        "methods": ("gradient", "occlusion", "Grad-CAM", "Sobel edges"),
-    },
-    full={"networks": 10, "together": 4, "groups": 10},
+left_out = unless_asked(
+    "it explains by every method and ten networks; run it by its name, or --full"
 )
+
+SMOKE = {
+    "epochs": 1,
+    "networks": 2,
+    "groups": 1,
+    "methods": ("gradient", "occlusion", "Grad-CAM", "Sobel edges"),
+}
+
+FULL = {"networks": 10, "together": 4, "groups": 10}

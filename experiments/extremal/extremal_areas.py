@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from experiments.common.masks import DENSE, INR, PENALTY, mask_methods
 from experiments.common.photographs import Explained, PhotographOptions, explained
-from experiments.core.experiment import Experiment, Tables, unless_asked
+from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
 from fitb_jax import checks, evaluation, extremal, plotting
@@ -221,14 +221,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=explained,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it fits for minutes; run it by its name, or --full"),
-    smoke={"fine": 5, "every": 2, "steps": 2, "dense_steps": 2},
-    full={"count": 0, "every": 1, "dense_steps": extremal.DenseConfig().steps},
-)
+load = explained
+
+left_out = unless_asked("it fits for minutes; run it by its name, or --full")
+
+SMOKE = {"fine": 5, "every": 2, "steps": 2, "dense_steps": 2}
+
+FULL = {"count": 0, "every": 1, "dense_steps": extremal.DenseConfig().steps}

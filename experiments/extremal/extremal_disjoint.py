@@ -22,7 +22,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained, PhotographOptions, recognised
-from experiments.core.experiment import Experiment, Tables, unless_asked
+from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
 from fitb_jax import evaluation, extremal, plotting
@@ -209,14 +209,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=recognised,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it fits for minutes; run it by its name, or --full"),
-    smoke={"count": 2, "masks": 2, "steps": 2, "controls": 2},
-    full={"masks": 5, "steps": 400},
-)
+load = recognised
+
+left_out = unless_asked("it fits for minutes; run it by its name, or --full")
+
+SMOKE = {"count": 2, "masks": 2, "steps": 2, "controls": 2}
+
+FULL = {"masks": 5, "steps": 400}

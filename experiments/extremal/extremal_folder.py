@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from experiments.common.masks import SCORE_FIELDS
 from experiments.common.photographs import AreaOptions, explained_in_parts
-from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from fitb_jax import ablation, extremal
 from fitb_jax.evaluation.tables import interval_table
@@ -165,16 +165,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    # The photographs are read with the sweeps.
-    load=lambda config: None,
-    sweep=sweep,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it is for folders of photographs; run it by its name, or --full"),
-    smoke={"count": 3, "part": 2, "areas": (0.1, 0.2), "steps": 2},
-    full={"steps": 200},
-)
+left_out = unless_asked("it is for folders of photographs; run it by its name, or --full")
+
+SMOKE = {"count": 3, "part": 2, "areas": (0.1, 0.2), "steps": 2}
+
+FULL = {"steps": 200}

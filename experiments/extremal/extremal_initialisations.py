@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 
 from experiments.common.photographs import AreaOptions, Explained, explained
-from experiments.core.experiment import Experiment, Tables, unless_asked
+from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
 from fitb_jax import checks, extremal, plotting
@@ -241,14 +241,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=explained,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it fits for minutes; run it by its name, or --full"),
-    smoke={"count": 2, "areas": (0.1, 0.3), "initialisations": 3, "steps": 2},
-    full={"count": 0, "initialisations": 32},
-)
+load = explained
+
+left_out = unless_asked("it fits for minutes; run it by its name, or --full")
+
+SMOKE = {"count": 2, "areas": (0.1, 0.3), "initialisations": 3, "steps": 2}
+
+FULL = {"count": 0, "initialisations": 32}

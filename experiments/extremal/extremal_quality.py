@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from experiments.common.masks import DENSE, INR, SCORE_FIELDS, MaskRow, controls, mask_methods
 from experiments.common.photographs import AreaOptions, Explained, recognised
 from experiments.common.timing import median_seconds
-from experiments.core.experiment import Experiment, Sweep, Tables, method_sweep
+from experiments.core.experiment import Sweep, Tables, method_sweep, unless_given
 from experiments.core.labelled import with_notes
 from fitb_jax import plotting
 from fitb_jax.evaluation.tables import interval_table, intervals, paired_difference
@@ -165,16 +165,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=recognised,
-    sweep=sweep,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=lambda config: (
-        None if config.photo_dir else "the default photographs are too few; give --photo-dir"
-    ),
-    smoke={"count": 2, "areas": (0.1, 0.3), "steps": 2, "dense_steps": 2},
-)
+load = recognised
+
+left_out = unless_given("the default photographs are too few; give --photo-dir")
+
+SMOKE = {"count": 2, "areas": (0.1, 0.3), "steps": 2, "dense_steps": 2}

@@ -20,7 +20,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained
-from experiments.core.experiment import Experiment
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
 from fitb_jax import extremal, plotting
@@ -169,11 +168,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=photographs.chosen,
-    compute=compute,
-    draw=draw,
-    caption=caption,
-    smoke={"count": 1, "areas": (0.1, 0.3), "steps": 2},
-)
+load = photographs.chosen
+
+SMOKE = {"count": 1, "areas": (0.1, 0.3), "steps": 2}

@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from experiments.common.masks import MaskRow, controls
 from experiments.common.photographs import AreaOptions, Explained, recognised
 from experiments.common.timing import median_seconds
-from experiments.core.experiment import Experiment, Sweep, Tables, method_sweep
+from experiments.core.experiment import Sweep, Tables, method_sweep, unless_given
 from experiments.core.labelled import with_notes
 from fitb_jax import ablation, checks, evaluation, extremal, plotting
 from fitb_jax.evaluation.tables import interval_table, intervals, paired_difference
@@ -346,24 +346,15 @@ def _design(config: Config) -> str:
     return f"{what}{around}{crossed}"
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=recognised,
-    sweep=sweep,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=lambda config: (
-        None
-        if config.smoke or config.photographs != "skimage"
-        else "the default photographs are too few; give --photo-dir"
-    ),
-    smoke={
-        "areas": (0.1, 0.3),
-        "settings": (DEFAULT, "bandwidth 0.5", "penalty"),
-        "most_steps": 2,
-        "timed": True,
-    },
-    full={"count": 0, "crossed": True, "timed": True},
-)
+load = recognised
+
+left_out = unless_given("the default photographs are too few; give --photo-dir")
+
+SMOKE = {
+    "areas": (0.1, 0.3),
+    "settings": (DEFAULT, "bandwidth 0.5", "penalty"),
+    "most_steps": 2,
+    "timed": True,
+}
+
+FULL = {"count": 0, "crossed": True, "timed": True}

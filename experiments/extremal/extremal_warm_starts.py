@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.common.photographs import AreaOptions, Explained, explained
-from experiments.core.experiment import Experiment, Tables, unless_asked
+from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
 from fitb_jax import extremal, plotting, smoothing
 from fitb_jax.evaluation.tables import interval_table, paired_difference
@@ -224,22 +224,18 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=explained,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it fits for minutes; run it by its name, or --full"),
-    smoke={
-        "count": 3,
-        "held_out": 1,
-        "restarts": 1,
-        "areas": (0.1, 0.3),
-        "budgets": (2,),
-        "rounds": 1,
-        "round_steps": 2,
-    },
-    full={"restarts": 5, "budgets": (10, 25, 50, 100, 200), "rounds": 60},
-)
+load = explained
+
+left_out = unless_asked("it fits for minutes; run it by its name, or --full")
+
+SMOKE = {
+    "count": 3,
+    "held_out": 1,
+    "restarts": 1,
+    "areas": (0.1, 0.3),
+    "budgets": (2,),
+    "rounds": 1,
+    "round_steps": 2,
+}
+
+FULL = {"restarts": 5, "budgets": (10, 25, 50, 100, 200), "rounds": 60}

@@ -20,7 +20,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained
-from experiments.core.experiment import Experiment, Tables
+from experiments.core.experiment import Tables
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
 from fitb_jax import checks, extremal, plotting
@@ -170,14 +170,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=load,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    animate=animate,
-    caption=caption,
-    smoke={"count": 1, "areas": (0.2,), "frames": 2, "steps": 2},
-    full={"count": 0},
-)
+SMOKE = {"count": 1, "areas": (0.2,), "frames": 2, "steps": 2}
+
+FULL = {"count": 0}

@@ -20,7 +20,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained, PhotographOptions, explained
-from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal._regions import FIELDS as OF_SEARCH
 from experiments.extremal._regions import kept
@@ -229,25 +229,19 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=explained,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it searches for minutes; run it by its name, or --full"),
-    smoke={
-        "count": 6,
-        "explained": 1,
-        "searched": 2,
-        "fresh": 2,
-        "patch": 32,
-        "rounds": 0,
-        "fit_steps": 2,
-        "areas": 2,
-    },
-    full={"count": 0, "searched": 100, "fresh": 400, "patch": 16, "rounds": 4},
-)
+load = explained
+
+left_out = unless_asked("it searches for minutes; run it by its name, or --full")
+
+SMOKE = {
+    "count": 6,
+    "explained": 1,
+    "searched": 2,
+    "fresh": 2,
+    "patch": 32,
+    "rounds": 0,
+    "fit_steps": 2,
+    "areas": 2,
+}
+
+FULL = {"count": 0, "searched": 100, "fresh": 400, "patch": 16, "rounds": 4}

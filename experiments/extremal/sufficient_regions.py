@@ -20,7 +20,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
-from experiments.core.experiment import Experiment, Sweep, Tables, unless_asked
+from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import interval_variable, with_notes
 from experiments.extremal._regions import FIELDS as OF_SEARCH
 from experiments.extremal._regions import kept
@@ -201,7 +201,7 @@ def _pictured(config: Config, net: networks.Network, found: xr.Dataset) -> dict[
 def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
     """How good the network is, and how often a training digit is of the class."""
     share = float(found["base_share"].sel(search=_on_digits(config.required[0])).mean())
-    return {**networks.accuracies(found), "share of the class in the data": share}
+    return {**networks.accuracies(config, found), "share of the class in the data": share}
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
@@ -285,25 +285,19 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=networks.network,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    left_out=unless_asked("it searches for long; run it by its name, or --full"),
-    smoke={
-        "epochs": 1,
-        "test_images": 4,
-        "required": (0.5, 0.9),
-        "searched": 4,
-        "fresh": 6,
-        "patch": 7,
-        "rounds": 1,
-        "fit_steps": 2,
-    },
-    full={"test_images": 1000, "searched": 200, "fresh": 1000, "rounds": 8},
-)
+load = networks.network
+
+left_out = unless_asked("it searches for long; run it by its name, or --full")
+
+SMOKE = {
+    "epochs": 1,
+    "test_images": 4,
+    "required": (0.5, 0.9),
+    "searched": 4,
+    "fresh": 6,
+    "patch": 7,
+    "rounds": 1,
+    "fit_steps": 2,
+}
+
+FULL = {"test_images": 1000, "searched": 200, "fresh": 1000, "rounds": 8}

@@ -17,7 +17,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
-from experiments.core.experiment import Experiment, Sweep
+from experiments.core.experiment import Sweep
 from experiments.core.labelled import pictures
 from experiments.fill._fidelity import (
     FULL_GRID,
@@ -81,7 +81,7 @@ def compute(config: Config, net: networks.Network, found: xr.Dataset) -> xr.Data
 def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
     """How sure the network is of its own digits, and the size of the grid."""
     return {
-        **networks.accuracies(found),
+        **networks.accuracies(config, found),
         "points (image x mask x order x network)": found["correlation"].size,
         "compiled programs, one for each order": len(ORDERS),
     }
@@ -135,14 +135,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=networks.network,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    draw=draw,
-    caption=caption,
-    smoke={**SMOKE_GRID, "test_images": 20},
-    full={**FULL_GRID, "test_images": 2000},
-)
+load = networks.network
+
+SMOKE = {**SMOKE_GRID, "test_images": 20}
+
+FULL = {**FULL_GRID, "test_images": 2000}

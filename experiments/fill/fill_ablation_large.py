@@ -21,7 +21,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
-from experiments.core.experiment import Experiment, Sweep, Tables
+from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import interval_variable, with_notes
 from experiments.fill._fidelity import (
     FIELDS,
@@ -248,15 +248,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=load,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={**SMOKE_GRID, "networks": 2, "images_per_class": 2},
-    full={**FULL_GRID, "networks": 5, "seeds": 3, "images_per_class": 200},
-)
+SMOKE = {**SMOKE_GRID, "networks": 2, "images_per_class": 2}
+
+FULL = {**FULL_GRID, "networks": 5, "seeds": 3, "images_per_class": 200}

@@ -16,7 +16,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
-from experiments.core.experiment import Experiment, Sweep, Tables
+from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import interval_variable, with_notes
 from experiments.fill import _fidelity
 from experiments.fill._fidelity import MEASURES
@@ -69,8 +69,7 @@ def load(config: Config) -> networks.Available:
     """Every network on every data set that is here, by its label."""
     kinds = [
         networks.available(
-            dataclasses.replace(config, architecture=architecture, activation=activation),
-            config.datasets,
+            dataclasses.replace(config, architecture=architecture, activation=activation)
         )
         for architecture, activation in config.networks
     ]
@@ -142,7 +141,7 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
     """What the networks are worth, and how often the second order falls behind."""
     estimate, clearly = _below(found)
     return {
-        **networks.accuracies(found),
+        **networks.accuracies(config, found),
         "second order below first: estimates": estimate,
         "second order below first: whole interval": clearly,
     }
@@ -178,21 +177,12 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=load,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={
-        "epochs": 1,
-        "datasets": ("mnist_5k",),
-        "networks": (("cnn", "gelu"),),
-        "test_images": 20,
-        "chunk": 20,
-    },
-    full={"datasets": ("mnist", "fashion_mnist"), "test_images": 0},
-)
+SMOKE = {
+    "epochs": 1,
+    "datasets": ("mnist_5k",),
+    "networks": (("cnn", "gelu"),),
+    "test_images": 20,
+    "chunk": 20,
+}
+
+FULL = {"datasets": ("mnist", "fashion_mnist"), "test_images": 0}

@@ -17,7 +17,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
-from experiments.core.experiment import Experiment
 from experiments.core.labelled import pictures
 from fitb_jax import data, fill, masks, plotting
 from fitb_jax.types import Image, LogitsFn
@@ -81,7 +80,7 @@ def compute(config: Config, net: networks.Network) -> xr.Dataset:
 def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
     """How sure the network is of each digit, before and after."""
     return {
-        **networks.accuracies(found),
+        **networks.accuracies(config, found),
         "p(own class), masked": found["p_masked"].sel(asked=OWN),
         "p(own class), filled": found["p_filled"].sel(asked=OWN),
     }
@@ -120,13 +119,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     return f"{said}, of another class to {other:.2f}: it shows what is asked, not what is true."
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=networks.network,
-    compute=compute,
-    numbers=numbers,
-    draw=draw,
-    caption=caption,
-    smoke={"epochs": 1, "digits": (3,), "classes": (8,)},
-    full={"dataset": "mnist"},
-)
+load = networks.network
+
+SMOKE = {"epochs": 1, "digits": (3,), "classes": (8,)}
+
+FULL = {"dataset": "mnist"}

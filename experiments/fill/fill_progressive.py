@@ -20,7 +20,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
-from experiments.core.experiment import Experiment, Tables
+from experiments.core.experiment import Tables
 from experiments.core.labelled import pictures
 from experiments.fill._fidelity import score_table
 from fitb_jax import batching, data, fill, masks, plotting
@@ -174,14 +174,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=networks.network,
-    compute=compute,
-    tables=tables,
-    numbers=lambda config, found: networks.accuracies(found),
-    draw=draw,
-    caption=caption,
-    smoke={"epochs": 1, "digits": (3,), "test_images": 50, "chunk": 50},
-    full={"dataset": "mnist", "test_images": 0},
-)
+load = networks.network
+
+numbers = networks.accuracies
+
+SMOKE = {"epochs": 1, "digits": (3,), "test_images": 50, "chunk": 50}
+
+FULL = {"dataset": "mnist", "test_images": 0}

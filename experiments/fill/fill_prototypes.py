@@ -18,9 +18,15 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.networks import Available, Network, NetworkOptions, accuracies, head
-from experiments.common.networks import available as networks_of
-from experiments.core.experiment import Experiment, Tables
+from experiments.common.networks import (
+    Available,
+    Network,
+    NetworkOptions,
+    accuracies,
+    available,
+    head,
+)
+from experiments.core.experiment import Tables
 from experiments.core.labelled import interval_variable, pictures, with_notes
 from fitb_jax import fill, plotting
 from fitb_jax.evaluation.intervals import proportion_interval
@@ -140,14 +146,10 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=lambda config: networks_of(config, config.datasets),
-    compute=compute,
-    numbers=lambda config, found: accuracies(found),
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"epochs": 1, "datasets": ("mnist_5k",), "images_per_class": 20, "test_images": 50},
-    full={"datasets": ("mnist", "fashion_mnist"), "images_per_class": 5000, "test_images": 0},
-)
+load = available
+
+numbers = accuracies
+
+SMOKE = {"epochs": 1, "datasets": ("mnist_5k",), "images_per_class": 20, "test_images": 50}
+
+FULL = {"datasets": ("mnist", "fashion_mnist"), "images_per_class": 5000, "test_images": 0}

@@ -19,7 +19,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
-from experiments.core.experiment import Experiment, Sweep, Tables
+from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import pictures
 from experiments.fill import _fidelity
 from fitb_jax import data, fill, masks, plotting
@@ -113,7 +113,7 @@ def compute(config: Config, net: networks.Network, found: xr.Dataset) -> xr.Data
 def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
     """How exact Newton's step and its leading curvature are."""
     return {
-        **networks.accuracies(found),
+        **networks.accuracies(config, found),
         "newton, median relative residual": found["residual"].median(),
         "newton, median error bound of the leading curvature, relative": (
             found["curvature_error"].median()
@@ -173,15 +173,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=networks.network,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"epochs": 1, "digits": (3,), "test_images": 20, "chunk": 20, "steps": 2},
-    full={"dataset": "mnist"},
-)
+load = networks.network
+
+SMOKE = {"epochs": 1, "digits": (3,), "test_images": 20, "chunk": 20, "steps": 2}
+
+FULL = {"dataset": "mnist"}

@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained, PhotographOptions, explained
-from experiments.core.experiment import Experiment, Sweep, Tables
+from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import with_notes
 from experiments.fill import _photo_updates
 from experiments.fill._photo_updates import FIRST_ORDER, SMOOTHED_MEAN, WHITE_NOISE, Rule
@@ -235,14 +235,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=explained,
-    sweep=sweep,
-    compute=compute,
-    numbers=numbers,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"count": 2, "chunk": 2, "sizes": (0.03, 0.1), "rules": (FIRST_ORDER, SMOOTHED_MEAN)},
-)
+load = explained
+
+SMOKE = {"count": 2, "chunk": 2, "sizes": (0.03, 0.1), "rules": (FIRST_ORDER, SMOOTHED_MEAN)}

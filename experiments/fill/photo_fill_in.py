@@ -22,7 +22,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common.photographs import Explained, PhotographOptions, explained
-from experiments.core.experiment import Experiment, Tables
+from experiments.core.experiment import Tables
 from experiments.core.labelled import pictures, with_notes
 from experiments.fill import _photo_updates
 from experiments.fill._photo_updates import FIRST_ORDER, NEWTON, SMOOTHED_MEAN
@@ -158,13 +158,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=explained,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"count": 1, "classes": 1, "patches": (56,), "steps": 2},
-    full={"count": 0, "classes": 3},
-)
+load = explained
+
+SMOKE = {"count": 1, "classes": 1, "patches": (56,), "steps": 2}
+
+FULL = {"count": 0, "classes": 3}

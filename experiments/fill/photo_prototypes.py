@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from experiments.common.photographs import Explained, PhotographOptions, explained
-from experiments.core.experiment import Experiment, Tables
+from experiments.core.experiment import Tables
 from experiments.core.labelled import pictures, with_notes
 from fitb_jax import fill, masks, objectives, plotting
 from fitb_jax.extremal import mean_colour
@@ -170,12 +170,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-EXPERIMENT = Experiment(
-    config=Config,
-    load=explained,
-    compute=compute,
-    tables=tables,
-    draw=draw,
-    caption=caption,
-    smoke={"count": 4, "classes": (281,), "parts": 2, "patch": 56},
-)
+load = explained
+
+SMOKE = {"count": 4, "classes": (281,), "parts": 2, "patch": 56}

@@ -11,11 +11,12 @@ import xarray as xr
 
 from experiments.common import methods
 from experiments.common.photographs import Explained
+from experiments.core.experiment import Experiment
 from experiments.core import discovery, running
 from experiments.core.experiment import Sweep
 from experiments.core.labelled import notes_of
 from experiments.evaluation import localisation
-from experiments.evaluation.localisation import EXPERIMENT, FIELDS, Config, Row, rows, tables
+from experiments.evaluation.localisation import FIELDS, Config, Row, rows, tables
 from fitb_jax import models
 
 BY_SIZE = "pointing game by the size of the objects"
@@ -74,7 +75,7 @@ def test_scores_are_means_over_runs_of_each_key(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(localisation, "rows", lambda pretrained: {"gradient": row})
     monkeypatch.setattr(localisation, "_seconds", lambda net, row: 0.0)
     monkeypatch.setattr(running, "run_sweep", run_sweep)
-    experiment = dataclasses.replace(EXPERIMENT, load=lambda config: net)
+    experiment = dataclasses.replace(Experiment.of(localisation), load=lambda config: net)
     listed = discovery.experiments()["localisation"]
     for keys, expected in ((1, [0, 1]), (2, [0.5, 1])):
         found = running.compute(listed, experiment, Config(seed=5, keys=keys, areas=(0.1,)))
