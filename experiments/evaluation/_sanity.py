@@ -84,11 +84,7 @@ def checked(options: SanityOptions) -> Checked:
     )
     layers = list(found.names[::-1])
     names = [f"down to {name}" for name in layers] + [f"only {name}" for name in layers[1:]]
-    shared = {
-        "reference": net.trained,
-        "others": others,
-        "shift": jnp.float32(options.shift),
-    }
+    shared = {"reference": net.trained, "others": others, "shift": jnp.float32(options.shift)}
     cases = [*names, RANDOM_LABELS, RANDOM_LOGIT, INPUT_SHIFT]
     return Checked(net, noise.fitted, layers, cases, shared)
 

@@ -19,15 +19,7 @@ from matplotlib.figure import Figure
 from experiments.common import networks
 from experiments.core.experiment import Sweep
 from experiments.core.labelled import pictures
-from experiments.fill._fidelity import (
-    FULL_GRID,
-    ORDERS,
-    SMOKE_GRID,
-    TITLES,
-    GridOptions,
-    fidelity_sweep,
-    setting_maps,
-)
+from experiments.fill import _fidelity
 from fitb_jax import data, fill, masks, plotting
 from fitb_jax.types import LogitsFn
 
@@ -35,7 +27,7 @@ SHOWN = (("trained", "first"), ("trained", "second"), ("untrained", "first"))
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(GridOptions):
+class Config(_fidelity.GridOptions):
     """Options of Figure 4.
 
     Attributes:
@@ -55,7 +47,7 @@ class Config(GridOptions):
 
 def sweep(config: Config, net: networks.Network) -> Sweep:
     """Every cell, order and network over the test images."""
-    return fidelity_sweep(config, net, ORDERS, config.settings)
+    return _fidelity.fidelity_sweep(config, net, _fidelity.ORDERS, config.settings)
 
 
 def compute(config: Config, net: networks.Network, found: xr.Dataset) -> xr.Dataset:
@@ -83,7 +75,7 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
     return {
         **networks.accuracies(config, found),
         "points (image x mask x order x network)": found["correlation"].size,
-        "compiled programs, one for each order": len(ORDERS),
+        "compiled programs, one for each order": len(_fidelity.ORDERS),
     }
 
 
@@ -117,9 +109,9 @@ def _heat_maps(cells: xr.Dataset) -> Figure:
             (of[name], f"{title}\n{source}, {order} order")
             for of, (source, order) in zip(means, SHOWN, strict=True)
         ]
-        for name, title in TITLES.items()
+        for name, title in _fidelity.TITLES.items()
     ]
-    return setting_maps(panels, size=(10.5, 9), correlation=(-0.4, 0.4))
+    return _fidelity.setting_maps(panels, size=(10.5, 9), correlation=(-0.4, 0.4))
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
@@ -137,6 +129,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
 
 load = networks.network
 
-SMOKE = {**SMOKE_GRID, "test_images": 20}
+SMOKE = {**_fidelity.SMOKE_GRID, "test_images": 20}
 
-FULL = {**FULL_GRID, "test_images": 2000}
+FULL = {**_fidelity.FULL_GRID, "test_images": 2000}

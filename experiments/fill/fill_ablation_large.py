@@ -23,16 +23,7 @@ from matplotlib.figure import Figure
 from experiments.common import networks
 from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import interval_variable, with_notes
-from experiments.fill._fidelity import (
-    FIELDS,
-    FULL_GRID,
-    ORDERS,
-    SMOKE_GRID,
-    TITLES,
-    GridOptions,
-    score_table,
-    setting_maps,
-)
+from experiments.fill import _fidelity
 from fitb_jax import ablation, data, fill, masks, models, plotting
 from fitb_jax.evaluation.intervals import Interval
 from fitb_jax.evaluation.tables import intervals, pair_correlations
@@ -43,7 +34,7 @@ AVERAGED = ablation.Reduction(("image", "seed"))
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(GridOptions):
+class Config(_fidelity.GridOptions):
     """Options of the large ablation.
 
     Attributes:
@@ -106,7 +97,7 @@ def sweep(config: Config, net: Loaded) -> Sweep:
     }
     names = [*map(str, range(config.networks)), UNTRAINED]
     axes = {
-        "order": ablation.static([*ORDERS]),
+        "order": ablation.static([*_fidelity.ORDERS]),
         "network": ablation.looped(pairs, labels=names, meaning="seed of the training"),
         "label": ablation.vmapped(np.arange(len(net.images)), meaning="class, also filled in for"),
         "ratio": ablation.vmapped(np.array(config.ratios), meaning="share of blank patches"),
@@ -115,7 +106,7 @@ def sweep(config: Config, net: Loaded) -> Sweep:
         "image": ablation.vmapped(np.arange(config.images_per_class), meaning="of its class"),
     }
     fields = {
-        name: FIELDS.get(name, ablation.Field())._replace(reduction=AVERAGED)
+        name: _fidelity.FIELDS.get(name, ablation.Field())._replace(reduction=AVERAGED)
         for name in fill.Fidelity._fields
     }
     fields["update"] = ablation.Field(
@@ -146,7 +137,7 @@ def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
     middle = {name: found[name][found.sizes[name] // 2] for name in ("ratio", "patch")}
     accuracies = [interval_variable(accuracy) for accuracy in net.ensemble.accuracies]
     shown = {
-        **{name: found[f"{name}_mean"].mean("label") for name in TITLES},
+        **{name: found[f"{name}_mean"].mean("label") for name in _fidelity.TITLES},
         "agreement": agreement(itertools.combinations(trained, 2)).mean(["pair", "label"]),
         "agreement_untrained": agreement((name, UNTRAINED) for name in trained).mean(
             ["pair", "label"]
@@ -160,7 +151,7 @@ def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
 
 
 def _of_trained(found: xr.Dataset) -> xr.Dataset:
-    return found[[*TITLES]].drop_sel(network=UNTRAINED)
+    return found[[*_fidelity.TITLES]].drop_sel(network=UNTRAINED)
 
 
 def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
@@ -170,7 +161,7 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
         "points": found["points"],
         "test accuracy of each network": [Interval(*ends) for ends in found["accuracy"].values],
         "correlation of E[dx] between trained networks": {
-            order: agreement.sel(order=order).mean() for order in ORDERS
+            order: agreement.sel(order=order).mean() for order in _fidelity.ORDERS
         },
         "correlation of E[dx] with the untrained network": found["agreement_untrained"].mean(),
     }
@@ -179,7 +170,9 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, object]:
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """The measures in every setting, with intervals over the trained networks."""
     rows = ("order", "ratio", "patch")
-    table = score_table(_of_trained(found), rows=rows, titles=TITLES, over="network")
+    table = _fidelity.score_table(
+        _of_trained(found), rows=rows, titles=_fidelity.TITLES, over="network"
+    )
     return {"mean over networks": table}
 
 
@@ -202,22 +195,22 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 def _heat_maps(found: xr.Dataset) -> Figure:
     means = _of_trained(found).mean("network").assign(agreement=found["agreement"])
-    titles = {**TITLES, "agreement": "agreement of E[dx] across networks"}
+    titles = {**_fidelity.TITLES, "agreement": "agreement of E[dx] across networks"}
     panels = [
         [
             (means[name].sel(order=order), f"{title}\n{order} order")
             for name, title in titles.items()
         ]
-        for order in ORDERS
+        for order in _fidelity.ORDERS
     ]
-    return setting_maps(panels, size=(3.4 * len(titles), 6), correlation=(0.0, 0.4))
+    return _fidelity.setting_maps(panels, size=(3.4 * len(titles), 6), correlation=(0.0, 0.4))
 
 
 def _bands(found: xr.Dataset) -> Figure:
-    figure = Figure(figsize=(4 * len(TITLES), 6), layout="constrained")
-    axes = figure.subplots(len(ORDERS), len(TITLES), sharex=True)
-    for line, order in zip(axes, ORDERS, strict=True):
-        for axis, (name, title) in zip(line, TITLES.items(), strict=True):
+    figure = Figure(figsize=(4 * len(_fidelity.TITLES), 6), layout="constrained")
+    axes = figure.subplots(len(_fidelity.ORDERS), len(_fidelity.TITLES), sharex=True)
+    for line, order in zip(axes, _fidelity.ORDERS, strict=True):
+        for axis, (name, title) in zip(line, _fidelity.TITLES.items(), strict=True):
             control = found[name].sel(order=order, network=UNTRAINED)
             means = intervals(_of_trained(found)[name].sel(order=order), over="network")
             for patch in found["patch"].values:
@@ -238,7 +231,7 @@ def _bands(found: xr.Dataset) -> Figure:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State the grid and its main numbers."""
-    first, second = (found["agreement"].sel(order=order).mean() for order in ORDERS)
+    first, second = (found["agreement"].sel(order=order).mean() for order in _fidelity.ORDERS)
     return (
         f"{found['points']:,d} points; bands are 95 % intervals over {config.networks} networks. "
         f"E[dx] of two networks correlate by {first:.2f} (first order) and {second:.2f} (second), "
@@ -248,6 +241,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-SMOKE = {**SMOKE_GRID, "networks": 2, "images_per_class": 2}
+SMOKE = {**_fidelity.SMOKE_GRID, "networks": 2, "images_per_class": 2}
 
-FULL = {**FULL_GRID, "networks": 5, "seeds": 3, "images_per_class": 200}
+FULL = {**_fidelity.FULL_GRID, "networks": 5, "seeds": 3, "images_per_class": 200}

@@ -11,9 +11,8 @@ import xarray as xr
 
 from experiments.common import methods
 from experiments.common.photographs import Explained
-from experiments.core.experiment import Experiment
 from experiments.core import discovery, running
-from experiments.core.experiment import Sweep
+from experiments.core.experiment import Experiment, Sweep
 from experiments.core.labelled import notes_of
 from experiments.evaluation import localisation
 from experiments.evaluation.localisation import FIELDS, Config, Row, rows, tables
