@@ -1,6 +1,5 @@
 """`python -m experiments`: list the experiments, run one, or run all."""
 
-import contextlib
 import importlib
 import logging
 import sys
@@ -62,11 +61,13 @@ def overview() -> str:
 
 
 def _dispatch(name: str, arguments: list[str]) -> None:
+    from tqdm.contrib.logging import logging_redirect_tqdm  # the list is there without it
+
     every = experiments()
     if name in COMMANDS:
         module = importlib.import_module(f"experiments.core.{name}")
         options = _parsed(module.Config, arguments, name)
-        with _redirected_logging():
+        with logging_redirect_tqdm():
             module.run(options)
         return
     if name in RENAMED:
@@ -79,7 +80,7 @@ def _dispatch(name: str, arguments: list[str]) -> None:
     command = " ".join(["python -m experiments", name, *arguments])
     from experiments.core.running import run  # `--help` has been answered without it
 
-    with _redirected_logging():
+    with logging_redirect_tqdm():
         run(every[name], experiment, options, command=command)
 
 
@@ -89,14 +90,6 @@ def _parsed(config: type[Any], arguments: list[str], name: str, default: Any = N
 
     prog = f"python -m experiments {name}"
     return tyro.cli(config, args=arguments, prog=prog, default=default or config())
-
-
-def _redirected_logging() -> contextlib.AbstractContextManager[None]:
-    """Lines of the log above the progress bars."""
-    from tqdm.contrib.logging import logging_redirect_tqdm
-
-    redirected: contextlib.AbstractContextManager[None] = logging_redirect_tqdm()
-    return redirected
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def test_a_page_has_the_numbers_with_their_intervals(results: Path) -> None:
     page = published.page("fill_in")
     assert "| gradient | 0.533 [0.422, 0.642] |" in page
     assert "| accuracy | 0.976 [0.960, 0.980] |" in page
-    assert "at commit 000000000000, cpu, jax 0.10.1" in page
+    assert "commit 000000000000, cpu, jax 0.10.1" in page
     assert "0.125" in published.page("roar")
     assert published.names() == ["fill_in", "roar"]
 

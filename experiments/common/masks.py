@@ -28,14 +28,7 @@ INR, PENALTY, DENSE = "INR, exact area", "INR, penalty", "dense"
 
 
 class MaskRow(NamedTuple):
-    """A line of a table of masks.
-
-    Attributes:
-        method: finds the masks.
-        is_untrained: in an untrained network, as a control.
-        is_of_random_class: of a class drawn at random, as a control: how sure of a class that the
-            photograph does not show does a search make the network?
-    """
+    """A line of a table of masks."""
 
     method: MaskMethod
     is_untrained: bool = False

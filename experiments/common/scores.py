@@ -10,14 +10,7 @@ INVARIANT = 0.95
 
 
 class Check(NamedTuple):
-    """A column of a table.
-
-    Attributes:
-        title: of the column.
-        meaning: one line.
-        is_high_good: whether larger is better; None where the number is no judgement.
-        bound: what the mean must reach, None where it must beat every control.
-    """
+    """A column of a table."""
 
     title: str
     meaning: str

@@ -27,19 +27,7 @@ _COMMAND = re.compile(r"^    (?P<command>python -m experiments .*?)\s+# (?P<dura
 
 
 class Listed(NamedTuple):
-    """What the docstring of an experiment says.
-
-    Attributes:
-        name: on the command line, that of the module.
-        chapter: folder.
-        figure: number, by which experiments are ordered.
-        regenerates: such as "Figure 6, Table 1".
-        title: what it shows.
-        command: that makes it.
-        duration: about how long that takes on two cores.
-        needs: data beyond what is installed; "nothing" if there is no need.
-        expected: the number to expect.
-    """
+    """What the docstring of an experiment says; `figure` is the number that orders the list."""
 
     name: str
     chapter: str

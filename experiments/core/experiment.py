@@ -140,7 +140,6 @@ def method_sweep(
 
 
 Tables = dict[str, pd.DataFrame]
-Found = xr.Dataset
 
 
 def only_swept(config: Any, net: Any, *swept: xr.Dataset) -> xr.Dataset:
@@ -184,12 +183,12 @@ class Experiment:
     config: type[Any]
     load: Callable[[Any], Any] = lambda config: None
     sweep: Callable[[Any, Any], Sweep | Iterable[Sweep]] = lambda config, net: ()
-    compute: Callable[..., Found] = only_swept
-    tables: Callable[[Any, Found], Tables] = lambda config, found: {}
-    draw: Callable[[Any, Found], dict[str, Figure]]
-    caption: Callable[[Any, Found], str]
-    numbers: Callable[[Any, Found], dict[str, Any]] = lambda config, found: {}
-    animate: Callable[[Any, Found], dict[str, np.ndarray]] = lambda config, found: {}
+    compute: Callable[..., xr.Dataset] = only_swept
+    tables: Callable[[Any, xr.Dataset], Tables] = lambda config, found: {}
+    draw: Callable[[Any, xr.Dataset], dict[str, Figure]]
+    caption: Callable[[Any, xr.Dataset], str]
+    numbers: Callable[[Any, xr.Dataset], dict[str, Any]] = lambda config, found: {}
+    animate: Callable[[Any, xr.Dataset], dict[str, np.ndarray]] = lambda config, found: {}
     left_out: Callable[[Any], str | None] = lambda config: None
     smoke: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     full: Mapping[str, Any] = dataclasses.field(default_factory=dict)

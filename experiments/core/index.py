@@ -7,6 +7,13 @@ from experiments.core import discovery
 
 PLACE = Path(__file__).resolve().parents[1] / "README.md"
 
+INTRODUCTION = """# Experiments
+
+One module for each figure and its table. `python -m experiments` lists them, `python -m experiments NAME --help` says what
+can be changed, and `python -m experiments reproduce` runs all that take minutes at most. Times are on 2 cores.
+
+This page is written by `python -m experiments index`."""  # noqa: E501 - lines of a page
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -21,15 +28,7 @@ def run(config: Config) -> Path:
 
 def content() -> str:
     """The page, from the docstrings of the experiments."""
-    lines = [
-        "# Experiments",
-        "",
-        "One module for each figure and its table. `python -m experiments` lists them, `python -m "
-        "experiments NAME --help` says what can be changed, `python -m experiments reproduce` runs "
-        "all that take minutes at most. Times are on 2 cores.",
-        "",
-        "This page is written by `python -m experiments index`.",
-    ]
+    lines = [INTRODUCTION]
     every = discovery.experiments().values()
     for chapter, title in discovery.CHAPTERS.items():
         lines += ["", f"## {title}", "", "| figure | command | time | number to expect |"]

@@ -53,12 +53,18 @@ def _run(run: dict[str, Any], name: str) -> list[str]:
         parts += [f"## {title[0].upper()}{title[1:]}", table(content)]
     parts += [f"*{note}.*" for note in run["notes"]]
     made_by = run["made_by"]
-    versions = ", ".join(f"{package} {version}" for package, version in made_by["versions"].items())
     parts.append(
-        f"Made by `{made_by['command']}` at commit {made_by['commit'][:12]}, {made_by['device']}, "
-        f"{versions}. Square brackets: 95 % confidence intervals."
+        f"Made by `{made_by['command']}` ({made_with(made_by)}). Square brackets: 95 % confidence "
+        "intervals."
     )
     return parts
+
+
+def made_with(made_by: dict[str, Any]) -> str:
+    """Commit, device and versions on a line."""
+    versions = (f"{package} {version}" for package, version in made_by["versions"].items())
+    commit = (made_by["commit"] or "unknown")[:12]
+    return ", ".join([f"commit {commit}", made_by["device"], *versions])
 
 
 def table(content: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.core import artefact, discovery
-from experiments.core.published import text
+from experiments.core.published import made_with, text
 from experiments.core.running import METRICS, read_metrics
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -54,10 +54,3 @@ def _section(results: Path, name: str) -> dict[str, Any]:
         "command": made_by["command"],
         "made_with": made_with(made_by),
     }
-
-
-def made_with(made_by: dict[str, Any]) -> str:
-    """Commit, device and versions on a line."""
-    versions = (f"{package} {version}" for package, version in made_by["versions"].items())
-    commit = (made_by["commit"] or "unknown")[:12]
-    return ", ".join([f"commit {commit}", made_by["device"], *versions])

@@ -49,15 +49,7 @@ class SanityOptions(NetworkOptions):
 
 
 class Checked(NamedTuple):
-    """A network and what it is compared with.
-
-    Attributes:
-        net: the network and its data.
-        fitted: share of the permuted labels that the network of random labels gives.
-        layers: names of the layers, from the logits to the input.
-        names: of the cases, in the order of the similarities of `compare`.
-        shared: arguments of `compare` that no image varies.
-    """
+    """A network and what it is compared with."""
 
     net: Network
     fitted: Interval

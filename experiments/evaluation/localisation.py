@@ -23,17 +23,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.methods import (
-    BLURRED,
-    EXTREMAL,
-    RANDOM_CLASS,
-    UNTRAINED,
-    blurred,
-    chosen,
-    controls,
-    of_random_class,
-    photo_methods,
-)
+from experiments.common import methods as listed
 from experiments.common.photographs import AreaOptions, Explained, recognised
 from experiments.common.timing import median_seconds
 from experiments.core.experiment import Sweep, Tables, method_sweep, unless_given
@@ -90,13 +80,18 @@ class Row(NamedTuple):
 
 def rows(pretrained: models.Pretrained) -> dict[str, Row]:
     """Methods, their maps of other networks and classes, and controls; cheap lines come first."""
-    methods = photo_methods(pretrained)
-    judged = [name for name in ("gradient", "Grad-CAM", "occlusion", EXTREMAL) if name in methods]
-    found = {name: Row(method) for name, method in {**controls(), **_masks()}.items()}
-    found[BLURRED] = Row(blurred(methods["gradient"]))
+    methods = listed.photo_methods(pretrained)
+    judged = [
+        name for name in ("gradient", "Grad-CAM", "occlusion", listed.EXTREMAL) if name in methods
+    ]
+    found = {name: Row(method) for name, method in {**listed.controls(), **_masks()}.items()}
+    found[listed.BLURRED] = Row(listed.blurred(methods["gradient"]))
     found |= {name: Row(method) for name, method in methods.items()}
-    found |= {f"{name}{UNTRAINED}": Row(methods[name], True) for name in judged}
-    return found | {f"{name}{RANDOM_CLASS}": Row(of_random_class(methods[name])) for name in judged}
+    found |= {f"{name}{listed.UNTRAINED}": Row(methods[name], True) for name in judged}
+    return found | {
+        f"{name}{listed.RANDOM_CLASS}": Row(listed.of_random_class(methods[name]))
+        for name in judged
+    }
 
 
 def _masks() -> dict[str, SaliencyFn]:
@@ -146,7 +141,7 @@ def sweep(config: Config, net: Explained) -> Iterator[Sweep]:
             untrained = models.untrained(config.model, key=jax.random.key(seed)).logits_fn
         yield method_sweep(
             point,
-            chosen(rows(net.pretrained), config.methods),
+            listed.chosen(rows(net.pretrained), config.methods),
             net.located,
             net.names,
             seed=seed,
@@ -166,7 +161,7 @@ def sweep(config: Config, net: Explained) -> Iterator[Sweep]:
 
 def compute(config: Config, net: Explained, *swept: xr.Dataset) -> xr.Dataset:
     """The mean scores of every map of every photograph, and how long one map of each kind takes."""
-    timed = chosen(rows(net.pretrained), config.methods)
+    timed = listed.chosen(rows(net.pretrained), config.methods)
     means = {
         name: (values.dims, np.mean([each[name].values for each in swept], 0))
         for name, values in swept[0][[*FIELDS]].items()
@@ -201,8 +196,8 @@ def _seconds(net: Explained, row: Row) -> float:
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """What is said of each map, and the pointing game where objects are small."""
     tables = {"localisation": _scores(found)}
-    if EXTREMAL in found["method"]:
-        tables[f"p(class) of the regions: {EXTREMAL} less each map"] = _differences(found)
+    if listed.EXTREMAL in found["method"]:
+        tables[f"p(class) of the regions: {listed.EXTREMAL} less each map"] = _differences(found)
     if found["object_area"].any():
         tables["pointing game by the size of the objects"] = _by_size(found)
     return tables
@@ -228,7 +223,7 @@ def _scores(found: xr.Dataset) -> pd.DataFrame:
 
 def _differences(found: xr.Dataset) -> pd.DataFrame:
     """Paired by photograph: of all, and of those with small objects."""
-    more = -paired_difference(found["probability"], method=EXTREMAL)
+    more = -paired_difference(found["probability"], method=listed.EXTREMAL)
     groups = {"all": more}
     if found["object_area"].any():
         is_small = found["object_area"].values < SMALL[0]
@@ -248,9 +243,9 @@ def _by_size(found: xr.Dataset) -> pd.DataFrame:
         which = f"objects below {limit:g}" if np.isfinite(limit) else "all"
         title = f"{which} ({pointing.sizes['image']} photographs)"
         columns.append(interval_table(pointing, rows="method", over="image", title=title))
-        if EXTREMAL in found["method"]:
-            more = -paired_difference(pointing, method=EXTREMAL)
-            title = f"{EXTREMAL} less it, {which}"
+        if listed.EXTREMAL in found["method"]:
+            more = -paired_difference(pointing, method=listed.EXTREMAL)
+            title = f"{listed.EXTREMAL} less it, {which}"
             less = interval_table(more, rows="method", over="image", title=title)
             columns.append(less.reindex(columns[0].index, fill_value=""))
     return pd.concat(columns, axis=1)
