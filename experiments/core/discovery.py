@@ -7,10 +7,7 @@ import ast
 import importlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from experiments.core.experiment import Experiment
+from typing import Any, NamedTuple
 
 CHAPTERS = {
     "fill": "Fill in the blanks",
@@ -79,9 +76,8 @@ def _paragraph(docstring: str, name: str) -> str:
     return " ".join(found[1].split()).removesuffix(".") if found else ""
 
 
-def load(listed: Listed) -> "Experiment":
-    """Import an experiment."""
+def load(listed: Listed) -> Any:
+    """Import an experiment, an `Experiment`."""
     from experiments.core.experiment import Experiment  # with JAX, which listing does without
 
-    module = importlib.import_module(f"experiments.{listed.chapter}.{listed.name}")
-    return Experiment.of(module)
+    return Experiment.of(importlib.import_module(f"experiments.{listed.chapter}.{listed.name}"))

@@ -9,10 +9,9 @@ PLACE = Path(__file__).resolve().parents[1] / "README.md"
 
 INTRODUCTION = """# Experiments
 
-One module for each figure and its table. `python -m experiments` lists them, `python -m experiments NAME --help` says what
-can be changed, and `python -m experiments reproduce` runs all that take minutes at most. Times are on 2 cores.
-
-This page is written by `python -m experiments index`."""  # noqa: E501 - lines of a page
+One module for each figure and its table. `python -m experiments` lists them, `python -m experiments
+NAME --help` says what can be changed, and `python -m experiments reproduce` runs all that take
+minutes at most. Times are on 2 cores. This page is written by `python -m experiments index`."""
 
 
 @dataclasses.dataclass(frozen=True)
