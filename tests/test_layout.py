@@ -201,6 +201,13 @@ def test_nothing_outside_of_the_checkout_is_named() -> None:
     assert not [name for name, content in text.items() if beside.encode() in content]
 
 
+def test_methods_are_selected_by_their_labels() -> None:
+    """`.sel(method=...)` of xarray is about inexact labels, and selects nothing."""
+    sources = [*MODULES, *(ROOT / "experiments").rglob("*.py"), *(ROOT / "notebooks").glob("*")]
+    wrong = re.compile(r"\.sel\([^()]*\bmethod=(?!.nearest)")
+    assert not [str(path) for path in sources if wrong.search(path.read_text())]
+
+
 def test_the_arguments_of_updates_have_one_order_and_name() -> None:
     from fitb_jax import fill
 
