@@ -42,7 +42,7 @@ NEEDS = {
         "tyro",
         "tfds",
     ),
-    "data.photographs()": ("data.photographs", "grain", "photographs"),
+    "data.photographs()": ("data.photographs", "pycocotools", "photographs"),
     "data.subset": ("data.subset", "grain", "photographs"),
     'data_with("grain", "array_record").photographs()': (
         "data.photographs",

@@ -59,21 +59,67 @@ def test_figures_draw_what_they_are_given() -> None:
     assert _pixels(figure).std() > 1
 
 
-def test_heat_map_prints_its_numbers() -> None:
-    figure = Figure()
-    values = np.array([[0.25, 0.5], [0.75, 1.0]])
-    plotting.heat_map(figure.subplots(), values, row_labels=[1, 2], column_labels=[3, 4], title="t")
-    texts = {text.get_text() for text in figure.axes[0].texts}
-    assert texts == {"0.25", "0.50", "0.75", "1.00"}
-
-
-def test_interval_chart_draws_the_interval() -> None:
+def test_heat_map_prints_its_numbers_by_label() -> None:
     figure = Figure()
     axis = figure.subplots()
-    values = np.array([[[0.5, 0.4, 0.7]]])
-    plotting.interval_chart(axis, values, group_labels=["g"], bar_labels=["b"], title="t")
-    low, high = axis.collections[0].get_segments()[0][:, 1]
-    np.testing.assert_allclose((low, high), (0.4, 0.7))
+    cells = xr.DataArray(
+        [[0.25, 0.75], [0.5, 1.0]], {"patch": [3, 4], "ratio": [0.1, 0.5]}, ("patch", "ratio")
+    )
+    plotting.heat_map(axis, cells, rows="ratio", columns="patch", title="t")
+    texts = {text.get_position(): text.get_text() for text in axis.texts}
+    assert texts == {(0, 0): "0.25", (1, 0): "0.50", (0, 1): "0.75", (1, 1): "1.00"}
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["0.1", "0.5"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["3", "4"]
+
+
+INTERVALS = xr.DataArray(
+    [[[0.5, 0.4, 0.7], [0.2, 0.1, np.nan]]],
+    {"group": ["g"], "bar": ["b", "c"], "interval": ["estimate", "low", "high"]},
+    ("group", "bar", "interval"),
+)
+
+
+@pytest.mark.parametrize("is_horizontal", [False, True])
+def test_interval_chart_draws_the_interval(is_horizontal: bool) -> None:
+    axis = Figure().subplots()
+    plotting.interval_chart(
+        axis, INTERVALS, groups="group", bars="bar", title="t", is_horizontal=is_horizontal
+    )
+    ends = axis.collections[0].get_segments()[0][:, 0 if is_horizontal else 1]
+    np.testing.assert_allclose(ends, (0.4, 0.7))
+    # An end that is not known is not drawn.
+    unknown = axis.collections[1].get_segments()[0][:, 0 if is_horizontal else 1]
+    np.testing.assert_allclose(unknown, (0.1, 0.2))
+    labels = axis.get_yticklabels() if is_horizontal else axis.get_xticklabels()
+    assert [label.get_text() for label in labels] == ["g"]
+    assert axis.get_legend_handles_labels()[1] == ["b", "c"]
+
+
+def test_a_band_goes_along_its_labels() -> None:
+    axis = Figure().subplots()
+    values = INTERVALS.isel(group=0).rename(bar="ratio").assign_coords(ratio=[0.25, 0.5])
+    control = xr.DataArray([0.0, 0.1], {"ratio": [0.25, 0.5]}, ("ratio",))
+    plotting.band(axis, values, along="ratio", label="ours", control=control)
+    line, dashed = axis.get_lines()
+    np.testing.assert_array_equal(line.get_xdata(), [0.25, 0.5])
+    np.testing.assert_array_equal(line.get_ydata(), [0.5, 0.2])
+    np.testing.assert_array_equal(dashed.get_ydata(), control)
+    assert dashed.get_color() == line.get_color()
+
+
+def test_strips_show_a_line_for_each_label() -> None:
+    maps = xr.DataArray(
+        RNG.random((2, 3, 4, 5)),
+        {"method": ["a", "b"], "case": ["x", "y", "z"]},
+        ("method", "case", "row", "column"),
+    )
+    figure = plotting.map_strips(
+        maps.transpose("case", "method", ...), rows="method", columns="case", show=plotting.heat
+    )
+    assert [axis.get_title() for axis in figure.axes] == ["x", "y", "z", "", "", ""]
+    assert [axis.get_ylabel() for axis in figure.axes] == ["a", "", "", "b", "", ""]
+    shown = figure.axes[3].images[0].get_array()
+    np.testing.assert_allclose(shown, plotting.heat(maps.values[1, 0]))
 
 
 def test_scatter_names_classes_at_their_medians() -> None:

@@ -38,6 +38,9 @@ def test_the_table_has_every_public_map() -> None:
                 "integrated_gradients_with_diagnostics",
                 "layer_gradient",
                 "reconstruct",
+                # of what a window shows besides
+                "mean_occlusion",
+                "silent_share",
             )
             assert is_map == (function in tested), name
 
@@ -50,7 +53,7 @@ def test_arguments_have_one_order_and_name(name: str) -> None:
     known = {
         "objective", "chunk", "key", "draws", "noise", "nodes", "baseline", "window", "stride",
         "background", "cells", "visible", "normalise", "features_of", "layer", "map_activations",
-        "order", "ratio", "patch", "config", "areas",
+        "order", "ratio", "patch", "config", "areas", "statistic",
     }  # fmt: skip
     assert {p.name for p in parameters[3:]} <= known
     assert parameters[-1].name == "chunk" or "chunk" not in {p.name for p in parameters}
