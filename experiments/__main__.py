@@ -29,9 +29,7 @@ def main(arguments: list[str]) -> int:
     try:
         _dispatch(name, rest)
     except KeyboardInterrupt:
-        print(
-            "stopped; finished experiments, networks and blocks of grids are kept", file=sys.stderr
-        )
+        print("stopped; finished experiments, networks and blocks are kept", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)

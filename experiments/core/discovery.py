@@ -4,6 +4,7 @@ Nothing is imported to list them, so that the list is there at once.
 """
 
 import ast
+import functools
 import importlib
 import re
 from pathlib import Path
@@ -37,6 +38,7 @@ class Listed(NamedTuple):
     expected: str
 
 
+@functools.cache
 def experiments(root: Path = _ROOT) -> dict[str, Listed]:
     """Every experiment, by name, in the order of the figures."""
     found = [
