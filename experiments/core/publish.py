@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 from pathlib import Path
 
 from PIL import Image
@@ -12,8 +13,6 @@ from experiments.core.running import read_metrics
 from fitb_jax import checks
 
 _LOG = logging.getLogger(__name__)
-_WIDEST = 1600
-"""Pixels of a figure."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,16 +50,17 @@ def _publish(folder: Path) -> list[Path]:
     if commit == "unknown" or commit.endswith("+changes"):
         raise ValueError(f"{folder} is of files that no commit knows (commit {commit})")
     metrics = read_metrics(folder)
-    kept = {name: metrics[name] for name in ("caption", "numbers", "tables", "notes")}
+    kept = {name: metrics[name] for name in ("caption", "numbers", "tables")}
+    # Where a file lay on the machine of the run is nobody's concern.
+    kept["notes"] = [re.sub(r"(?<![\w.:/])(?:/[\w.+-]+)+/", "", each) for each in metrics["notes"]]
     place = published.FOLDER / f"{folder.name}.json"
-    place.parent.mkdir(exist_ok=True)
     place.write_text(json.dumps({**kept, "made_by": made_by}, indent=1) + "\n")
     for earlier in place.parent.glob(f"{folder.name}.*.webp"):
         earlier.unlink()
     figures = []
     for path in sorted(folder.glob("*.png")):
         picture = Image.open(path).convert("RGB")
-        picture.thumbnail((_WIDEST, _WIDEST * 4))
+        picture.thumbnail((1600, 6400))
         figures.append(place.with_name(f"{folder.name}.{path.stem}.webp"))
         picture.save(figures[-1], quality=80, method=6)
     return [place, *figures]
