@@ -81,7 +81,8 @@ def step_scores(
     p = jax.nn.softmax(logits)[:, target]
     rank = 1.0 + (logits > logits[:, target][:, None]).sum(axis=1)
     count = len(sizes)
-    hidden, truth = _hidden(update, mask), _hidden(image - jnp.asarray(background), mask)
+    shown = jnp.broadcast_to(jnp.asarray(background, image.dtype), image.shape)
+    hidden, truth = _hidden(update, mask), _hidden(image - shown, mask)
     return StepScores(
         correlation=hidden_correlation(hidden, truth, mask),
         coarse_correlation=hidden_correlation(blur_more(hidden), blur_more(truth), mask),
