@@ -1,13 +1,13 @@
 """Figure 13, Table 3: One network for all areas against a mask for each.
 
-    python -m experiments extremal_quality --photo-dir DIR --count 40    # 150 s a photograph
+    python -m experiments extremal_quality --photographs manifest --photo-dir DIR --count 40    # 150 s a photograph
 
 Needs: photographs, `--photographs LAYOUT --photo-dir DIR`.
 Expected: p(class) of binary masks of a tenth of the image 0.53 [0.42, 0.64], with the paper's
 penalty 0.23, of free masks 0.02 (40 photographs of ImageNet).
 
 Binary masks at their exact areas, and how the masks of neighbouring areas fit together. It resumes.
-"""
+"""  # noqa: E501 - a command is one line
 
 import dataclasses
 import functools

@@ -8,7 +8,7 @@ of 56, the largest gain, and 0.115 with the paper's penalty (40 photographs of I
 
 Features, bandwidth, width, steps, grid, conditioning and form of the area. Settings that differ in
 numbers alone share a program. It resumes.
-"""  # noqa: E501
+"""  # noqa: E501 - a command is one line
 
 import dataclasses
 import functools
