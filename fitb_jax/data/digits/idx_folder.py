@@ -16,7 +16,7 @@ FILE_NAMES: dict[Split, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-"""Names of images and labels; each may end in `.gz`."""
+"""Names of images and labels; each may end in `.gz`, and some mirrors write `.idx` for `-idx`."""
 
 CLASS_NAMES: dict[str, tuple[str, ...]] = {
     "mnist": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
@@ -117,21 +117,24 @@ def read(
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    candidates = (folder / f"{name}.gz", folder / name)
+    spellings = (name, name.replace("-idx", ".idx"))
+    candidates = (folder / f"{each}{end}" for each in spellings for end in (".gz", ""))
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _require(folder: Path, name: str) -> Path:
     path = _find(folder, name)
     if path is None:
-        raise FileNotFoundError(f"{folder} holds neither {name}.gz nor {name}")
+        raise FileNotFoundError(
+            f"{folder} holds neither {name}.gz nor {name}, nor one with .idx for -idx"
+        )
     return path
 
 
 def _check_origin(dataset: str, split: Split, path: Path, array: np.ndarray) -> None:
     if len(array) != _STOCK_COUNT[split]:
         return
-    stock = (dataset, path.name.removesuffix(".gz"))
+    stock = (dataset, path.name.removesuffix(".gz").replace(".idx", "-idx"))
     digest = idx.sha256(array)
     origin = _ORIGINS.get(digest)
     if origin is None:
