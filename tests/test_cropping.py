@@ -151,8 +151,12 @@ def test_a_photograph_is_turned_as_its_camera_noted_only_if_asked(tmp_path: Path
     sideways.save(tmp_path / "sideways.png", exif=orientation)
     stored = np.asarray(cropping.open_picture(tmp_path / "sideways.png"))
     np.testing.assert_array_equal(stored, pixels)
-    upright = np.asarray(cropping.open_picture(tmp_path / "sideways.png", upright=True))
-    np.testing.assert_array_equal(upright, np.rot90(pixels, -1))
+    for image in (tmp_path / "sideways.png", sideways):
+        upright = cropping.open_picture(image, upright=True)
+        np.testing.assert_array_equal(np.asarray(upright), np.rot90(pixels, -1))
+        # Not once more.
+        again = cropping.open_picture(upright, upright=True)
+        np.testing.assert_array_equal(np.asarray(again), np.asarray(upright))
 
 
 CROP = cropping.centre_crop(40, 30, size=8)

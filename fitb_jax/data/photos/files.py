@@ -24,8 +24,8 @@ SUFFIXES = frozenset(
 _HIDDEN = frozenset({"__MACOSX", "@eaDir"})
 """Besides names that begin with a dot: what archives of macOS and disks of Synology add."""
 
-_DAMAGE = (*cropping.PICTURE_DAMAGE, csv.Error, RecursionError)
-"""What readers raise for damaged files."""
+_DAMAGE = (*cropping.PICTURE_DAMAGE, csv.Error, RuntimeError)
+"""What readers raise for damaged files; those of records and of JSON too deep a RuntimeError."""
 
 _NO_FILE = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
@@ -219,7 +219,7 @@ def beside(
 ) -> Callable[[Path], Path | None]:
     """For each photograph, the file that annotates it.
 
-    It has the photograph's path but for the suffix; or its name, in another subfolder.
+    It has the photograph's path but for the suffix; or else its name, in another subfolder.
 
     Args:
         paths: of the photographs.
@@ -232,21 +232,22 @@ def beside(
         leave open which of several belong together.
     """
     keys = Counter(path.relative_to(folder).with_suffix("") for path in paths)
-    stems = Counter(path.stem for path in paths)
     by_key = {other.relative_to(other_folder).with_suffix(""): other for other in others}
+    stems = Counter(key.name for key in keys.elements() if key not in by_key)
     by_stem = defaultdict(list)
-    for other in others:
-        by_stem[other.stem].append(other)
+    for key, other in by_key.items():
+        if key not in keys:
+            by_stem[key.name].append(other)
 
     def find(path: Path) -> Path | None:
         key = path.relative_to(folder).with_suffix("")
         at_path = by_key.get(key)
-        candidates = by_stem[path.stem] if at_path is None else [at_path]
-        alike = stems[path.stem] if at_path is None else keys[key]
+        candidates = by_stem.get(key.name, []) if at_path is None else [at_path]
+        alike = stems[key.name] if at_path is None else keys[key]
         if len(candidates) > 1 or (candidates and alike > 1):
             raise CorruptFileError(
                 path,
-                found=f"{alike} photographs and {len(candidates)} annotations named {path.stem}",
+                found=f"{alike} photographs and {len(candidates)} annotations named {key.name}",
                 expected=f"one of each, or annotations in {other_folder} by the path of the image",
             )
         return candidates[0] if candidates else None
