@@ -184,14 +184,14 @@ def uncrop(
     return whole
 
 
-def open_picture(image: AnyImage, *, upright: bool = False) -> Pictures.Image:
+def open_picture(image: AnyImage, *, upright: bool = True) -> Pictures.Image:
     """Any image in three channels of bytes.
 
     Args:
         image: a path, a PIL image, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8 or
             floating in [0, 1]. Grey becomes three equal channels, and what is transparent black.
-        upright: turn a file or PIL image to the orientation that a camera noted (EXIF). Not by
-            default: boxes and masks are on the pixels as they are stored.
+        upright: turn a file or PIL image as its camera noted (EXIF). Boxes and masks are mostly on
+            the pixels as they are stored: False gives these.
 
     Returns:
         A PIL image of mode RGB, as large as the image.

@@ -175,7 +175,7 @@ def preprocess(
     """
     checks.check_count("size", size)
     checks.check_choice("recipe", recipe, get_args(Recipe))
-    picture = cropping.open_picture(image, upright=True)
+    picture = cropping.open_picture(image)
     if recipe == "torchvision":
         return np.asarray(_resized_and_cropped(picture, size), np.float32) / 255
     crop = cropping.centre_crop(picture.width, picture.height, size=size)

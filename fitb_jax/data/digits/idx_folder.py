@@ -109,7 +109,7 @@ def read(
         FileNotFoundError: if one of the two files is missing.
         CorruptFileError: if a file is damaged or belongs elsewhere, or the two do not match.
     """
-    images_path, labels_path = (_require(folder, name) for name in FILE_NAMES[split])
+    images_path, labels_path = (find(folder, name) for name in FILE_NAMES[split])
     images, labels = idx.read_pair(images_path, labels_path, num_classes=len(CLASS_NAMES[dataset]))
     for path, array in ((images_path, images), (labels_path, labels)):
         _check_origin(dataset, split, path, array)
@@ -122,7 +122,19 @@ def _find(folder: Path, name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _require(folder: Path, name: str) -> Path:
+def find(folder: Path, name: str) -> Path:
+    """The file that one of `FILE_NAMES` stands for.
+
+    Args:
+        folder: where it is.
+        name: one of `FILE_NAMES`.
+
+    Returns:
+        Its path, as it is spelled.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
     path = _find(folder, name)
     if path is None:
         raise FileNotFoundError(

@@ -52,7 +52,9 @@ def layout(name: str, *, split: str, data_dir: Path) -> Layout:
     def read(index: int) -> Annotated:
         path, example = find(index)
         with files.damage_named(path, "an image"):
-            picture = cropping.open_picture(Pictures.open(io.BytesIO(example["image"])))
+            picture = cropping.open_picture(
+                Pictures.open(io.BytesIO(example["image"])), upright=False
+            )
         return Annotated(picture, _objects(path, example, picture.size, is_voc))
 
     def read_objects(index: int) -> Objects:

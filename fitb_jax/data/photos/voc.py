@@ -199,5 +199,5 @@ def _segmentation(path: Path, size: tuple[int, int], classes: int) -> Int32[np.n
             expected=f"0 to {classes}, or {_VOID} for undecided",
         )
     # 0 is the background and 1 the first class.
-    classes = np.where(pixels == 0, NO_CLASS, pixels - 1)
-    return np.where(pixels == _VOID, IGNORED, classes).astype(np.int32)
+    labels = np.where(pixels == 0, NO_CLASS, pixels - 1)
+    return np.where(pixels == _VOID, IGNORED, labels).astype(np.int32)

@@ -83,6 +83,23 @@ def voc(root: Path, year: str = "2007") -> Path:
     return root
 
 
+def own_voc(root: Path) -> Path:
+    """Two photographs with classes that VOC does not have, of which one is a .png."""
+    folder = voc(root) / "VOCdevkit/VOC2007"
+    for name, class_name in (("000001", "wyvern"), ("000002", "unicorn")):
+        annotation = xml([(class_name, (11, 1, 50, 40), 0)])
+        write(folder / "Annotations" / f"{name}.xml", annotation)
+    mask = np.full((HEIGHT, WIDTH), 2, np.uint8)
+    save(Image.fromarray(mask), folder / "SegmentationClass/000001.png")
+    # As Windows and macOS leave them.
+    write(folder / "ImageSets/Main/mine.txt", "\ufeff000001\n000002\n")
+    write(folder / "Annotations/._000001.xml", "")
+    (folder / "Annotations/000003.xml").unlink()
+    (folder / "JPEGImages/000002.jpg").unlink()
+    save(picture(1), folder / "JPEGImages/000002.PNG")
+    return folder
+
+
 TABBY, TENCH, PIZZA = "n02123045", "n01440764", "n07873807"
 """Classes 281, 0 and 963."""
 
