@@ -73,7 +73,7 @@ def own_layout(data_dir: Path, split: str, *, class_names: Sequence[str] | None 
         CorruptFileError: the list is damaged or empty.
     """
     folder = files.first_existing(data_dir, ["Annotations"], "the annotations in VOC's form")
-    annotations = [path for path in files.visible(folder) if path.suffix.lower() == ".xml"]
+    annotations = [path for path in files.visible(folder) if path.suffix == ".xml"]
     if not annotations:
         raise FileNotFoundError(f"{folder} holds no annotation (.xml)")
     known = _named_in(annotations) if class_names is None else tuple(class_names)
