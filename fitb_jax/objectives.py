@@ -143,6 +143,19 @@ def is_predicted(logits: Logits, target: Target, *, objective: Objective = prob)
     return jnp.where(is_known, found.astype(jnp.float32), jnp.nan)
 
 
+def score_of(objective: Objective) -> Objective:
+    """In whose terms a result is reported that an objective made.
+
+    Args:
+        objective: what grew.
+
+    Returns:
+        The probability where its logarithm grew, else the objective itself.
+    """
+    reported = {log_prob: prob, sigmoid_log_prob: sigmoid_prob}
+    return next((score for grown, score in reported.items() if objective is grown), objective)
+
+
 def check_predicts(objective: Objective) -> None:
     """Refuse an objective by which no class is predicted.
 

@@ -11,6 +11,7 @@ from fitb_jax.extremal.background import blur_pyramid as blur_pyramid
 from fitb_jax.extremal.background import make_blend as make_blend
 from fitb_jax.extremal.background import mean_colour as mean_colour
 from fitb_jax.extremal.certificate import certify as certify
+from fitb_jax.extremal.certificate import certify_stability as certify_stability
 from fitb_jax.extremal.config import AreaForm as AreaForm
 from fitb_jax.extremal.config import AreaSpacing as AreaSpacing
 from fitb_jax.extremal.config import InrConfig as InrConfig

@@ -1,13 +1,30 @@
-"""On what share of backgrounds a region keeps the class, and how sure that is."""
+"""How often a region keeps the class, on other backgrounds or with more shown."""
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from jax.scipy.special import gammaln
 
 from fitb_jax import batching, checks, masks
 from fitb_jax.evaluation.intervals import Interval, check_confidence, clopper_pearson
+from fitb_jax.extremal.background import BackgroundName, make_blend
+from fitb_jax.extremal.regions import PATCHES, patch_means
 from fitb_jax.objectives import check_predicts, is_predicted, prob
-from fitb_jax.types import Array, Float, Image, Int, LogitsFn, Mask, Number, Objective, Target
+from fitb_jax.types import (
+    Array,
+    Background,
+    Bool,
+    Float,
+    Image,
+    Int,
+    Key,
+    LogitsFn,
+    Mask,
+    Number,
+    Objective,
+    Target,
+)
 
 
 def kept_count(
@@ -101,3 +118,97 @@ def check_backgrounds(backgrounds: Any, image: Image, *, name: str = "background
         raise ValueError(
             f"{name} must have the image's shape {image.shape}, got {backgrounds.shape}"
         )
+
+
+def certify_stability(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    region: Mask,
+    *,
+    key: Key,
+    radii: tuple[int, ...] = (1, 2, 4, 8, 16),
+    patch: int | None = None,
+    samples: int = 64,
+    background: BackgroundName | Background = "blur",
+    confidence: Number = 0.95,
+    objective: Objective = prob,
+    chunk: int = 64,
+) -> Interval:
+    """Share of random enlargements of a region that keep the class, for several sizes of them.
+
+    An enlargement by r shows the region and a set of at most r patches of the rest, drawn uniformly
+    from all such sets. A region that is enough should stay enough when more is shown.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class, in [0, k).
+        region: (h, w), 1 = shown. A patch is of the region where most of it is shown.
+        key: of the enlargements.
+        radii: the r, each at least 0; more patches than there are outside are all of them.
+        patch: side in pixels; by default 14 patches lie along the longer side.
+        samples: enlargements for each r.
+        background: what the rest shows, as in `make_blend`.
+        confidence: of the intervals, in (0, 1]. An array argument.
+        objective: in whose terms the class is kept, see `objectives.is_predicted`.
+        chunk: images classified at once.
+
+    Returns:
+        The shares and their intervals of Clopper and Pearson, one for each radius, (r,).
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+
+    Source: Jin et al. 2025, "Probabilistic stability guarantees for feature attributions" (soft
+    stability, equation 3); the interval in place of Hoeffding's bound.
+    """
+    checks.check_key(key)
+    checks.check_explained(logits_fn, image, target)
+    shape = image.shape[0], image.shape[1]
+    checks.check_mask(region, shape, name="region")
+    checks.check_count("samples", samples)
+    checks.check_count("chunk", chunk)
+    for radius in radii:
+        checks.check_count("radii", radius, least=0)
+    check_confidence(confidence)
+    check_predicts(objective)
+    patch = -(-max(shape) // PATCHES) if patch is None else patch
+    masks.patch_grid(shape, patch)
+    blend = make_blend(image, background)
+    inside = patch_means(region, patch) > 0.5
+
+    def is_kept(radius: Array, draw_key: Key) -> Array:
+        shown = inside | random_enlargement(inside, radius, key=draw_key)
+        mask = jnp.maximum(region, masks.from_patches(shown.astype(region.dtype), shape, patch))
+        return is_predicted(logits_fn(blend(mask)), target, objective=objective) == 1
+
+    sizes = jnp.repeat(jnp.asarray(radii, jnp.int32), samples)
+    kept = batching.chunked_vmap(is_kept, chunk=chunk)(sizes, jax.random.split(key, sizes.size))
+    counts = kept.reshape(len(radii), samples).sum(1)
+    return jax.vmap(lambda count: clopper_pearson(count, samples, confidence=confidence))(counts)
+
+
+def random_enlargement(
+    inside: Bool[Array, "rows columns"], radius: Int[Array, ""], *, key: Key
+) -> Bool[Array, "rows columns"]:
+    """A set of at most so many patches outside of a region, uniform over all such sets.
+
+    Args:
+        inside: (rows, columns), True for the region.
+        radius: at least 0.
+        key: of the draw.
+
+    Returns:
+        (rows, columns), True for the patches to add.
+    """
+    size_key, order_key = jax.random.split(key)
+    outside = inside.size - inside.sum()
+    # There are "outside over k" sets of k patches.
+    k = jnp.arange(inside.size + 1)
+    log_sets = gammaln(outside + 1.0) - gammaln(k + 1.0) - gammaln(outside - k + 1.0)
+    is_allowed = (k <= radius) & (k <= outside)
+    size = jax.random.categorical(size_key, jnp.where(is_allowed, log_sets, -jnp.inf))
+    order = jnp.where(inside, 2.0, jax.random.uniform(order_key, inside.shape))
+    places = jnp.argsort(jnp.argsort(order.ravel())).reshape(inside.shape)
+    return (places < size) & ~inside

@@ -23,7 +23,9 @@ from fitb_jax.extremal.background import (
 )
 from fitb_jax.extremal.config import InrConfig, check_config, regulariser_weight
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
+from fitb_jax.extremal.prior import PRIOR_START, PRIOR_WEIGHT, prior_scores
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
+from fitb_jax.objectives import score_of
 from fitb_jax.types import (
     Array,
     Background,
@@ -34,6 +36,8 @@ from fitb_jax.types import (
     Key,
     LogitsFn,
     Mask,
+    Number,
+    Saliency,
     Scalar,
     Target,
 )
@@ -68,6 +72,11 @@ class Inr(NamedTuple):
         history: of the fit.
         steps: how many were made.
         converged: whether the fit stopped because nothing grew any more.
+        prior: what is added to the scores, (h, w); None without a prior.
+        p_blank: p(target) of what is seen where nothing is shown, in the terms of
+            `objectives.score_of(config.objective)`. Where it is as high as `p_whole`, the
+            background has the class by itself, and masks prove nothing.
+        p_whole: the same of the whole image.
     """
 
     graph: Any
@@ -76,6 +85,9 @@ class Inr(NamedTuple):
     history: History
     steps: Int[Array, ""]
     converged: Bool[Array, ""]
+    prior: Float[Array, "h w"] | None
+    p_blank: Scalar
+    p_whole: Scalar
 
 
 def fit_inr(
@@ -88,6 +100,8 @@ def fit_inr(
     background: BackgroundName | Background = "blur",
     available: Mask | None = None,
     initial: Any = None,
+    prior: Saliency | None = None,
+    prior_weight: Number = PRIOR_WEIGHT,
 ) -> Inr:
     """Fit one coordinate network to the extremal masks of all areas of an image.
 
@@ -104,6 +118,9 @@ def fit_inr(
         available: (h, w) in [0, 1], multiplied into every mask: 0 keeps a pixel blank.
         initial: where to start: an `Inr`, or the `state` of one, of the same network. It brings its
             frequencies: `config.network.bandwidth` then counts for nothing.
+        prior: (h, w), a saliency map of any method, whose ranks are added to the scores of all
+            masks, after a blur. None, or a constant map, is the fit without.
+        prior_weight: of the prior, at least 0; 0 is the fit without. An array argument.
 
     Returns:
         The network, with the history of its fit. Where the image equals its background no mask
@@ -117,6 +134,11 @@ def fit_inr(
     checks.check_key(key)
     config = InrConfig() if config is None else config
     _check_arguments(logits_fn, image, target, config, background, available)
+    if prior is not None:
+        checks.check_saliency(prior, (image.shape[0], image.shape[1]), name="prior")
+    added = None if prior is None else prior_scores(prior, prior_weight)
+    if added is not None and (known := checks.known(added)) is not None and not known.any():
+        added = None
     network_key, area_key = jax.random.split(key)
     graph, state = nnx.split(build(config.network, key=network_key))
     if initial is not None:
@@ -128,6 +150,10 @@ def fit_inr(
         given = initial.state if isinstance(initial, Inr) else initial
         _check_initial(given, state)
         state = given
+    elif added is not None:
+        last = state["last"]
+        factor = jnp.where((added != 0).any(), PRIOR_START, 1.0)
+        state["last"] = jax.tree.map(lambda leaf: leaf * factor, last)
     parameters, fixed = nnx.split_state(state, nnx.Param, Frequencies)
     height, width, _ = image.shape
     coarse = min(config.grid, height), min(config.grid, width)
@@ -144,7 +170,7 @@ def fit_inr(
         def mask_of(area: Scalar) -> Mask:
             scores = network(positions, area).reshape(coarse)
             fine = jax.image.resize(scores, (height, width), "linear")
-            return _mask(fine, area, config, available)
+            return _mask(fine, area, config, available, added)
 
         masks = jax.vmap(mask_of)(areas)
         reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk)
@@ -166,7 +192,21 @@ def fit_inr(
     kept = jax.tree.map(lambda leaf: jnp.where(is_seen, leaf, 0), found.parameters)
     best = nnx.merge_state(kept, fixed)
     history = History(found.merit, *found.records)
-    return Inr(graph, best, config, history, found.steps, found.converged)
+    if added is not None:
+        added = jnp.where(is_seen, added, 0)
+    score = score_of(config.objective)
+    nothing, everything = (blend(jnp.full(image.shape[:2], at, image.dtype)) for at in (0, 1))
+    return Inr(
+        graph,
+        best,
+        config,
+        history,
+        found.steps,
+        found.converged,
+        prior=added,
+        p_blank=score(logits_fn(nothing), target),
+        p_whole=score(logits_fn(everything), target),
+    )
 
 
 def inr_masks(
@@ -201,10 +241,11 @@ def inr_masks(
             # Not in `exact_area`: inside of `jax.lax.map` areas are tracers.
             check_room(areas, available, name="areas")
     network, positions = nnx.merge(inr.graph, inr.state), grid(shape)
+    added = None if inr.prior is None else jax.image.resize(inr.prior, shape, "linear")
 
     def mask_of(area: Scalar) -> Mask:
         scores = network(positions, area).reshape(shape)
-        return _mask(scores, area, inr.config, available)
+        return _mask(scores, area, inr.config, available, added)
 
     # One after the other: at full resolution one mask fills the cores.
     return jax.lax.map(mask_of, areas)
@@ -234,8 +275,16 @@ def inr_saliency(
     return inr_masks(inr, low + (high - low) * places, shape, available=available).mean(0)
 
 
-def _mask(scores: Array, area: Scalar, config: InrConfig, available: Mask | None) -> Mask:
+def _mask(
+    scores: Array,
+    area: Scalar,
+    config: InrConfig,
+    available: Mask | None,
+    added: Array | None,
+) -> Mask:
     scaled = config.score_scale * scores
+    if added is not None:
+        scaled = scaled + added
     if config.area_form == "exact":
         return exact_area(scaled, area, available=available)
     shown = jax.nn.sigmoid(scaled)

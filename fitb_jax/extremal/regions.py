@@ -15,6 +15,10 @@ KeptFn = Callable[[Region], Int[Array, ""]]
 """On how many backgrounds a region keeps the class."""
 
 
+PATCHES = 14
+"""Along the longer side, where no patch is given."""
+
+
 class Pruned(NamedTuple):
     """A region that no single patch can be taken from.
 

@@ -17,6 +17,7 @@ from fitb_jax.extremal.certificate import check_backgrounds, kept_count
 from fitb_jax.extremal.config import InrConfig, check_config
 from fitb_jax.extremal.inr import fit_inr, inr_masks
 from fitb_jax.extremal.regions import (
+    PATCHES,
     KeptFn,
     Pruned,
     Region,
@@ -46,9 +47,6 @@ from fitb_jax.types import (
 
 CONTROLS = ("blur", "mean", "zero")
 """Backgrounds that are no image, in the order of `control_backgrounds`."""
-
-PATCHES = 14
-"""Along the longer side of an image, unless the side of a patch is given."""
 
 _MANY = 2**30
 """More than there are patches or backgrounds."""

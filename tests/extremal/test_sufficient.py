@@ -1,6 +1,7 @@
 """Sufficient regions against the exact minimum, by brute force over every set of patches."""
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +17,7 @@ from fitb_jax.extremal import (
     NetworkConfig,
     SufficientRegion,
     certify,
+    certify_stability,
     control_backgrounds,
     nearest_neighbours,
     regions,
@@ -353,3 +355,34 @@ def test_nearest_images_agree_on_the_region_alone() -> None:
     np.testing.assert_allclose([found.share, found.base_share], [3 / 5, 4 / 17])
     everything = find(IMAGE, 1, jnp.zeros((SIDE, SIDE)), jnp.asarray(images), labels)
     np.testing.assert_array_equal(everything.distances, np.zeros(5))
+
+
+def test_stability_is_the_share_of_all_enlargements() -> None:
+    # Class 1 is lost as soon as the patch at the lower right is shown.
+    lost = np.zeros((4, 4), bool)
+    lost[3, 3] = True
+    hidden = masks.from_patches(jnp.asarray(lost, jnp.float32), (8, 8), 2)
+
+    def logits_fn(image: Array) -> Array:
+        return jnp.stack([(image[:, :, 0] * hidden).sum(), jnp.asarray(0.5)])
+
+    image, region = jnp.ones((8, 8, 1)), jnp.zeros((8, 8)).at[:2, :2].set(1)
+    found = certify_stability(
+        logits_fn,
+        image,
+        1,
+        region,
+        key=jax.random.key(0),
+        radii=(0, 1, 2, 15),
+        patch=2,
+        samples=2000,
+        background=0.0,
+    )
+    # Of the sets of at most r of 15 patches, those without one of them.
+    sets = [sum(math.comb(15, k) for k in range(r + 1)) for r in (0, 1, 2, 15)]
+    without = [sum(math.comb(14, k) for k in range(r + 1)) for r in (0, 1, 2, 15)]
+    exact = np.divide(without, sets)
+    assert exact[0] == found.estimate[0] == 1
+    np.testing.assert_allclose(found.estimate, exact, atol=0.04)
+    assert (found.low <= found.estimate).all()
+    assert (found.estimate <= found.high).all()
