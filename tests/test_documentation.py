@@ -15,6 +15,8 @@ from experiments.core.experiment import Experiment
 from fitb_jax import ablation, evaluation
 from fitb_jax.evaluation.intervals import Interval
 
+OPTIMISED = True
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
@@ -74,7 +76,9 @@ def test_the_page_of_chapter_three_runs() -> None:
 def test_the_page_of_heads_runs() -> None:
     names = _run("heads.md")
     shown = names["curve"].probabilities[0]
-    np.testing.assert_allclose(shown, jax.nn.sigmoid(names["one_logit"](names["image"]))[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        shown, jax.nn.sigmoid(names["one_logit"](names["image"]))[0], rtol=1e-5
+    )
     assert names["p"].shape == (2,)
 
 

@@ -73,7 +73,7 @@ ALLOWED = {
     "plotting": {"evaluation"},
     "imagenet": set(),
     "cropping": {"checks"},
-    "models": {"checks", "cropping", "imagenet", "renamed", "extras"},
+    "models": {"checks", "heads", "cropping", "imagenet", "renamed", "extras"},
     # Which objects are difficult is said by `evaluation.aggregation`.
     "data": {"checks", "cropping", "imagenet", "renamed", "extras", "evaluation"},
     "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation", "heads"},

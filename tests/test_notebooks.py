@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 
 from fitb_jax import plotting
 
+OPTIMISED = True
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ALWAYS = "1_fill_in_the_blanks"

@@ -12,6 +12,8 @@ import xarray as xr
 from experiments.core import published
 from fitb_jax import data, models
 
+OPTIMISED = True
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 

@@ -15,6 +15,8 @@ from fitb_jax import ablation
 from fitb_jax.ablation import axes, running
 from tests.ablation import problem
 
+OPTIMISED = True
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tests.ablation.problem"]
 

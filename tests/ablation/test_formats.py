@@ -13,6 +13,8 @@ import xarray as xr
 
 from fitb_jax import ablation
 
+OPTIMISED = True
+
 
 def _point(*, method: str, on: jax.Array, x: jax.Array) -> dict[str, jax.Array]:
     return {

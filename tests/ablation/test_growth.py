@@ -18,6 +18,8 @@ from fitb_jax import ablation
 from fitb_jax.ablation import store as disk
 from fitb_jax.ablation.program import Evaluator
 
+OPTIMISED = True
+
 FIELDS = {
     "over_x": ablation.Field(reduction=ablation.Reduction(("x",), ("mean", "count"))),
     "over_both": ablation.Field(reduction=ablation.Reduction(("x", "y"))),

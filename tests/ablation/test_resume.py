@@ -26,6 +26,8 @@ from fitb_jax.ablation import running
 from fitb_jax.ablation import store as disk
 from tests.ablation import problem
 
+OPTIMISED = True
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tests.ablation.problem"]
 

@@ -15,6 +15,8 @@ import zarr
 from fitb_jax import ablation, fill, masks
 from tests.ablation import problem
 
+OPTIMISED = True
+
 
 def test_every_point_is_what_the_function_returns_there(whole: xr.Dataset) -> None:
     labels = {name: whole[name].values for name in ("network", "order", "ratio", "image", "seed")}

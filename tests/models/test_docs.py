@@ -16,6 +16,8 @@ from fitb_jax import models
 from fitb_jax.models.architectures import torchvision
 from tests.models.random_weights import random_weights
 
+OPTIMISED = True
+
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 
 
