@@ -90,7 +90,7 @@ def load(options: Options) -> Classifier:
     outputs_fn, channels = _outputs_fn(getattr(model, "logits_fn", model), size, options.model)
     head = _head(options.head)
     shape = (size, size, channels)
-    logits_fn = _with_head(outputs_fn, head)
+    logits_fn = Partial(_traced_once, _with_head(outputs_fn, head))
     count = _eval_shape(logits_fn, shape)[0]
     names, ids = _names(options, model, count)
     see = getattr(model, "preprocess", None)
@@ -135,6 +135,12 @@ def _head(name: str) -> Head:
 
 def _with_head(outputs_fn: LogitsFn, head: Head) -> LogitsFn:
     return outputs_fn if head.to_logits is _same else Partial(_headed, head.to_logits, outputs_fn)
+
+
+@jax.jit
+def _traced_once(logits_fn: LogitsFn, image: Image) -> Logits:
+    """The same for all methods, whose tracing is half of what a later run waits for."""
+    return logits_fn(image)
 
 
 def _same(outputs: Logits) -> Logits:

@@ -25,6 +25,9 @@ _LISTED = 5
 
 _RANDOM_CLASS = "random_class"
 
+_HARDLY_DIFFERENT = 0.8
+"""Rank correlation of the maps of two classes from which on the page says so."""
+
 
 class Facts(NamedTuple):
     """What a page says besides what was found.
@@ -162,6 +165,16 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
                 f"The same search for {other}, a class drawn at random, reaches p "
                 f"{_score(control)}; for {name} it reaches {_score(shown)}."
             )
+    blind = [
+        METHODS[each].title
+        for each, result in found.methods.items()
+        if result.agreement > _HARDLY_DIFFERENT
+    ]
+    if blind:
+        said.append(
+            f"Maps that hardly depend on the class: {', '.join(blind)}. They order the pixels as "
+            f"for another class, with a rank correlation above {_HARDLY_DIFFERENT}."
+        )
     return said
 
 
