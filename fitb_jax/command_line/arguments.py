@@ -17,8 +17,16 @@ from fitb_jax.class_names import find_class
 from fitb_jax.command_line import folders
 from fitb_jax.command_line.methods import DEFAULT, METHODS
 
-HEADS = ("softmax",)
-"""What the outputs of a classifier may mean."""
+HEADS = (
+    "softmax",
+    "probabilities",
+    "binary",
+    "binary_probability",
+    "multi_label",
+    "multi_label_probabilities",
+    "regression",
+)
+"""Names of `heads.HEADS`, which imports JAX."""
 
 PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 """Endings of the files that a folder is searched for; a file that is named may have any."""
@@ -176,7 +184,11 @@ def _parser() -> argparse.ArgumentParser:
         "--size", type=int, help="side in pixels of what a network of yours sees (default: 224)"
     )
     explain.add_argument(
-        "--head", choices=HEADS, default="softmax", help="what the outputs of the network mean"
+        "--head",
+        choices=HEADS,
+        default="softmax",
+        metavar="HEAD",
+        help=f"what the outputs of the network mean: {', '.join(HEADS)} (default: %(default)s)",
     )
     explain.add_argument(
         "--methods",

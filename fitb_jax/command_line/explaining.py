@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitb_jax import evaluation, extremal, fill, models
-from fitb_jax.command_line.loading import Classifier, scores_of_classes
+from fitb_jax.command_line.loading import Classifier
 from fitb_jax.command_line.methods import METHODS
 from fitb_jax.evaluation.control_maps import sobel_edges
 from fitb_jax.saliency import as_saliency
@@ -60,7 +60,8 @@ class Explanation(NamedTuple):
 
     Attributes:
         image: what the classifier sees, (h, w, c).
-        p: of every class, (k,).
+        p: of every class, (k,); of a regression its outputs.
+        are_probabilities: whether what should be logits are at least 0 and sum to 1.
         target: the class that is explained.
         other: a class drawn at random among the others; None where there is no other.
         p_blank: of the class where nothing is shown, that is, of the blur.
@@ -71,6 +72,7 @@ class Explanation(NamedTuple):
 
     image: Float[np.ndarray, "h w c"]
     p: Float[np.ndarray, "k"]
+    are_probabilities: bool
     target: int
     other: int | None
     p_blank: float
@@ -83,7 +85,7 @@ class Programs(NamedTuple):
     """Compiled once for one classifier and all photographs.
 
     Attributes:
-        predict: from an image to the scores of all classes.
+        predict: from an image to the scores of all classes, and the logits.
         judge: from an image, a class and masks to the scores through them, with that of nothing at
             the end, and what is seen through them.
         edges: from an image to its map and its masks.
@@ -112,7 +114,7 @@ def programs(classifier: Classifier) -> Programs:
     masks = jax.ShapeDtypeStruct((len(AREAS), *saliency.shape), jnp.float32)
     judge = functools.partial(_judge, classifier.head.score)
     return Programs(
-        predict=_compiled(scores_of_classes(classifier), logits_fn, image),
+        predict=_compiled(functools.partial(_predict, classifier.head.score), logits_fn, image),
         judge=_compiled(judge, logits_fn, image, target, masks),
         edges=_compiled(_edges, (), image),
         compare=_compiled(_compare, (), saliency, saliency, saliency),
@@ -164,7 +166,7 @@ def explain(
     """
     class_key, method_key = jax.random.split(key)
     pixels = jnp.asarray(image)
-    p = np.asarray(compiled.predict(pixels))
+    p, logits = map(np.asarray, compiled.predict(pixels))
     target = int(p.argmax()) if target is None else target
     other = None
     if len(p) > 1:
@@ -190,7 +192,17 @@ def explain(
         agreement = float("nan") if control is None else float(agreement)
         methods[name] = MethodResult(shown, control, agreement, float(edge))
         done()
-    return Explanation(image, p, target, other, p_blank, other_blank, edges, methods)
+    return Explanation(
+        image=image,
+        p=p,
+        are_probabilities=bool((logits >= 0).all() and abs(logits.sum() - 1) < 1e-3),
+        target=target,
+        other=other,
+        p_blank=p_blank,
+        other_blank=other_blank,
+        edges=edges,
+        methods=methods,
+    )
 
 
 def method_of(name: str, classifier: Classifier) -> Callable[..., Any]:
@@ -232,6 +244,8 @@ def _given(name: str, classifier: Classifier) -> dict[str, Any]:
         case "activations":
             inside = functools.partial(_logit_of_outputs, head.to_logits)
             return {"map_activations": models.map_activations, "objective": inside}
+        case "config":
+            return {"config": extremal.DenseConfig(objective=head.objective)}
         case "score":
             return {"objective": head.score}
         case "update":
@@ -290,6 +304,12 @@ def _with_masks(saliency: Array) -> tuple[Array, Array]:
     return saliency, jax.vmap(lambda area: extremal.binarise(saliency, area, key=ties))(
         jnp.asarray(AREAS)
     )
+
+
+def _predict(score: Objective, logits_fn: LogitsFn, image: Image) -> tuple[Array, Array]:
+    """The score of every class, and the logits."""
+    logits = logits_fn(image)
+    return jax.vmap(score, (None, 0))(logits, jnp.arange(logits.shape[0])), logits
 
 
 def _judge(

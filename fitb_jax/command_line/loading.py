@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 from jax.tree_util import Partial
 from PIL import Image as Pictures
 
-from fitb_jax import cropping, imagenet, models, objectives
+from fitb_jax import cropping, heads, imagenet, models
 from fitb_jax.class_names import find_class
 from fitb_jax.command_line.arguments import (
     ONE_OF_ONES_OWN,
@@ -20,24 +21,11 @@ from fitb_jax.command_line.arguments import (
     add_working_folder,
 )
 from fitb_jax.cropping import Crop
-from fitb_jax.types import Array, Float, Image, Logits, LogitsFn, Objective, Target
+from fitb_jax.heads import Head
+from fitb_jax.types import Float, Image, Logits, LogitsFn
 
 SIZE = 224
 """Side of the image that a classifier of one's own sees, where nothing else is said."""
-
-
-class Head(NamedTuple):
-    """How the outputs of a classifier are read.
-
-    Attributes:
-        to_logits: from its outputs to logits.
-        objective: what an explanation makes grow.
-        score: what is reported.
-    """
-
-    to_logits: Callable[[Logits], Logits]
-    objective: Objective
-    score: Objective
 
 
 class Classifier(NamedTuple):
@@ -87,18 +75,20 @@ def load(options: Options) -> Classifier:
         except (ValueError, OSError, ImportError, models.WeightsError) as error:
             raise WrongArgumentsError(f"--model {options.model}: {error}") from error
     size = options.size or int(getattr(model, "size", SIZE))
-    outputs_fn, channels = _outputs_fn(getattr(model, "logits_fn", model), size, options.model)
-    head = _head(options.head)
+    outputs_fn, channels = _outputs_fn(getattr(model, "logits_fn", model), size, options)
     shape = (size, size, channels)
-    logits_fn = Partial(_traced_once, _with_head(outputs_fn, head))
-    count = _eval_shape(logits_fn, shape)[0]
+    logits_fn = Partial(_traced_once, heads.with_head(outputs_fn, options.head))
+    try:
+        count = _eval_shape(logits_fn, shape)[0]
+    except ValueError as error:
+        raise WrongArgumentsError(f"--head {options.head}: {error}") from error
     names, ids = _names(options, model, count)
     see = getattr(model, "preprocess", None)
     is_centre = see is None or _is_of_this_package(see)
     return Classifier(
         outputs_fn=outputs_fn,
         logits_fn=logits_fn,
-        head=head,
+        head=heads.HEADS[options.head],
         class_names=names,
         wordnet_ids=ids,
         shape=shape,
@@ -128,31 +118,16 @@ def find_target(classifier: Classifier, wanted: int | str | None) -> int | None:
         raise WrongArgumentsError(str(error)) from error
 
 
-def _head(name: str) -> Head:
-    """The one place that knows what outputs mean."""
-    return {"softmax": Head(_same, objectives.log_prob, objectives.prob)}[name]
-
-
-def _with_head(outputs_fn: LogitsFn, head: Head) -> LogitsFn:
-    return outputs_fn if head.to_logits is _same else Partial(_headed, head.to_logits, outputs_fn)
-
-
 @jax.jit
 def _traced_once(logits_fn: LogitsFn, image: Image) -> Logits:
     """The same for all methods, whose tracing is half of what a later run waits for."""
     return logits_fn(image)
 
 
-def _same(outputs: Logits) -> Logits:
-    return outputs
-
-
-def _headed(to_logits: Callable[[Logits], Logits], outputs_fn: LogitsFn, image: Image) -> Logits:
-    return to_logits(outputs_fn(image))
-
-
 def _call(name: str) -> Any:
     add_working_folder()
+    # Read when Keras is imported, which the module may do.
+    os.environ.setdefault("KERAS_BACKEND", "jax")
     module_name, _, function_name = name.partition(":")
     module = importlib.import_module(module_name)
     function = getattr(module, function_name, None)
@@ -165,11 +140,11 @@ def _call(name: str) -> Any:
     return function()
 
 
-def _outputs_fn(model: Any, size: int, name: str) -> tuple[LogitsFn, int]:
+def _outputs_fn(model: Any, size: int, options: Options) -> tuple[LogitsFn, int]:
     """A function of one image, in colour or else in grey, with its parameters as a pytree."""
     refused: Exception | None = None
     for channels in (3, 1):
-        for convert in (_of_one_image, models.as_logits_fn):
+        for convert in (_of_one_image, functools.partial(_of_batches, head=options.head)):
             try:
                 outputs_fn = convert(model)
                 outputs = _eval_shape(outputs_fn, (size, size, channels))
@@ -179,18 +154,25 @@ def _outputs_fn(model: Any, size: int, name: str) -> tuple[LogitsFn, int]:
                 continue
             if len(outputs) == 1:
                 return outputs_fn, channels
+            refused = ValueError(f"its outputs for one image have shape {outputs}")
     raise WrongArgumentsError(
-        f"--model: {name} is no classifier of images ({size}, {size}, 3) or ({size}, {size}, 1): "
-        + (f"{type(refused).__name__}: {str(refused)[:300]}" if refused else "")
+        f"--model: {options.model} is no classifier of images ({size}, {size}, 3) or "
+        f"({size}, {size}, 1), see --size: {type(refused).__name__}: {str(refused)[:300]}"
     ) from refused
 
 
 def _of_one_image(model: Any) -> LogitsFn:
-    if type(model) is Partial:
+    if isinstance(model, Partial):
         return model
     if not callable(model) or _has_parameters(model):
         raise TypeError(f"a classifier must be a function, got {type(model).__name__}")
     return Partial(model)
+
+
+def _of_batches(model: Any, *, head: str) -> LogitsFn:
+    logits_fn: Any = models.as_logits_fn(model, head=head)
+    # Without the head, for methods that look inside.
+    return logits_fn if head == "softmax" else logits_fn.args[0]
 
 
 def _has_parameters(model: Any) -> bool:
@@ -208,13 +190,17 @@ def _eval_shape(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> tuple[int, 
 
 def _names(options: Options, model: Any, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = options.class_names or getattr(model, "class_names", None)
+    if names is not None and len(names) == 1 and options.head.startswith("binary"):
+        names = (f"not {names[0]}", names[0])
+    kind = "output" if options.head == "regression" else "class"
+    numbered = tuple(f"{kind} {index}" for index in range(count))
     if names is None:
-        return tuple(f"class {index}" for index in range(count)), ()
+        return numbered, ()
     if len(names) == count:
         ids = imagenet.classes().wordnet_ids
         return tuple(names), ids if tuple(names) == imagenet.classes().names else ()
     if options.class_names is None:
-        return tuple(f"class {index}" for index in range(count)), ()
+        return numbered, ()
     raise WrongArgumentsError(
         f"--classes: there are {len(names)} names, and {options.model} has {count} classes"
     )
@@ -235,24 +221,3 @@ def _see(
     if image.shape != shape:
         raise ValueError(f"preprocess must give an image of shape {shape}, got {image.shape}")
     return image
-
-
-def scores_of_classes(classifier: Classifier) -> Callable[[LogitsFn, Image], Array]:
-    """What is reported of every class.
-
-    Args:
-        classifier: from `load`.
-
-    Returns:
-        A function from the logits_fn and an image to (k,).
-    """
-
-    def of_all(logits_fn: LogitsFn, image: Image) -> Array:
-        logits = logits_fn(image)
-
-        def of(target: Target) -> Array:
-            return classifier.head.score(logits, target)
-
-        return jax.vmap(of)(jnp.arange(logits.shape[0]))
-
-    return of_all

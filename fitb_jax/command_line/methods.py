@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-Needs: TypeAlias = Literal["layer", "activations", "objective", "score", "update"]
+Needs: TypeAlias = Literal["layer", "activations", "objective", "score", "update", "config"]
 """What a method is given besides its options: the last layer with places, a way to change the
-activation functions, what is to grow, what a judge reports, the rule of an update."""
+activation functions, what is to grow, what a judge reports, the rule of an update, or a whole
+configuration."""
 
 _CHUNK: dict[str, Any] = {"chunk": 2}
 _NOISY = {"draws": 32, **_CHUNK}
@@ -167,6 +168,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "in the small masks that let the network see the class",
             "saliency.dense_saliency",
             "3 min",
+            needs="config",
         ),
     }
 )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image as Pictures
 
-from fitb_jax import __version__, extras, plotting
+from fitb_jax import __version__, extras, objectives, plotting
 from fitb_jax.class_names import short_name
 from fitb_jax.command_line import folders, pictures
 from fitb_jax.command_line.explaining import AREAS, Explanation, MethodResult, Shown
@@ -70,7 +70,7 @@ def write(
     photograph = files.keep("photograph", pictures.photograph_with_square(drawn, crop))
     maps = [_map(name, result, files) for name, result in found.methods.items()]
     edges = files.map("edges", found.edges)
-    masks = _masks(found, files)
+    masks = _masks(classifier, found, files)
     numbers = _numbers(facts, classifier, picture, found)
     (folder / folders.NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
     text = _template("explanation.html").render(
@@ -79,6 +79,9 @@ def write(
         numbers=numbers,
         photograph=photograph,
         is_square_known=classifier.crop is not None,
+        unit=_unit(classifier),
+        blank=_score(classifier, found.p_blank),
+        other_blank=found.other_blank and _score(classifier, found.other_blank),
         maps=maps,
         edges=edges,
         masks=masks,
@@ -114,10 +117,10 @@ def class_with_score(classifier: Classifier, found: Explanation, index: int) -> 
         index: of the class.
 
     Returns:
-        Such as "tabby (281), p 0.39".
+        Such as "tabby (281), p 0.39"; of a regression, "output 12.3".
     """
     name = short_name(classifier.class_names[index])
-    return f"{name} ({index}), p {_score(float(found.p[index]))}"
+    return f"{name} ({index}), {_unit(classifier)} {_score(classifier, float(found.p[index]))}"
 
 
 def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
@@ -130,45 +133,39 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
     Returns:
         The sentences, the weightiest first.
     """
-    name = short_name(classifier.class_names[found.target])
-    whole, blank = float(found.p[found.target]), found.p_blank
     said = []
-    if blank > whole / 2:
+    if found.are_probabilities:
         said.append(
-            f"The blank alone, a blur of the photograph with nothing shown, already has the class "
-            f"{name} with p {_score(blank)}, and the whole photograph with {_score(whole)}: "
-            "masks prove nothing here."
+            "The outputs of the network are at least 0 and sum to 1, which logits hardly ever do: "
+            "give --head probabilities if that is what they are."
+        )
+    name = short_name(classifier.class_names[found.target])
+    whole, blank = (
+        _score(classifier, float(found.p[found.target])),
+        _score(classifier, found.p_blank),
+    )
+    if not _has_probabilities(classifier):
+        said.append(
+            f"With nothing shown, on a blur of the photograph, {name} is {blank}; of the whole "
+            f"photograph {whole}."
+        )
+    elif found.p_blank > float(found.p[found.target]) / 2:
+        said.append(
+            f"The blank alone, a blur of the photograph with nothing shown, already has {name} "
+            f"with p {blank}, and the whole photograph with {whole}: masks prove nothing here."
         )
     else:
         said.append(
-            f"With nothing shown, on a blur of the photograph, p({name}) is {_score(blank)}; of "
-            f"the whole photograph {_score(whole)}. What lies between is due to what is shown."
+            f"With nothing shown, on a blur of the photograph, p({name}) is {blank}; of the whole "
+            f"photograph {whole}. What lies between is due to what is shown."
         )
-    if found.target != int(found.p.argmax()):
-        best = int(found.p.argmax())
-        said.append(
-            f"{name} is not what the network sees: it predicts "
-            f"{short_name(classifier.class_names[best])} with p {_score(float(found.p[best]))}."
-        )
-    extremal = found.methods.get("extremal")
-    if extremal is not None and extremal.control is not None and found.other is not None:
-        shown, control = float(extremal.shown.p.max()), float(extremal.control.p.max())
-        other = short_name(classifier.class_names[found.other])
-        if control > shown / 2:
-            said.append(
-                f"The same search for {other}, a class drawn at random, finds masks with p "
-                f"{_score(control)}: masks for classes that are not there are found just as well, "
-                f"and those for {name} should not be believed."
-            )
-        else:
-            said.append(
-                f"The same search for {other}, a class drawn at random, reaches p "
-                f"{_score(control)}; for {name} it reaches {_score(shown)}."
-            )
+    if _has_probabilities(classifier):
+        said += _on_other_classes(classifier, found)
     blind = [
         METHODS[each].title
         for each, result in found.methods.items()
-        if result.agreement > _HARDLY_DIFFERENT
+        # The gradients of two classes are the same but for their sign.
+        if result.agreement > _HARDLY_DIFFERENT and len(found.p) > 2
     ]
     if blind:
         said.append(
@@ -176,6 +173,44 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             f"for another class, with a rank correlation above {_HARDLY_DIFFERENT}."
         )
     return said
+
+
+def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
+    def of(index: int) -> tuple[str, float, str]:
+        p = float(found.p[index])
+        return short_name(classifier.class_names[index]), p, _score(classifier, p)
+
+    said = []
+    name, _, _ = of(found.target)
+    if found.target != (best := int(found.p.argmax())):
+        predicted, _, p_predicted = of(best)
+        said.append(
+            f"{name} is not what the network sees most: it predicts {predicted} with p "
+            f"{p_predicted}."
+        )
+    extremal = found.methods.get("extremal")
+    if extremal is None or extremal.control is None or found.other is None:
+        return said
+    other, p_other, p_whole = of(found.other)
+    most, control = float(extremal.shown.p.max()), float(extremal.control.p.max())
+    shown, reached = _scores(classifier, np.array([most, control]))
+    search = f"The same search for masks of {other}, a class drawn at random, reaches p {reached}"
+    if control > max(most / 2, 2 * p_other):
+        said.append(
+            f"{search}, though the whole photograph has it with {p_whole}: masks are found for "
+            f"what is not there, and those of {name}, with {shown}, prove little."
+        )
+    else:
+        said.append(f"{search}; for {name} it reaches {shown}.")
+    return said
+
+
+def _has_probabilities(classifier: Classifier) -> bool:
+    return classifier.head.score is not objectives.output
+
+
+def _unit(classifier: Classifier) -> str:
+    return "p" if _has_probabilities(classifier) else "output"
 
 
 class _Files:
@@ -231,7 +266,7 @@ def _map(name: str, result: MethodResult, files: _Files) -> dict[str, Any]:
     }
 
 
-def _masks(found: Explanation, files: _Files) -> list[dict[str, Any]]:
+def _masks(classifier: Classifier, found: Explanation, files: _Files) -> list[dict[str, Any]]:
     """What is seen through the extremal masks of the class and of the other one."""
     if "extremal" not in found.methods:
         return []
@@ -243,8 +278,10 @@ def _masks(found: Explanation, files: _Files) -> list[dict[str, Any]]:
         {
             "target": target,
             "seen": [
-                {"picture": picture, "area": f"{area:.0%}", "p": _score(float(p))}
-                for picture, area, p in zip(files.masks(name, shown), AREAS, shown.p, strict=True)
+                {"picture": picture, "area": f"{area:.0%}", "p": p}
+                for picture, area, p in zip(
+                    files.masks(name, shown), AREAS, _scores(classifier, shown.p), strict=True
+                )
             ],
         }
         for name, target, shown in every
@@ -256,7 +293,7 @@ def _rows(classifier: Classifier, found: Explanation) -> list[dict[str, Any]]:
     rows = [
         {
             "title": METHODS[name].title,
-            "p": [*map(_score, map(float, result.shown.p))],
+            "p": _scores(classifier, result.shown.p),
             "control": False,
         }
         for name, result in found.methods.items()
@@ -264,15 +301,15 @@ def _rows(classifier: Classifier, found: Explanation) -> list[dict[str, Any]]:
     rows.append(
         {
             "title": "Edges of the photograph",
-            "p": [*map(_score, map(float, found.edges.p))],
+            "p": _scores(classifier, found.edges.p),
             "control": True,
         }
     )
     for name, result in found.methods.items():
         if result.control is not None and found.other is not None:
             other = short_name(classifier.class_names[found.other])
-            title = f"{METHODS[name].title}, p({other})"
-            p = [*map(_score, map(float, result.control.p))]
+            title = f"{METHODS[name].title}, {_unit(classifier)}({other})"
+            p = _scores(classifier, result.control.p)
             rows.append({"title": title, "p": p, "control": True})
     return rows
 
@@ -287,7 +324,7 @@ def _numbers(
             "name": name,
             "short_name": short_name(name),
             "p": _finite(float(found.p[index])),
-            "shown": _score(float(found.p[index])),
+            "shown": _score(classifier, float(found.p[index])),
         }
 
     def of_method(result: MethodResult) -> dict[str, Any]:
@@ -303,6 +340,7 @@ def _numbers(
     return {
         "photograph": facts.photograph,
         "model": facts.model,
+        "unit": _unit(classifier),
         "class": of_class(found.target),
         "predicted": [of_class(int(index)) for index in order],
         "random_class": None if found.other is None else of_class(found.other),
@@ -332,12 +370,17 @@ def _template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["score"] = _score
     return environment.get_template(name)
 
 
-def _score(p: float) -> str:
+def _score(classifier: Classifier, p: float) -> str:
+    if not _has_probabilities(classifier):
+        return f"{p:.3g}"
     return "<0.01" if 0 < p < 0.005 else f"{p:.2f}"
+
+
+def _scores(classifier: Classifier, p: np.ndarray) -> list[str]:
+    return [_score(classifier, float(each)) for each in p]
 
 
 def _correlation(value: float) -> str | None:

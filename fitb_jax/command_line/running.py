@@ -9,7 +9,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image as Pictures
 from tqdm import tqdm
 
 from fitb_jax import cropping, extras
@@ -19,9 +18,6 @@ from fitb_jax.command_line.methods import METHODS
 
 with extras.needed("fitb-jax explain", extra="explain"):
     import platformdirs
-
-_DAMAGED = (OSError, ValueError, SyntaxError, Pictures.DecompressionBombError)
-"""What Pillow raises of files that are no pictures."""
 
 
 def run(options: Options) -> int:
@@ -46,9 +42,9 @@ def run(options: Options) -> int:
     with tqdm(total=total, unit="map", disable=None, leave=False) as bar:
         for file, folder in options.photographs:
             try:
-                picture = cropping.open_picture(file, upright=True)
+                picture = cropping.open_picture(file)
                 image = classifier.see(picture)
-            except _DAMAGED as error:
+            except (OSError, ValueError) as error:
                 damaged.append(file)
                 bar.write(f"{file}: left out: {_first_line(error)}", file=sys.stderr)
                 bar.update(len(options.methods))

@@ -60,3 +60,18 @@ def no_classifier() -> object:
 
 
 NUMBER = 3
+
+
+def one_logit() -> Callable[[Array], Array]:
+    """Of a binary classifier."""
+    return lambda image: jnp.tensordot(image, weights()[..., :1], 3) - 2
+
+
+def two_probabilities() -> Callable[[Array], Array]:
+    """Softmax has been taken."""
+    return lambda image: jax.nn.softmax(halves()(image))
+
+
+def one_number() -> Callable[[Array], Array]:
+    """Neither, too."""
+    return lambda image: image.sum()

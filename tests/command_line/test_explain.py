@@ -117,6 +117,6 @@ def test_it_is_replaced_by_request(run: Run) -> None:
     assert main(some) == 1  # the broken one
     numbers = json.loads((run.out / "red" / "explanation.json").read_text())
     assert numbers["class"]["index"] == 2
-    assert "neither is not what the network sees: it predicts left" in numbers["verdicts"][1]
+    assert "neither is not what the network sees most: it predicts left" in numbers["verdicts"][1]
     assert not (run.out / "red" / "extremal.npy").exists()
     assert not [path for path in run.out.iterdir() if path.name.startswith(".")]

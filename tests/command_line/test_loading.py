@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fitb_jax import heads
 from fitb_jax.command_line import explaining, loading
-from fitb_jax.command_line.arguments import Options, WrongArgumentsError
+from fitb_jax.command_line.arguments import HEADS, Options, WrongArgumentsError
 from fitb_jax.command_line.methods import METHODS
 from tests.command_line import networks
 
@@ -52,7 +53,10 @@ def test_what_a_classifier_brings_is_used() -> None:
         ("halfes", {}, "has no function halfes; it has .*halves"),
         ("NUMBER", {}, "has no function NUMBER"),
         ("no_classifier", {}, "is no classifier of images"),
+        ("one_number", {}, r"is no classifier .*"),
         ("halves", {"size": 16}, "is no classifier of images"),
+        ("one_logit", {}, "--head softmax: head must be"),
+        ("halves", {"head": "binary"}, "--head binary: head must fit the outputs"),
         ("halves", {"class_names": ("one", "two")}, "there are 2 names, and .* has 3 classes"),
     ],
 )
@@ -62,6 +66,21 @@ def test_what_is_no_classifier_is_refused(
     with pytest.raises(WrongArgumentsError, match=message) as refused:
         loading.load(options(function, **more))
     assert len(str(refused.value)) < 600
+
+
+def test_what_outputs_mean_is_taken_into_account() -> None:
+    image = np.zeros((32, 32, 3), np.float32)
+    image[:, :16, 0] = 1
+    named = {"head": "binary", "class_names": ("red",)}
+    binary = loading.load(options("one_logit", **named))
+    assert binary.class_names == ("not red", "red")
+    np.testing.assert_allclose(binary.logits_fn(image), [0, 2], rtol=1e-5)
+    found = explaining.programs(binary).predict(image)[0]
+    np.testing.assert_allclose(found[1], 1 / (1 + np.exp(-2)), rtol=1e-5)
+    taken = loading.load(options("two_probabilities", head="probabilities"))
+    shares = np.exp([4, 0, 0]) / (np.exp(4) + 2)
+    np.testing.assert_allclose(explaining.programs(taken).predict(image)[0], shares, rtol=1e-5)
+    assert {*HEADS} == {*heads.HEADS}
 
 
 def test_a_network_by_name_says_what_it_needs() -> None:
