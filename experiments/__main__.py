@@ -16,6 +16,9 @@ COMMANDS = {
 
 RENAMED = {"photo_scoreboard": "scoreboard --source photographs"}
 
+GONE = {"--image": "fitb-jax explain PHOTO"}
+"""Options, with what is typed instead."""
+
 
 def main(arguments: list[str]) -> int:
     """Run the command line."""
@@ -72,6 +75,9 @@ def _dispatch(name: str, arguments: list[str]) -> None:
         raise ValueError(f"{name} is called {RENAMED[name]!r} since version 0.2.0")
     if name not in every:
         raise ValueError(f"experiment must be one of {[*every, *COMMANDS]}, got {name!r}")
+    for option in [given.partition("=")[0] for given in arguments]:
+        if option in GONE:
+            raise ValueError(f"{name} has no {option} since version 0.2.0; use {GONE[option]!r}")
     experiment = load(every[name])
     default = experiment.default(smoke="--smoke" in arguments, full="--full" in arguments)
     options = _parsed(experiment.config, arguments, name, default=default)

@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -130,6 +131,11 @@ def test_the_metric_of_the_page_is_right(extensions: dict[str, Any]) -> None:
     assert np.isnan(centre_distance(saliency, np.zeros((5, 6), bool)))
 
 
+def test_the_page_of_the_command_runs() -> None:
+    logits_fn = _run("explain.md", jax=jax)["my_function"]()
+    assert logits_fn(jnp.zeros((64, 64, 3))).shape == (10,)
+
+
 def test_every_page_is_in_the_navigation() -> None:
     """But for those of results, which are listed when the site is built."""
     navigation = (ROOT / "mkdocs.yml").read_text()
@@ -144,7 +150,7 @@ PARTS = sorted(
 )
 
 
-INTERNAL = ("__init__", "checks", "extras", "renamed")
+INTERNAL = ("__init__", "__main__", "checks", "command_line", "extras", "renamed")
 
 
 def test_the_reference_has_every_module() -> None:

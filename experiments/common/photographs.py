@@ -204,14 +204,6 @@ def _arrays(net: Explained) -> list[str]:
     return [name for name, value in net._asdict().items() if isinstance(value, np.ndarray)]
 
 
-def one_photograph(options: PhotographOptions, path: Path) -> Explained:
-    """A photograph of the user's."""
-    net = _networks(options)
-    image = np.asarray(net.pretrained.preprocess(path))[None]
-    case = data.unknown_object(image.shape[1:3])
-    return _explained(net, image, net.predict(image), [case], [path.stem], str(path.name))
-
-
 def _explained(
     net: _Networks,
     images: np.ndarray,

@@ -1,8 +1,6 @@
 """Photographs that are explained one after the other: what several experiments share."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -11,7 +9,7 @@ import numpy as np
 import xarray as xr
 from tqdm.auto import tqdm
 
-from experiments.common.photographs import AreaOptions, Explained, explained, one_photograph
+from experiments.common.photographs import Explained
 from fitb_jax import extremal
 from fitb_jax.types import Array, Float, Image, LogitsFn, Target
 
@@ -24,22 +22,6 @@ DIMS = {
     "p_binary": ("area",),
 }
 """Of what experiments find in a photograph, where they do not say otherwise."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ChosenOptions(AreaOptions):
-    """Options of an experiment that a photograph of the user's can be given to.
-
-    Attributes:
-        image: a photograph of yours, instead of those of `photographs`.
-    """
-
-    image: Path | None = None
-
-
-def chosen(config: ChosenOptions) -> Explained:
-    """The photograph of the user's, or those of `photographs`."""
-    return explained(config) if config.image is None else one_photograph(config, config.image)
 
 
 def explain(

@@ -19,7 +19,7 @@ from flax import nnx
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.common.photographs import Explained
+from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
 from fitb_jax import extremal, plotting
@@ -36,7 +36,7 @@ DIMS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(photographs.ChosenOptions):
+class Config(AreaOptions):
     """Options of Figure 12.
 
     Attributes:
@@ -168,6 +168,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-load = photographs.chosen
+load = explained
 
 SMOKE = {"count": 1, "areas": (0.1, 0.3), "steps": 2}

@@ -1,12 +1,10 @@
 """Figure 11: Which part of a photograph is enough.
 
-    python -m experiments inr_explain --image PHOTO    # 15 s a photograph
+    python -m experiments inr_explain    # 15 s a photograph
 
-Needs: nothing (without `--image`, three photographs of scikit-image).
+Needs: nothing (three photographs of scikit-image); `fitb-jax explain` is for one of yours.
 Expected: p(tiger cat) of the first photograph of scikit-image is 0.26 through the soft mask of a
 tenth of it, and 0.04 through the binary one.
-
-A photograph of yours is turned upright as its camera noted, and its centre square is explained.
 """
 
 import dataclasses
@@ -19,7 +17,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.photographs import Explained
+from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Tables
 from experiments.core.labelled import with_notes
 from experiments.extremal import _one_by_one as photographs
@@ -35,7 +33,7 @@ DIMS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(photographs.ChosenOptions):
+class Config(AreaOptions):
     """Options of Figure 11.
 
     Attributes:
@@ -54,7 +52,7 @@ class Config(photographs.ChosenOptions):
 
 def load(config: Config) -> Explained:
     """The photographs, with the class that was asked for."""
-    net = photographs.chosen(config)
+    net = explained(config)
     if config.target is None:
         return net
     checks.check_target(config.target, len(net.pretrained.class_names))

@@ -72,6 +72,10 @@ def test_options_out_of_range_are_refused_before_anything_is_read() -> None:
 BAD = [
     (["nothing"], "experiment must be one of"),
     (["photo_scoreboard"], "is called 'scoreboard --source photographs' since version 0.2.0"),
+    (
+        ["inr_explain", "--image=x.png"],
+        "no --image since version 0.2.0; use 'fitb-jax explain PHOTO'",
+    ),
     (["fill_in", "--smoke", "--full"], "--smoke and --full exclude each other"),
     (["fill_in", "--plot-only"], "no finished run"),
     (["fill_in", "--smoke", "--dataset", "mnits"], "mnist"),

@@ -1,0 +1,178 @@
+"""The methods of the command by name: what they are called, how they are set, what they say.
+
+A light list, so that a name can be checked before JAX is imported: functions are named, not there.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+Needs: TypeAlias = Literal["layer", "activations", "objective", "score", "update", "config"]
+"""What a method is given besides its options: the last layer with places, a way to change the
+activation functions, what is to grow, what a judge reports, the rule of an update, or a whole
+configuration."""
+
+_CHUNK: dict[str, Any] = {"chunk": 2}
+_NOISY = {"draws": 32, **_CHUNK}
+
+
+def _constant(**options: Any) -> Callable[[int], dict[str, Any]]:
+    return lambda size: options
+
+
+def _no_options(size: int) -> dict[str, Any]:
+    return {}
+
+
+def _windows(size: int) -> dict[str, Any]:
+    window = max(size * 3 // 14, 1)
+    return {"window": window, "stride": max(window // 3, 1), "background": 0.5, **_CHUNK}
+
+
+def _blanks(draws: int, order: str) -> Callable[[int], dict[str, Any]]:
+    return lambda size: {"draws": draws, "order": order, "patch": max(size // 7, 1), **_CHUNK}
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method of the command.
+
+    Attributes:
+        title: for people.
+        meaning: what a large value in its map means.
+        function: `module.name` in this package.
+        duration: for EfficientNet-Lite0 on two cores, of two classes.
+        options: of the function, from the side of the image.
+        needs: what it is given besides.
+    """
+
+    title: str
+    meaning: str
+    function: str
+    duration: str
+    options: Callable[[int], dict[str, Any]] = _no_options
+    needs: Needs | None = None
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "extremal": Method(
+            "Extremal masks",
+            "in the small masks that let the network see the class",
+            "extremal.fit_inr",
+            "14 s",
+            needs="objective",
+        ),
+        "grad_cam": Method(
+            "Grad-CAM",
+            "where the last layer sees what speaks for the class",
+            "attribution.grad_cam",
+            "1 s",
+            needs="layer",
+        ),
+        "rise": Method(
+            "RISE",
+            "the class is more probable where random masks show this part",
+            "attribution.rise",
+            "8 s",
+            _constant(draws=512, normalise="covariance", **_CHUNK),
+            needs="score",
+        ),
+        "smoothgrad_squared": Method(
+            "SmoothGrad squared",
+            "small changes here change the class's logit most, over noise",
+            "attribution.smoothgrad_squared",
+            "2 s",
+            _constant(**_NOISY),
+        ),
+        "fill_in": Method(
+            "Fill-in",
+            "strongly filled in where random patches hide it",
+            "saliency.fill_saliency",
+            "2 s",
+            _blanks(32, "first"),
+            needs="update",
+        ),
+        "fill_in_second_order": Method(
+            "Fill-in, second order",
+            "the same, by Newton steps",
+            "saliency.fill_saliency",
+            "8 s",
+            _blanks(8, "second"),
+            needs="update",
+        ),
+        "layer_cam": Method(
+            "LayerCAM",
+            "values of the last layer, weighted place by place",
+            "attribution.layer_cam",
+            "1 s",
+            needs="layer",
+        ),
+        "gradient": Method(
+            "Gradient",
+            "small changes here change the class's logit most",
+            "attribution.gradient_magnitude",
+            "1 s",
+        ),
+        "input_x_gradient": Method(
+            "Input x gradient",
+            "red speaks for the class, blue against it, to first order",
+            "attribution.input_x_gradient",
+            "1 s",
+        ),
+        "integrated_gradients": Method(
+            "Integrated gradients",
+            "shares of the logit that the photograph adds to black",
+            "attribution.integrated_gradients",
+            "2 s",
+            _constant(**_CHUNK),
+        ),
+        "smoothgrad": Method(
+            "SmoothGrad",
+            "the gradient, averaged over noise",
+            "attribution.smoothgrad",
+            "2 s",
+            _constant(**_NOISY),
+        ),
+        "vargrad": Method(
+            "VarGrad",
+            "the gradient varies most over noise",
+            "attribution.vargrad",
+            "2 s",
+            _constant(**_NOISY),
+        ),
+        "occlusion": Method(
+            "Occlusion",
+            "a grey square here takes most away from the logit",
+            "attribution.occlusion",
+            "3 s",
+            _windows,
+        ),
+        "guided_backpropagation": Method(
+            "Guided backpropagation",
+            "much like an edge detector, whatever the class",
+            "attribution.guided_backpropagation",
+            "1 s",
+            needs="activations",
+        ),
+        "deconvnet": Method(
+            "Deconvnet",
+            "much like an edge detector, whatever the class",
+            "attribution.deconvnet",
+            "1 s",
+            needs="activations",
+        ),
+        "dense_extremal": Method(
+            "Extremal masks, a free one for each area",
+            "in the small masks that let the network see the class",
+            "saliency.dense_saliency",
+            "3 min",
+            needs="config",
+        ),
+    }
+)
+"""In the order in which they are shown."""
+
+DEFAULT = ("extremal", "grad_cam", "rise", "smoothgrad_squared", "fill_in")
+"""Less than a minute a photograph."""

@@ -1,0 +1,391 @@
+"""What is written of an explanation: a page that stands alone, pictures, arrays and numbers."""
+
+import json
+import math
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image as Pictures
+
+from fitb_jax import __version__, extras, objectives, plotting
+from fitb_jax.class_names import short_name
+from fitb_jax.command_line import folders, pictures
+from fitb_jax.command_line.explaining import AREAS, Explanation, MethodResult, Shown
+from fitb_jax.command_line.loading import Classifier
+from fitb_jax.command_line.methods import METHODS
+from fitb_jax.cropping import Crop
+
+with extras.needed("fitb-jax explain", extra="explain"):
+    import jinja2
+
+_LISTED = 5
+"""Classes whose scores are shown."""
+
+_RANDOM_CLASS = "random_class"
+
+_HARDLY_DIFFERENT = 0.8
+"""Rank correlation of the maps of two classes from which on the page says so."""
+
+
+class Facts(NamedTuple):
+    """What a page says besides what was found.
+
+    Attributes:
+        photograph: name of the file.
+        model: as it was asked for.
+        command: as it was typed.
+        seed: of every random choice.
+        seconds: for this photograph, without compilation.
+        left_out: methods that do not apply to the classifier, and why.
+    """
+
+    photograph: str
+    model: str
+    command: str
+    seed: int
+    seconds: float
+    left_out: dict[str, str]
+
+
+def write(
+    folder: Path,
+    facts: Facts,
+    classifier: Classifier,
+    picture: Pictures.Image,
+    found: Explanation,
+) -> None:
+    """Write the page and all that goes with it.
+
+    Args:
+        folder: empty.
+        facts: besides what was found.
+        classifier: that was explained.
+        picture: the photograph, upright.
+        found: in it.
+    """
+    drawn, crop = _drawn(classifier, picture, found)
+    files = _Files(folder, drawn, crop)
+    photograph = files.keep("photograph", pictures.photograph_with_square(drawn, crop))
+    maps = [_map(name, result, files) for name, result in found.methods.items()]
+    edges = files.map("edges", found.edges)
+    masks = _masks(classifier, found, files)
+    numbers = _numbers(facts, classifier, picture, found)
+    (folder / folders.NUMBERS).write_text(json.dumps(numbers, indent=1) + "\n", "utf-8")
+    text = _template("explanation.html").render(
+        facts=facts,
+        mark=folders.MARK,
+        numbers=numbers,
+        photograph=photograph,
+        is_square_known=classifier.crop is not None,
+        unit=_unit(classifier),
+        blank=_score(classifier, found.p_blank),
+        other_blank=found.other_blank and _score(classifier, found.other_blank),
+        maps=maps,
+        edges=edges,
+        masks=masks,
+        verdicts=verdicts(classifier, found),
+        rows=_rows(classifier, found),
+        areas=[f"{area:.0%}" for area in AREAS],
+    )
+    (folder / folders.PAGE).write_text(text, "utf-8")
+
+
+def listing(out: Path) -> str:
+    """The page that lists every explanation in a folder.
+
+    Args:
+        out: with the folders of explanations.
+
+    Returns:
+        The page.
+    """
+    entries = []
+    for file in sorted(out.glob(f"*/{folders.NUMBERS}")):
+        numbers = json.loads(file.read_text("utf-8"))
+        entries.append({"folder": file.parent.name, **numbers})
+    return _template("listing.html").render(entries=entries, mark=folders.MARK)
+
+
+def class_with_score(classifier: Classifier, found: Explanation, index: int) -> str:
+    """A class as people read it.
+
+    Args:
+        classifier: that has it.
+        found: with its score.
+        index: of the class.
+
+    Returns:
+        Such as "tabby (281), p 0.39"; of a regression, "output 12.3".
+    """
+    name = short_name(classifier.class_names[index])
+    return f"{name} ({index}), {_unit(classifier)} {_score(classifier, float(found.p[index]))}"
+
+
+def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
+    """What the numbers say about the masks, in sentences.
+
+    Args:
+        classifier: that was explained.
+        found: in the photograph.
+
+    Returns:
+        The sentences, the weightiest first.
+    """
+    said = []
+    if found.are_probabilities:
+        said.append(
+            "The outputs of the network are at least 0 and sum to 1, which logits hardly ever do: "
+            "give --head probabilities if that is what they are."
+        )
+    name = short_name(classifier.class_names[found.target])
+    whole, blank = (
+        _score(classifier, float(found.p[found.target])),
+        _score(classifier, found.p_blank),
+    )
+    if not _has_probabilities(classifier):
+        said.append(
+            f"With nothing shown, on a blur of the photograph, {name} is {blank}; of the whole "
+            f"photograph {whole}."
+        )
+    elif found.p_blank > float(found.p[found.target]) / 2:
+        said.append(
+            f"The blank alone, a blur of the photograph with nothing shown, already has {name} "
+            f"with p {blank}, and the whole photograph with {whole}: masks prove nothing here."
+        )
+    else:
+        said.append(
+            f"With nothing shown, on a blur of the photograph, p({name}) is {blank}; of the whole "
+            f"photograph {whole}. What lies between is due to what is shown."
+        )
+    if _has_probabilities(classifier):
+        said += _on_other_classes(classifier, found)
+    blind = [
+        METHODS[each].title
+        for each, result in found.methods.items()
+        # The gradients of two classes are the same but for their sign.
+        if result.agreement > _HARDLY_DIFFERENT and len(found.p) > 2
+    ]
+    if blind:
+        said.append(
+            f"Maps that hardly depend on the class: {', '.join(blind)}. They order the pixels as "
+            f"for another class, with a rank correlation above {_HARDLY_DIFFERENT}."
+        )
+    return said
+
+
+def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
+    def of(index: int) -> tuple[str, float, str]:
+        p = float(found.p[index])
+        return short_name(classifier.class_names[index]), p, _score(classifier, p)
+
+    said = []
+    name, _, _ = of(found.target)
+    if found.target != (best := int(found.p.argmax())):
+        predicted, _, p_predicted = of(best)
+        said.append(
+            f"{name} is not what the network sees most: it predicts {predicted} with p "
+            f"{p_predicted}."
+        )
+    extremal = found.methods.get("extremal")
+    if extremal is None or extremal.control is None or found.other is None:
+        return said
+    other, p_other, p_whole = of(found.other)
+    most, control = float(extremal.shown.p.max()), float(extremal.control.p.max())
+    shown, reached = _scores(classifier, np.array([most, control]))
+    search = f"The same search for masks of {other}, a class drawn at random, reaches p {reached}"
+    if control > max(most / 2, 2 * p_other):
+        said.append(
+            f"{search}, though the whole photograph has it with {p_whole}: masks are found for "
+            f"what is not there, and those of {name}, with {shown}, prove little."
+        )
+    else:
+        said.append(f"{search}; for {name} it reaches {shown}.")
+    return said
+
+
+def _has_probabilities(classifier: Classifier) -> bool:
+    return classifier.head.score is not objectives.output
+
+
+def _unit(classifier: Classifier) -> str:
+    return "p" if _has_probabilities(classifier) else "output"
+
+
+class _Files:
+    """Pictures and arrays of one explanation, by name."""
+
+    def __init__(self, folder: Path, drawn: np.ndarray, crop: Crop) -> None:
+        self._folder, self._drawn, self._crop = folder, drawn, crop
+
+    def keep(self, name: str, picture: np.ndarray) -> str:
+        """Write a picture, and give it for the page."""
+        (self._folder / f"{name}.png").write_bytes(pictures.as_png(picture))
+        return pictures.as_data_uri(picture)
+
+    def map(self, name: str, shown: Shown) -> str | None:
+        """Write a map as numbers, alone and on the photograph; the last for the page."""
+        np.save(self._folder / f"{name}.npy", shown.saliency)
+        if not np.isfinite(shown.saliency).all():
+            return None
+        self.keep(name, plotting.heat(shown.saliency))
+        whole = pictures.map_on_photograph(self._drawn, shown.saliency, self._crop)
+        return self.keep(f"{name}_on_photograph", whole)
+
+    def masks(self, name: str, shown: Shown) -> list[str]:
+        """Write masks as numbers, and what is seen through them; the last for the page."""
+        np.save(self._folder / f"{name}_masks.npy", shown.masks.astype(bool))
+        return [
+            self.keep(f"{name}_seen_{area:g}", np.clip(seen, 0, 1))
+            for area, seen in zip(AREAS, shown.seen, strict=True)
+        ]
+
+
+def _drawn(
+    classifier: Classifier, picture: Pictures.Image, found: Explanation
+) -> tuple[np.ndarray, Crop]:
+    """The photograph to draw on, and the square of it that the classifier sees."""
+    if classifier.crop is None:
+        size = found.image.shape[0]
+        return plotting.as_rgb(found.image), Crop(0, 0, size, size, size, size)
+    small = pictures.shrunk(picture)
+    return np.asarray(small, np.float32) / 255, classifier.crop(small.width, small.height)
+
+
+def _map(name: str, result: MethodResult, files: _Files) -> dict[str, Any]:
+    method = METHODS[name]
+    control = result.control and files.map(f"{name}_{_RANDOM_CLASS}", result.control)
+    return {
+        "title": method.title,
+        "meaning": method.meaning,
+        "picture": files.map(name, result.shown),
+        "control": control,
+        "agreement": _correlation(result.agreement),
+        "edges": _correlation(result.edges),
+    }
+
+
+def _masks(classifier: Classifier, found: Explanation, files: _Files) -> list[dict[str, Any]]:
+    """What is seen through the extremal masks of the class and of the other one."""
+    if "extremal" not in found.methods:
+        return []
+    result = found.methods["extremal"]
+    every = [("extremal", found.target, result.shown)]
+    if result.control is not None and found.other is not None:
+        every.append((f"extremal_{_RANDOM_CLASS}", found.other, result.control))
+    return [
+        {
+            "target": target,
+            "seen": [
+                {"picture": picture, "area": f"{area:.0%}", "p": p}
+                for picture, area, p in zip(
+                    files.masks(name, shown), AREAS, _scores(classifier, shown.p), strict=True
+                )
+            ],
+        }
+        for name, target, shown in every
+    ]
+
+
+def _rows(classifier: Classifier, found: Explanation) -> list[dict[str, Any]]:
+    """What is said to the masks of every map, the controls at the end."""
+    rows = [
+        {
+            "title": METHODS[name].title,
+            "p": _scores(classifier, result.shown.p),
+            "control": False,
+        }
+        for name, result in found.methods.items()
+    ]
+    rows.append(
+        {
+            "title": "Edges of the photograph",
+            "p": _scores(classifier, found.edges.p),
+            "control": True,
+        }
+    )
+    for name, result in found.methods.items():
+        if result.control is not None and found.other is not None:
+            other = short_name(classifier.class_names[found.other])
+            title = f"{METHODS[name].title}, {_unit(classifier)}({other})"
+            p = _scores(classifier, result.control.p)
+            rows.append({"title": title, "p": p, "control": True})
+    return rows
+
+
+def _numbers(
+    facts: Facts, classifier: Classifier, picture: Pictures.Image, found: Explanation
+) -> dict[str, Any]:
+    def of_class(index: int) -> dict[str, Any]:
+        name = classifier.class_names[index]
+        return {
+            "index": index,
+            "name": name,
+            "short_name": short_name(name),
+            "p": _finite(float(found.p[index])),
+            "shown": _score(classifier, float(found.p[index])),
+        }
+
+    def of_method(result: MethodResult) -> dict[str, Any]:
+        return {
+            "p": [*map(_finite, result.shown.p.tolist())],
+            "p_random_class": result.control and [*map(_finite, result.control.p.tolist())],
+            "correlation_with_random_class": _finite(result.agreement),
+            "correlation_with_edges": _finite(result.edges),
+        }
+
+    crop = classifier.crop and classifier.crop(*picture.size)._asdict()
+    order = np.argsort(-found.p, kind="stable")[:_LISTED]
+    return {
+        "photograph": facts.photograph,
+        "model": facts.model,
+        "unit": _unit(classifier),
+        "class": of_class(found.target),
+        "predicted": [of_class(int(index)) for index in order],
+        "random_class": None if found.other is None else of_class(found.other),
+        "square": crop,
+        "areas": [*AREAS],
+        "p_whole": _finite(float(found.p[found.target])),
+        "p_blank": _finite(found.p_blank),
+        "p_blank_of_random_class": None
+        if found.other_blank is None
+        else _finite(found.other_blank),
+        "verdicts": verdicts(classifier, found),
+        "methods": {name: of_method(result) for name, result in found.methods.items()},
+        "edges": {"p": [*map(_finite, found.edges.p.tolist())]},
+        "left_out": facts.left_out,
+        "seed": facts.seed,
+        "seconds": round(facts.seconds, 2),
+        "command": facts.command,
+        "versions": {"fitb_jax": __version__, "jax": metadata.version("jax")},
+    }
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fitb_jax.command_line"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def _score(classifier: Classifier, p: float) -> str:
+    if not _has_probabilities(classifier):
+        return f"{p:.3g}"
+    return "<0.01" if 0 < p < 0.005 else f"{p:.2f}"
+
+
+def _scores(classifier: Classifier, p: np.ndarray) -> list[str]:
+    return [_score(classifier, float(each)) for each in p]
+
+
+def _correlation(value: float) -> str | None:
+    return f"{value:.2f}" if math.isfinite(value) else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,128 @@
+"""The command from checked arguments to written pages."""
+
+import os
+import platform
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from fitb_jax import cropping, extras
+from fitb_jax.command_line import explaining, folders, loading, page
+from fitb_jax.command_line.arguments import Options
+from fitb_jax.command_line.methods import METHODS
+
+with extras.needed("fitb-jax explain", extra="explain"):
+    import platformdirs
+
+
+def run(options: Options) -> int:
+    """Explain every photograph, and write a page for each and one that lists them.
+
+    Args:
+        options: of the command.
+
+    Returns:
+        0, or 1 where a photograph or a method that was asked for could not be explained.
+
+    Raises:
+        WrongArgumentsError: the classifier or the class is none.
+    """
+    _keep_programs(options.cache)
+    classifier = loading.load(options)
+    target = loading.find_target(classifier, options.target)
+    compiled = explaining.programs(classifier)
+    left_out: dict[str, str] = {}
+    damaged = []
+    total = len(options.photographs) * len(options.methods)
+    with tqdm(total=total, unit="map", disable=None, leave=False) as bar:
+        for file, folder in options.photographs:
+            try:
+                picture = cropping.open_picture(file)
+                image = classifier.see(picture)
+            except (OSError, ValueError) as error:
+                damaged.append(file)
+                bar.write(f"{file}: left out: {_first_line(error)}", file=sys.stderr)
+                bar.update(len(options.methods))
+                continue
+            bar.set_description("compiling")
+            _compile(options, classifier, compiled, left_out, bar)
+            bar.set_description(file.name)
+            begun = time.perf_counter()
+            found = explaining.explain(
+                classifier,
+                compiled,
+                image,
+                target,
+                # Its own, whatever else is explained in this run.
+                key=jax.random.fold_in(jax.random.key(options.seed), zlib.crc32(image.tobytes())),
+                done=bar.update,
+            )
+            facts = page.Facts(
+                photograph=file.name,
+                model=options.model,
+                command=options.command,
+                seed=options.seed,
+                seconds=time.perf_counter() - begun,
+                left_out={METHODS[name].title: reason for name, reason in left_out.items()},
+            )
+            with folders.whole_or_not_at_all(folder) as part:
+                page.write(part, facts, classifier, picture, found)
+            bar.write(_report(classifier, file, folder, found))
+    if len(damaged) < len(options.photographs):
+        listing = page.listing(options.out)
+        folders.write_whole(options.out / folders.PAGE, listing)
+    return int(bool(damaged) or (options.named_methods and bool(left_out)))
+
+
+def _compile(
+    options: Options,
+    classifier: loading.Classifier,
+    compiled: explaining.Programs,
+    left_out: dict[str, str],
+    bar: tqdm,
+) -> None:
+    for name in options.methods:
+        if name in compiled.methods:
+            continue
+        if name not in left_out:
+            bar.set_postfix_str(METHODS[name].title)
+            try:
+                compiled.methods[name] = explaining.compile_method(name, classifier)
+                continue
+            except (TypeError, ValueError) as error:
+                left_out[name] = _first_line(error)
+                bar.write(f"{METHODS[name].title}: left out: {left_out[name]}", file=sys.stderr)
+        bar.update()
+    bar.set_postfix_str("")
+
+
+def _report(
+    classifier: loading.Classifier, file: Path, folder: Path, found: explaining.Explanation
+) -> str:
+    explained = page.class_with_score(classifier, found, found.target)
+    lines = [f"{file}: {explained}"]
+    if (likeliest := int(np.argmax(found.p))) != found.target:
+        lines.append(f"  predicted: {page.class_with_score(classifier, found, likeliest)}")
+    return "\n".join([*lines, f"  {folder / folders.PAGE}"])
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _keep_programs(keep: bool) -> None:
+    """Compiled programs are found again by later runs, unless the user's settings say where."""
+    if not keep:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        # By computer, as a home may be shared, and a program is for the CPU that it was made on.
+        folder = platformdirs.user_cache_path("fitb_jax") / "compiled" / platform.node()
+        jax.config.update("jax_compilation_cache_dir", os.fspath(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

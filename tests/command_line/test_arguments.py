@@ -1,0 +1,88 @@
+"""What is typed: every problem is said at once, and before anything heavy is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fitb_jax.command_line import main
+from fitb_jax.command_line.arguments import WrongArgumentsError, parse
+from fitb_jax.command_line.methods import DEFAULT, METHODS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    file = tmp_path / "photo.png"
+    Image.new("RGB", (40, 30)).save(file)
+    return file
+
+
+def test_every_problem_is_named_at_once(
+    photograph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "none.txt").write_text("\n\n")
+    (tmp_path / "out").write_text("a file")
+    wrong = [photograph, tmp_path / "phota.png", tmp_path / "empty"]
+    by_name = ["--weights", "none.pth", "--size", "32", "--seed", "-1"]
+    lists = ["--classes", tmp_path / "none.txt", "--methods", "grad-cm", "rise,xx", photograph]
+    assert main(["explain", *map(str, [*wrong, *by_name, *lists])]) == 2
+    said = capsys.readouterr().err.splitlines()
+    for expected in (
+        f"no such file or folder: {tmp_path / 'phota.png'}; did you mean {photograph}?",
+        f"no photographs in the folder {tmp_path / 'empty'}",
+        "--weights: no such file: none.pth",
+        "--size is for a network of yours",
+        "--seed must lie in",
+        "none.txt has no names",
+        "no method 'grad-cm'; the nearest are grad_cam",
+        "no method 'xx'; --list-methods lists them",
+        f"no method '{photograph}'; photographs come before --methods",
+    ):
+        assert any(line.startswith("error: ") and expected in line for line in said), expected
+    for more, expected in (
+        (["--out", str(tmp_path / "out")], "is a file"),
+        (["--class", "tabbby"], "the nearest are 281: tabby"),
+        (["--model", "no_such_module:net"], "no module no_such_module"),
+        (["--model", "json:loads", "--weights", "x"], "json:loads brings its own"),
+        (["--methods", "rise", "--all-methods"], "exclude each other"),
+    ):
+        with pytest.raises(WrongArgumentsError, match=expected):
+            parse(["explain", str(photograph), *more])
+
+
+def test_wrong_arguments_are_answered_without_jax() -> None:
+    code = (
+        "import sys; from fitb_jax.command_line import main; "
+        "status = main(['explain', 'nothing.png', '--class', 'tabbby', '--methods', 'x']); "
+        "print(status, [m for m in ('jax', 'flax', 'matplotlib', 'scipy') if m in sys.modules])"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
+    assert printed.strip() == "2 []"
+
+
+def test_arguments_are_read(photograph: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / ".hidden.png").touch()
+    (tmp_path / "names.txt").write_text("\ufeffone, first\ntwo\n", "utf-8")
+    names = ["--classes", str(tmp_path / "names.txt"), "--class", "FIRST"]
+    given = ["--methods", "Grad-CAM", "rise,grad_cam", "--out", str(tmp_path / "out"), *names]
+    options = parse(["explain", str(tmp_path), *given, str(photograph)][:-1])
+    assert options.photographs == ((photograph, tmp_path / "out" / "photo"),)
+    assert options.methods == ("grad_cam", "rise")
+    assert options.class_names == ("one, first", "two")
+    assert options.target == 0
+    assert parse(["explain", str(photograph), "--class", "tabby"]).target == 281
+    assert parse(["explain", str(photograph)]).methods == DEFAULT
+
+
+def test_the_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["explain", "--list-methods"])
+    assert stop.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[2:].split()[0] for line in lines[: len(METHODS)]] == [*METHODS]

@@ -1,0 +1,51 @@
+"""What a page says of the numbers."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from fitb_jax import heads
+from fitb_jax.command_line import page
+from fitb_jax.command_line.explaining import Explanation, MethodResult, Shown
+
+
+def _shown(p: float) -> Shown:
+    return Shown(np.ones((2, 2)), np.ones((4, 2, 2)), np.full(4, p), np.ones((4, 2, 2, 3)))
+
+
+def _verdicts(
+    *, p_blank: float = 0.1, control: float = 0.1, head: str = "softmax", **changes: object
+) -> str:
+    """Of a tabby that the masks show with 0.7, and a crane drawn at random."""
+    methods = {"extremal": MethodResult(_shown(0.7), _shown(control), 0.1, 0.0)}
+    found = Explanation(
+        image=np.ones((2, 2, 3)),
+        p=np.array([0.6, 0.05, 0.35]),
+        are_probabilities=False,
+        target=0,
+        other=1,
+        p_blank=p_blank,
+        other_blank=0.1,
+        edges=_shown(0.1),
+        methods=methods,
+    )._replace(**changes)
+    classifier = SimpleNamespace(
+        class_names=("tabby, cat", "crane", "tray"), head=heads.HEADS[head]
+    )
+    return " ".join(page.verdicts(classifier, found))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_sentences_say_what_the_numbers_mean() -> None:
+    assert "p(tabby) is 0.10; of the whole photograph 0.60" in _verdicts()
+    assert "prove nothing" not in _verdicts(p_blank=0.29)
+    assert "already has tabby with p 0.31" in _verdicts(p_blank=0.31)
+    assert "of crane, a class drawn at random, reaches p 0.10; for tabby it" in _verdicts()
+    assert "masks are found for what is not there" in _verdicts(control=0.5)
+    assert "it predicts tabby with p 0.60" in _verdicts(target=2)
+    assert "give --head probabilities" in _verdicts(are_probabilities=True)
+    alike = {"rise": MethodResult(_shown(0.7), _shown(0.1), 0.9, 0.0)}
+    assert "hardly depend on the class: RISE." in _verdicts(methods=alike)
+    of_regression = _verdicts(head="regression", p_blank=0.31)
+    assert of_regression.endswith("tabby is 0.31; of the whole photograph 0.6.")
