@@ -163,7 +163,7 @@ def layout(config: ViTConfig) -> Layout:
     Returns:
         The layout.
     """
-    return Layout(partial(_build, config), name=_name, translate=_translate)
+    return Layout(partial(_build, config), head="heads.head", name=_name, translate=_translate)
 
 
 def _build(config: ViTConfig) -> ViT:
