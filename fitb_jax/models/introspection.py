@@ -14,7 +14,7 @@ from jax.extend.core import Jaxpr, Var
 from jax.tree_util import Partial
 from jaxtyping import Float
 
-from fitb_jax import checks
+from fitb_jax import checks, dependence
 from fitb_jax.models.adapters import apply_nnx
 from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn, Number
 
@@ -76,28 +76,35 @@ def activations(
 
 
 def last_spatial_layer(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> str | None:
-    """The last layer of a classifier that has places, which class activation maps look at.
+    """The last layer with places that reaches the logits: what class activation maps look at.
 
     Args:
         logits_fn: as in `features_of`.
         shape: (h, w, c) of an image that it classifies.
 
     Returns:
-        The layer's name, None where none is (h', w', c').
+        The layer's name, None where none is (h', w', c') and reaches the logits.
 
     Raises:
         TypeError: as in `features_of`.
     """
     features_fn = features_of(logits_fn)
-    spatial: list[str] = []
+    image = jax.ShapeDtypeStruct(shape, "float32")
+    in_order: list[str] = []
 
-    def note_order(image: Image) -> None:
+    def noted(image: Image) -> dict[str, Array]:
         # Inside, as what JAX returns has its names sorted.
         layers = features_fn(image)
-        spatial.extend(name for name, values in layers.items() if values.ndim == 3)
+        in_order.extend(layers)
+        return layers
 
-    jax.eval_shape(note_order, jax.ShapeDtypeStruct(shape, "float32"))
-    return spatial[-1] if spatial else None
+    def logits(perturbations: Mapping[str, Array], image: Image) -> Array:
+        return features_fn(image, perturbations)["logits"]
+
+    shapes = jax.eval_shape(noted, image)
+    spatial = {name: shapes[name] for name in in_order if len(shapes[name].shape) == 3}
+    reaches, _ = dependence.needed(logits, spatial, image)
+    return next((name for name in reversed(spatial) if reaches[name]), None)
 
 
 def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
@@ -203,7 +210,8 @@ def _nnx_features(
 ) -> dict[str, Array]:
     batched = {name: added[None] for name, added in (perturbations or {}).items()}
     layers = nnx.merge(graph, state).features(image[None], batched)
-    return jax.tree.map(lambda layer: layer[0], layers)
+    # Not a `jax.tree.map`, which sorts the names: they are in the order of the network.
+    return {name: layer[0] for name, layer in layers.items()}
 
 
 def _shifted(logits_fn: LogitsFn, shift: Array, image: Image) -> Logits:

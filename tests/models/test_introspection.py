@@ -51,18 +51,6 @@ def nnx_rngs():
     return nnx.Rngs(0)
 
 
-_PREFIXES = (
-    *("stem", "patches", "convolution", "stage", "layer", "block"),
-    *("head", "pooled", "hidden", "logits"),
-)
-
-
-def _depth(layer: str) -> tuple[int, str]:
-    """Where a layer comes in any of the networks."""
-    (place,) = (i for i, prefix in enumerate(_PREFIXES) if layer.startswith(prefix))
-    return place, layer
-
-
 NAMES = ("cnn", "mlp", "lite", "resnet", "vgg", "vit")
 
 
@@ -84,7 +72,8 @@ def test_layers_are_those_of_the_classifier_and_can_be_perturbed(name: str) -> N
             for layer, perturbation in added.items()
         }
 
-    names = sorted(layers, key=_depth)  # dicts leave compiled functions sorted by name
+    names: list[str] = []  # in order: dicts leave compiled functions sorted by name
+    jax.eval_shape(lambda image: names.extend(features_fn(image)), IMAGE)
     for layer, found in perturbed_one_by_one(features_fn, IMAGE, added).items():
         at = names.index(layer)
         np.testing.assert_allclose(found[layer], layers[layer] + added[layer], atol=1e-5)
@@ -145,6 +134,8 @@ def test_the_last_layer_with_places_is_the_last_that_is_computed() -> None:
     pretrained = models.untrained("efficientnet_lite0", key=jax.random.key(0))
     assert models.last_spatial_layer(pretrained.logits_fn, (224, 224, 3)) == "head"
     shape = SMALL.image_shape
+    resnet = models.untrained("resnet18", key=jax.random.key(0))
+    assert models.last_spatial_layer(resnet.logits_fn, (64, 64, 3)) == "layer4"
     for architecture, last in (("cnn", "convolution2"), ("mlp", None)):
         network = models.build(_small(architecture), key=jax.random.key(0))
         assert models.last_spatial_layer(models.as_logits_fn(network), shape) == last
