@@ -4,7 +4,7 @@ A zero derivative does not tell a layer that is cut off from one whose units hap
 the trace does. Slices are followed: a token that is cut off is no argument of what follows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -35,8 +35,7 @@ def needed(function: Callable[..., Any], *arguments: Any) -> Any:
         as with loops.
     """
     closed = jax.make_jaxpr(function)(*arguments)
-    whole = [_whole(variable) for variable in closed.jaxpr.outvars]
-    regions = _needed(closed.jaxpr, whole)
+    regions = _needed(closed.jaxpr, [_whole(variable) for variable in closed.jaxpr.outvars])
     flags = [region is not None for region in regions]
     return jax.tree.unflatten(jax.tree.structure(arguments), flags)
 
@@ -45,7 +44,7 @@ def _whole(variable: Any) -> Region:
     return tuple((0, size) for size in variable.aval.shape)
 
 
-def _needed(jaxpr: Jaxpr, of_results: list[Region | None]) -> list[Region | None]:
+def _needed(jaxpr: Jaxpr, of_results: Sequence[Region | None]) -> list[Region | None]:
     """What is needed of each argument, from what is needed of each result; None is nothing."""
     regions: dict[Var, Region] = {}
 
@@ -67,11 +66,11 @@ def _needed(jaxpr: Jaxpr, of_results: list[Region | None]) -> list[Region | None
     return [regions.get(variable) for variable in jaxpr.invars]
 
 
-def _pulled(equation: JaxprEqn, results: list[Region | None]) -> list[Region | None]:
+def _pulled(equation: JaxprEqn, results: Sequence[Region | None]) -> Sequence[Region | None]:
     """What an equation needs of its arguments."""
     region, parameters = results[0], equation.params
-    shapes = [variable.aval.shape for variable in equation.invars]
-    whole: list[Region | None] = [_whole(variable) for variable in equation.invars]
+    whole = [_whole(variable) for variable in equation.invars]
+    shapes = [tuple(size for _, size in its) for its in whole]
     inner = _called(equation)
     if inner is not None:
         return _needed(inner, results)

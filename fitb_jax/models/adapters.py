@@ -9,6 +9,7 @@ import numpy as np
 from flax import linen, nnx
 from jax.tree_util import Partial
 
+from fitb_jax.models.submodules import equinox_layers, keras_graph, keras_layers, linen_layers
 from fitb_jax.types import Array, Image, Logits, LogitsFn
 
 
@@ -41,7 +42,7 @@ def as_logits_fn(model: Any) -> LogitsFn:
         return Partial(apply_nnx, graph, state)
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], linen.Module):
         module, variables = model
-        return Partial(_Batched(module.apply), variables)
+        return Partial(_Linen(module.apply), variables)
     for convert in (_from_equinox, _from_keras):
         if (logits_fn := convert(model)) is not None:
             return logits_fn
@@ -72,6 +73,11 @@ class _Batched:
 
     def __hash__(self) -> int:
         return hash(self._apply)
+
+
+class _Linen(_Batched):
+    def features(self, variables: Any, image: Image, perturbations: Any = None) -> dict[str, Array]:
+        return linen_layers(self._apply, variables, image, perturbations)
 
 
 def apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
@@ -122,9 +128,18 @@ class _Equinox(NamedTuple):
     tree: Any
 
     def __call__(self, parameters: Any, image: Image) -> Logits:
-        structure = jax.tree.unflatten(self.tree, self.leaves)
-        module, *state = sys.modules["equinox"].combine(parameters, structure)
+        module, *state = self._model(parameters)
         return module(image, *state)[0] if state else module(image)
+
+    def features(
+        self, parameters: Any, image: Image, perturbations: Any = None
+    ) -> dict[str, Array]:
+        module, *state = self._model(parameters)
+        return equinox_layers(module, state, image, perturbations)
+
+    def _model(self, parameters: Any) -> Any:
+        structure = jax.tree.unflatten(self.tree, self.leaves)
+        return sys.modules["equinox"].combine(parameters, structure)
 
 
 def _from_keras(model: Any) -> Partial | None:
@@ -162,6 +177,14 @@ class _Keras:
     def __call__(self, trainable: Any, others: Any, image: Image) -> Logits:
         logits, _ = self._model.stateless_call(trainable, others, image[None], training=False)
         return logits[0]
+
+    def features(
+        self, trainable: Any, others: Any, image: Image, perturbations: Any = None
+    ) -> dict[str, Array]:
+        return keras_layers(self._model, trainable, others, image, perturbations)
+
+    def check_layers(self) -> None:
+        keras_graph(self._model)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Keras) and self._model is other._model

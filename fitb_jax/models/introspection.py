@@ -21,10 +21,7 @@ from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsF
 ActivationRule: TypeAlias = Callable[[Callable[[Array], Array]], Callable[[Array], Array]]
 """From an activation function to another, such as `attribution.GuidedActivation`."""
 
-_KINDS = (
-    "logits_fn must be an EfficientNetLite of `models.load` or come from `models.as_logits_fn` of "
-    "a Flax NNX module"
-)
+_KINDS = "logits_fn must come from `models.load` or `models.as_logits_fn`, of "
 
 
 def features_of(logits_fn: LogitsFn) -> FeaturesFn:
@@ -32,7 +29,9 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
 
     Args:
         logits_fn: from `models.load`, or `as_logits_fn` of a Flax NNX module with a method
-            `features(images, perturbations)`, as the classifiers of this package have.
+            `features(images, perturbations)`, as the classifiers of this package have, of a Linen
+            or Equinox module, or of a functional or sequential Keras model: their layers are what
+            each submodule returns, by its name.
 
     Returns:
         A `Partial` over the same parameters, from one image to its layers by name. It also takes
@@ -40,17 +39,24 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
         by a layer is that by its perturbation.
 
     Raises:
-        TypeError: another function, or a module without layers.
+        TypeError: another function, or a model whose layers cannot be told apart.
     """
-    function, arguments = _taken_apart(logits_fn)
+    function = getattr(logits_fn, "func", None)
+    wanted = (
+        f"{_KINDS}a model whose layers are known: a Flax NNX module with a method `features`, a "
+        "Linen or Equinox module, a Keras model; for another give the methods as `features_of` a "
+        "function from it to one that returns (image, perturbations) -> layers by name"
+    )
+    if isinstance(logits_fn, Partial) and hasattr(function, "features"):
+        getattr(function, "check_layers", lambda: None)()
+        return Partial(_Features(function), *logits_fn.args)
+    function, arguments = _taken_apart(logits_fn, wanted)
     if function is _shifted:
         inner, shift = arguments
         return Partial(_shifted_features, features_of(inner), shift)
-    if _is_functional(function):
-        return Partial(_Features(function), *arguments)
     module = nnx.merge(*arguments)
     if not hasattr(module, "features"):
-        raise TypeError(f"{_KINDS} that has a method `features`, got {type(module).__name__}")
+        raise TypeError(f"{wanted}; got {type(module).__name__}")
     return Partial(_nnx_features, *arguments)
 
 
@@ -122,7 +128,8 @@ def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
         TypeError: another function.
         ValueError: a module that has no such attribute.
     """
-    function, arguments = _taken_apart(logits_fn)
+    wanted = f"{_KINDS}a Flax NNX module whose parts have an attribute `activation`"
+    function, arguments = _taken_apart(logits_fn, wanted)
     if function is _shifted:
         inner, shift = arguments
         return Partial(_shifted, map_activations(inner, rule), shift)
@@ -180,11 +187,13 @@ def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:
     return factor * logits_fn(image)
 
 
-def _taken_apart(logits_fn: LogitsFn) -> tuple[Any, tuple[Any, ...]]:
+def _taken_apart(logits_fn: LogitsFn, wanted: str) -> tuple[Any, tuple[Any, ...]]:
     function = getattr(logits_fn, "func", None)
     is_ours = _is_functional(function) or function in (apply_nnx, _shifted)
     if not isinstance(logits_fn, Partial) or not is_ours:
-        raise TypeError(f"{_KINDS}, got {logits_fn!r}")
+        # Not its `repr`, which has all its weights.
+        kind = type(logits_fn if function is None else function)
+        raise TypeError(f"{wanted}; got {getattr(function, '__name__', kind.__name__)}")
     return logits_fn.func, logits_fn.args
 
 
@@ -199,10 +208,10 @@ class _Features(NamedTuple):
 
     network: Any
 
-    def __call__(
-        self, parameters: Any, image: Image, perturbations: Mapping[str, Array] | None = None
-    ) -> dict[str, Array]:
-        return self.network.features(parameters, image, perturbations)
+    def __call__(self, *arguments: Any, **perturbations: Any) -> dict[str, Array]:
+        """The parameters, the image, and perturbations if there are any."""
+        features: dict[str, Array] = self.network.features(*arguments, **perturbations)
+        return features
 
 
 def _nnx_features(
