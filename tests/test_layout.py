@@ -20,10 +20,12 @@ ALLOWED = {
     "renamed": set(),
     "extras": set(),
     "checks": {"types"},
-    "objectives": {"checks"},
+    "precision": {"types"},
+    "objectives": {"checks", "precision"},
+    "heads": {"objectives"},
     "masks": {"checks"},
     "derivatives": {"checks"},
-    "batching": {"checks"},
+    "batching": {"checks", "precision"},
     "smoothing": {"checks"},
     "components": {"checks"},
     "moments": set(),
@@ -50,6 +52,7 @@ ALLOWED = {
     "evaluation": {
         "renamed",
         "objectives",
+        "precision",
         "masks",
         "derivatives",
         "batching",
@@ -60,6 +63,7 @@ ALLOWED = {
         "renamed",
         "extras",
         "objectives",
+        "precision",
         "masks",
         "derivatives",
         "batching",
@@ -71,10 +75,10 @@ ALLOWED = {
     "plotting": {"evaluation"},
     "imagenet": set(),
     "cropping": {"checks"},
-    "models": {"checks", "cropping", "dependence", "imagenet", "renamed", "extras"},
+    "models": {"checks", "cropping", "dependence", "heads", "imagenet", "renamed", "extras"},
     # Which objects are difficult is said by `evaluation.aggregation`.
     "data": {"checks", "cropping", "imagenet", "renamed", "extras", "evaluation"},
-    "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation"},
+    "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation", "heads"},
 }
 
 

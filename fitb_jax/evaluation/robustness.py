@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from fitb_jax import checks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.objectives import logit
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import (
     Array,
     Background,
@@ -105,6 +106,7 @@ def infidelity(
 
     Source: Yeh et al. 2019, definition 2.1; the scaling as in their experiments.
     """
+    checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
     _check_attribution(attribution, image.shape)
     checks.check_count("samples", samples)
@@ -112,6 +114,7 @@ def infidelity(
     perturb = gaussian_noise if perturb_fn is None else perturb_fn
     per_value = attribution if attribution.ndim == 3 else attribution[:, :, None]
     per_value = jnp.broadcast_to(per_value, image.shape)
+    per_value, image = at_least_float32(per_value), at_least_float32(image)
     whole = objective(logits_fn(image), target)
 
     def look(key: Key) -> tuple[Array, Array]:
@@ -158,12 +161,14 @@ def max_sensitivity(
 
     Source: Yeh et al. 2019, with the largest value of the perturbation as its norm.
     """
+    checks.check_key(key)
     checks.check_image(image)
     if not callable(explain_fn):
         raise TypeError(f"explain_fn must be callable, got {type(explain_fn).__name__}")
     checks.check_number("radius", radius, least=0, open_least=True)
     checks.check_count("samples", samples)
     checks.check_count("chunk", chunk)
+    image = at_least_float32(image)
     own = explain_fn(image)
 
     def distance(key: Key) -> Array:
@@ -191,6 +196,7 @@ def gaussian_noise(image: Image, *, key: Key, deviation: Number = 0.2) -> Image:
 
     Source: Yeh et al. 2019.
     """
+    checks.check_key(key)
     checks.check_number("deviation", deviation, least=0)
     return jnp.asarray(deviation, image.dtype) * jax.random.normal(key, image.shape, image.dtype)
 
@@ -214,6 +220,7 @@ def remove_square(
 
     Source: Yeh et al. 2019 (square removal).
     """
+    checks.check_key(key)
     height, width = image.shape[:2]
     side = max(min(height, width) // 4, 1) if side is None else side
     checks.check_count("side", side)

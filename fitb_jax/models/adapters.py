@@ -7,13 +7,47 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax import linen, nnx
-from jax.tree_util import Partial
+from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys_class
 
+from fitb_jax import checks
+from fitb_jax.heads import HEADS, with_head
 from fitb_jax.models.submodules import equinox_layers, keras_graph, keras_layers, linen_layers
 from fitb_jax.types import Array, Image, Logits, LogitsFn
 
 
-def as_logits_fn(model: Any) -> LogitsFn:
+@register_pytree_with_keys_class
+class Bound(Partial):
+    """A `jax.tree_util.Partial` that prints the number of its parameters and not their values."""
+
+    def __repr__(self) -> str:
+        """Its name and size."""
+        count = sum(np.size(leaf) for leaf in jax.tree.leaves(self))
+        return f"<{_name_of(self.func, self.args)}: {count:,} parameters>"
+
+    def tree_flatten_with_keys(self) -> tuple[Any, Any]:
+        """For JAX."""
+        named = (GetAttrKey("args"), self.args), (GetAttrKey("keywords"), self.keywords)
+        return named, self.func
+
+    def tree_flatten(self) -> tuple[Any, Any]:
+        """For JAX."""
+        return (self.args, self.keywords), self.func
+
+    @classmethod
+    def tree_unflatten(cls, function: Any, children: Any) -> "Bound":
+        """For JAX."""
+        arguments, keywords = children
+        return cls(function, *arguments, **keywords)
+
+
+def _name_of(function: Any, arguments: tuple[Any, ...]) -> str:
+    kinds = [getattr(node, "type", None) for node in getattr([*arguments, None][0], "nodes", ())]
+    root = next((kind for kind in kinds if isinstance(kind, type)), None)
+    name = getattr(root, "__name__", None) or getattr(function, "name", None)
+    return name or getattr(function, "__name__", None) or type(function).__name__
+
+
+def as_logits_fn(model: Any, *, head: str = "softmax") -> LogitsFn:
     """Turn any classifier into a function of one image with its parameters as a pytree.
 
     The result is a `jax.tree_util.Partial`: it can be an argument of a jitted function (no retrace
@@ -27,31 +61,41 @@ def as_logits_fn(model: Any) -> LogitsFn:
               (h, w, c), as is usual there, without a key; it is used in inference mode;
             - a Keras 3 model on the JAX backend, called on (n, h, w, c) with `training=False`;
             - any callable from images (n, h, w, c) to logits (n, k).
+        head: what its outputs mean, a name of `heads.HEADS`, such as "probabilities" where the
+            model ends with a softmax, or "binary" for one logit; see `heads.with_head`.
 
     Returns:
         A function from one image (h, w, c) to logits (k,).
 
     Raises:
-        TypeError: `model` is none of these.
-        ValueError: a Keras model that is on another backend, or not built.
+        TypeError: `model` is none of these; when called, outputs that are not one array.
+        ValueError: an unknown head; a Keras model that is on another backend, not built, or ends
+            with an activation that `head` does not name; when called, outputs of another shape.
     """
+    checks.check_choice("head", head, HEADS)
+    logits_fn = _converted(model, head)
+    return logits_fn if head == "softmax" else with_head(logits_fn, head)
+
+
+def _converted(model: Any, head: str) -> LogitsFn:
     if isinstance(model, nnx.Module):
         evaluated = nnx.clone(model)
         evaluated.eval()
         graph, state = nnx.split(evaluated)
-        return Partial(apply_nnx, graph, state)
+        return Bound(apply_nnx, graph, state)
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], linen.Module):
         module, variables = model
-        return Partial(_Linen(module.apply), variables)
-    for convert in (_from_equinox, _from_keras):
-        if (logits_fn := convert(model)) is not None:
-            return logits_fn
+        return Bound(_Linen(module.apply, type(module).__name__), variables)
+    if (logits_fn := _from_equinox(model)) is not None:
+        return logits_fn
+    if (logits_fn := _from_keras(model, head)) is not None:
+        return logits_fn
     if callable(model):
-        return Partial(_Batched(model))
+        return Bound(_Batched(model, checks.describe(model)))
     raise TypeError(
         "model must be a Flax NNX module, a Flax Linen (module, variables) pair, an Equinox module "
         "or (module, state) pair, a Keras model or a batched callable, got "
-        f"{type(model).__name__}"
+        f"{checks.describe(model)}"
     )
 
 
@@ -61,12 +105,20 @@ class _Batched:
     Equality is what lets `jax.jit` recognise a `Partial` made of it a second time.
     """
 
-    def __init__(self, apply: Callable[..., Array]) -> None:
+    def __init__(self, apply: Callable[..., Array], name: str) -> None:
         self._apply = apply
+        self.name = name
 
     def __call__(self, *arguments: Any) -> Logits:
         *parameters, image = arguments
-        return self._apply(*parameters, image[None])[0]
+        try:
+            outputs = self._apply(*parameters, image[None])
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"model must take images (n, h, w, c), and failed on {(1, *image.shape)}: a "
+                "function of one image is a logits_fn as it is"
+            ) from error
+        return only_row(outputs)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Batched) and self._apply == other._apply
@@ -80,6 +132,27 @@ class _Linen(_Batched):
         return linen_layers(self._apply, variables, image, perturbations)
 
 
+def only_row(outputs: Any) -> Logits:
+    """Logits of a batch of one.
+
+    Args:
+        outputs: of a model, (1, k).
+
+    Returns:
+        (k,).
+
+    Raises:
+        TypeError: they are not one array.
+        ValueError: they have another shape.
+    """
+    if getattr(outputs, "shape", (1,))[:1] != (1,) or getattr(outputs, "ndim", 2) != 2:
+        raise ValueError(
+            "model must map images (1, h, w, c) to logits (1, k), got "
+            f"{checks.describe(outputs)}: a function of one image is a logits_fn as it is"
+        )
+    return checks.check_logits(outputs[0] if hasattr(outputs, "dtype") else outputs, name="model")
+
+
 def apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
     """Logits of one image by a Flax NNX module.
 
@@ -91,7 +164,7 @@ def apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
     Returns:
         The logits, (k,).
     """
-    return nnx.merge(graph, state)(image[None])[0]
+    return only_row(nnx.merge(graph, state)(image[None]))
 
 
 def _from_equinox(model: Any) -> Partial | None:
@@ -114,7 +187,7 @@ def _from_equinox(model: Any) -> Partial | None:
     evaluated = (equinox.nn.inference_mode(module), *state)
     parameters, structure = equinox.partition(evaluated, _is_array)
     leaves, tree = jax.tree.flatten(structure)
-    return Partial(_Equinox(tuple(leaves), tree), parameters)
+    return Bound(_Equinox(tuple(leaves), tree, type(module).__name__), parameters)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -126,10 +199,12 @@ class _Equinox(NamedTuple):
 
     leaves: tuple[Any, ...]
     tree: Any
+    name: str
 
     def __call__(self, parameters: Any, image: Image) -> Logits:
         module, *state = self._model(parameters)
-        return module(image, *state)[0] if state else module(image)
+        outputs = module(image, *state)
+        return checks.check_logits(outputs[0] if state else outputs, name="model")
 
     def features(
         self, parameters: Any, image: Image, perturbations: Any = None
@@ -142,17 +217,19 @@ class _Equinox(NamedTuple):
         return sys.modules["equinox"].combine(parameters, structure)
 
 
-def _from_keras(model: Any) -> Partial | None:
+def _from_keras(model: Any, head: str) -> Partial | None:
     """A Keras 3 model on the JAX backend, with `training=False`.
 
     Args:
         model: anything.
+        head: what its outputs are said to mean.
 
     Returns:
         A `Partial` over its trainable and other variables; None if it is no Keras model.
 
     Raises:
-        ValueError: it is on another backend, or not built.
+        ValueError: it is on another backend, not built, or ends with a softmax or a sigmoid while
+            the head is one of logits.
     """
     keras: Any = sys.modules.get("keras")
     if keras is None or not isinstance(model, keras.Model):
@@ -164,8 +241,27 @@ def _from_keras(model: Any) -> Partial | None:
         )
     if not model.built:
         raise ValueError("model is a Keras model without weights yet: call it on a batch first")
+    ending = _keras_ending(model)
+    if ending in ("softmax", "sigmoid") and "probabilit" not in head:
+        heads = {"softmax": '"probabilities"'}.get(
+            ending, '"binary_probability" (one output) or "multi_label_probabilities"'
+        )
+        raise ValueError(
+            f"model is a Keras model whose last activation is {ending}, so that its outputs are no "
+            f"logits: give head={heads}, or build it without (classifier_activation=None)"
+        )
     variables = (model.trainable_variables, model.non_trainable_variables)
-    return Partial(_Keras(model), *([variable.value for variable in group] for group in variables))
+    return Bound(_Keras(model), *([variable.value for variable in group] for group in variables))
+
+
+def _keras_ending(model: Any) -> str | None:
+    """The name of the activation with which it ends, where it can be told."""
+    layers = getattr(model, "layers", None)
+    if layers:
+        return _keras_ending(layers[-1])
+    activation = getattr(model, "activation", None)
+    name = getattr(activation, "__name__", None) or type(model).__name__
+    return str(name).lower()
 
 
 class _Keras:
@@ -173,10 +269,11 @@ class _Keras:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self.name = model.name
 
     def __call__(self, trainable: Any, others: Any, image: Image) -> Logits:
-        logits, _ = self._model.stateless_call(trainable, others, image[None], training=False)
-        return logits[0]
+        outputs, _ = self._model.stateless_call(trainable, others, image[None], training=False)
+        return only_row(outputs)
 
     def features(
         self, trainable: Any, others: Any, image: Image, perturbations: Any = None

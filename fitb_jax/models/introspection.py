@@ -15,6 +15,7 @@ from jax.tree_util import Partial
 from jaxtyping import Float
 
 from fitb_jax import checks, dependence
+from fitb_jax.heads import HEADS
 from fitb_jax.models.adapters import apply_nnx
 from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn, Number
 
@@ -50,6 +51,9 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
     if isinstance(logits_fn, Partial) and hasattr(function, "features"):
         getattr(function, "check_layers", lambda: None)()
         return Partial(_Features(function), *logits_fn.args)
+    head = getattr(function, "head", None)
+    if isinstance(logits_fn, Partial) and head in HEADS:
+        return Partial(_HeadedFeatures(head), features_of(*logits_fn.args))
     function, arguments = _taken_apart(logits_fn, wanted)
     if function is _shifted:
         inner, shift = arguments
@@ -212,6 +216,24 @@ class _Features(NamedTuple):
         """The parameters, the image, and perturbations if there are any."""
         features: dict[str, Array] = self.network.features(*arguments, **perturbations)
         return features
+
+
+class _HeadedFeatures(NamedTuple):
+    """The layers of a classifier whose outputs are made logits; equal when the head is."""
+
+    head: str
+
+    def __call__(
+        self,
+        features_fn: FeaturesFn,
+        image: Image,
+        perturbations: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        added = dict(perturbations or {})
+        to_logits = added.pop("logits", 0)
+        layers = features_fn(image, added)
+        logits = HEADS[self.head].to_logits(layers["logits"])
+        return {**layers, "logits": logits + to_logits}
 
 
 def _nnx_features(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fitb_jax import models
+from fitb_jax import heads, models
 from fitb_jax.models.architectures import resnet, vgg, vit
 from fitb_jax.models.architectures.efficientnet import EfficientNetLite
 
@@ -109,6 +109,17 @@ def test_activations_are_replaced_and_the_classifier_is_left(name: str) -> None:
     same = models.map_activations(logits_fn, lambda activation: activation)
     np.testing.assert_array_equal(same(IMAGE), before)
     np.testing.assert_array_equal(logits_fn(IMAGE), before)
+
+
+def test_layers_of_a_classifier_with_a_head_lead_to_its_logits() -> None:
+    logits_fn = heads.with_head(_network("mlp"), "multi_label_probabilities")
+    features_fn = models.features_of(logits_fn)
+    layers = features_fn(IMAGE)
+    np.testing.assert_allclose(layers["logits"], logits_fn(IMAGE), rtol=1e-6)
+    first = {"hidden1": jnp.ones_like(layers["hidden1"])}
+    both, one = features_fn(IMAGE, {**first, "logits": jnp.ones(3)}), features_fn(IMAGE, first)
+    np.testing.assert_allclose(both["logits"], one["logits"] + 1, rtol=1e-6)
+    assert not np.array_equal(one["logits"], layers["logits"])
 
 
 @pytest.mark.usefixtures("unchecked")
