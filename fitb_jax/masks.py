@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from fitb_jax import checks
 from fitb_jax.types import Array, Background, Bool, Float, Image, Int, Key, Mask, Number
@@ -18,7 +19,7 @@ _LAST = np.uint32(2**32 - 1)
 
 
 def random_patches(
-    shape: tuple[int, ...], ratio: Number, patch: int | Int[Array, ""], *, key: Key
+    shape: tuple[int, ...], ratio: Number, patch: int | Int[ArrayLike, ""], *, key: Key
 ) -> Mask:
     """Blank out randomly chosen square patches of a regular grid, without replacement.
 
@@ -40,8 +41,10 @@ def random_patches(
     """
     checks.check_key(key)
     checks.check_number("ratio", ratio, least=0, most=1)
-    if isinstance(patch, jax.Array) and checks.known(patch) is not None:
+    if isinstance(patch, jax.Array | np.integer) and checks.known(patch) is not None:
         patch = patch.item()
+    # A number of NumPy knows no `bit_length`.
+    shape = tuple(map(int, shape))
     rows, columns = patch_grid(shape, patch)
     count = rows * columns
     places = jnp.arange(count if isinstance(count, int) else shape[0] * shape[1])

@@ -30,6 +30,7 @@ ALLOWED = {
     "smoothing": {"checks"},
     "components": {"checks"},
     "moments": set(),
+    "dependence": set(),
     "fill": {
         "renamed",
         "objectives",
@@ -67,6 +68,7 @@ ALLOWED = {
         "masks",
         "derivatives",
         "batching",
+        "dependence",
     },
     "saliency": {"fill", "extremal", "attribution"},
     "ablation": {"checks", "renamed", "extras", "moments", "__version__"},
@@ -74,7 +76,7 @@ ALLOWED = {
     "plotting": {"evaluation"},
     "imagenet": set(),
     "cropping": {"checks"},
-    "models": {"checks", "heads", "cropping", "imagenet", "renamed", "extras"},
+    "models": {"checks", "cropping", "dependence", "heads", "imagenet", "renamed", "extras"},
     # Which objects are difficult is said by `evaluation.aggregation`.
     "data": {"checks", "cropping", "imagenet", "renamed", "extras", "evaluation"},
     "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation", "heads"},

@@ -44,6 +44,8 @@ def test_patch_may_be_an_array_argument() -> None:
         np.testing.assert_array_equal(drawn(ratio, patch), expected)
         array = jnp.asarray(patch)
         np.testing.assert_array_equal(masks.random_patches((7, 8), ratio, array, key=KEY), expected)
+    of_numpy = masks.random_patches((7, 8), ratio, np.int64(patch), key=KEY)
+    np.testing.assert_array_equal(of_numpy, expected)
     assert drawn._cache_size() == 1
 
 

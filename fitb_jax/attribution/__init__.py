@@ -1,9 +1,13 @@
 """Attribution: the saliency maps that masks are compared with, and inputs that maximise a class."""
 
 from fitb_jax.attribution.cam import FeaturesOf as FeaturesOf
+from fitb_jax.attribution.cam import attention_rollout as attention_rollout
+from fitb_jax.attribution.cam import eigen_cam as eigen_cam
 from fitb_jax.attribution.cam import grad_cam as grad_cam
+from fitb_jax.attribution.cam import grad_cam_plus_plus as grad_cam_plus_plus
 from fitb_jax.attribution.cam import layer_cam as layer_cam
 from fitb_jax.attribution.cam import layer_gradient as layer_gradient
+from fitb_jax.attribution.cam import score_cam as score_cam
 from fitb_jax.attribution.embedding import Projection as Projection
 from fitb_jax.attribution.embedding import chance_agreement as chance_agreement
 from fitb_jax.attribution.embedding import neighbour_agreement as neighbour_agreement

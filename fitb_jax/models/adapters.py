@@ -11,6 +11,7 @@ from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys_class
 
 from fitb_jax import checks
 from fitb_jax.heads import HEADS, with_head
+from fitb_jax.models.submodules import equinox_layers, keras_graph, keras_layers, linen_layers
 from fitb_jax.types import Array, Image, Logits, LogitsFn
 
 
@@ -84,7 +85,7 @@ def _converted(model: Any, head: str) -> LogitsFn:
         return Bound(apply_nnx, graph, state)
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], linen.Module):
         module, variables = model
-        return Bound(_Batched(module.apply, type(module).__name__), variables)
+        return Bound(_Linen(module.apply, type(module).__name__), variables)
     if (logits_fn := _from_equinox(model)) is not None:
         return logits_fn
     if (logits_fn := _from_keras(model, head)) is not None:
@@ -124,6 +125,11 @@ class _Batched:
 
     def __hash__(self) -> int:
         return hash(self._apply)
+
+
+class _Linen(_Batched):
+    def features(self, variables: Any, image: Image, perturbations: Any = None) -> dict[str, Array]:
+        return linen_layers(self._apply, variables, image, perturbations)
 
 
 def only_row(outputs: Any) -> Logits:
@@ -196,10 +202,19 @@ class _Equinox(NamedTuple):
     name: str
 
     def __call__(self, parameters: Any, image: Image) -> Logits:
-        structure = jax.tree.unflatten(self.tree, self.leaves)
-        module, *state = sys.modules["equinox"].combine(parameters, structure)
+        module, *state = self._model(parameters)
         outputs = module(image, *state)
         return checks.check_logits(outputs[0] if state else outputs, name="model")
+
+    def features(
+        self, parameters: Any, image: Image, perturbations: Any = None
+    ) -> dict[str, Array]:
+        module, *state = self._model(parameters)
+        return equinox_layers(module, state, image, perturbations)
+
+    def _model(self, parameters: Any) -> Any:
+        structure = jax.tree.unflatten(self.tree, self.leaves)
+        return sys.modules["equinox"].combine(parameters, structure)
 
 
 def _from_keras(model: Any, head: str) -> Partial | None:
@@ -259,6 +274,14 @@ class _Keras:
     def __call__(self, trainable: Any, others: Any, image: Image) -> Logits:
         outputs, _ = self._model.stateless_call(trainable, others, image[None], training=False)
         return only_row(outputs)
+
+    def features(
+        self, trainable: Any, others: Any, image: Image, perturbations: Any = None
+    ) -> dict[str, Array]:
+        return keras_layers(self._model, trainable, others, image, perturbations)
+
+    def check_layers(self) -> None:
+        keras_graph(self._model)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Keras) and self._model is other._model

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ def train_or_restore(
     images: np.ndarray,
     labels: np.ndarray,
     *,
-    seed: int | tuple[int, ...],
+    seed: int | np.integer | Sequence[int] | np.ndarray,
     folder: Path,
     progress: bool = True,
 ) -> Trained:
@@ -43,8 +43,8 @@ def train_or_restore(
         training: the hyperparameters.
         images: (n, h, w, c) in [0, 1]; their content is part of the configuration.
         labels: (n,) class indices, likewise.
-        seed: of the training; several train as many networks at once, by `vmap` over their keys,
-            and the result has a leading axis.
+        seed: of the training, an integer; several train as many networks at once, by `vmap` over
+            their keys, and the result has a leading axis.
         folder: where networks are kept, one sub-folder each.
         progress: whether to show a bar over the epochs.
 
@@ -58,20 +58,21 @@ def train_or_restore(
     # Before they are made arrays of JAX: labels that are no integers would be cut off silently.
     checks.check_image(images, name="images", axes=("n", "h", "w", "c"))
     checks.check_target(labels, classifier.classes, name="labels", shape=images.shape[:1])
+    seeds = _integers("seed", seed)
     description = {
         "classifier": dataclasses.asdict(classifier),
         "training": dataclasses.asdict(training),
-        "seed": seed,
+        "seed": seeds,
         "data_sha256": _digest(np.ascontiguousarray(images), np.ascontiguousarray(labels)),
     }
-    identity = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+    identity = hashlib.sha256(_json(description).encode()).hexdigest()
     place = folder / f"{classifier.architecture}-{classifier.activation}-{identity[:16]}"
     arguments = (jnp.asarray(images), jnp.asarray(labels, jnp.int32))
     run = partial(train, classifier, training)
     keys = (
-        jax.random.key(seed)
-        if isinstance(seed, int)
-        else jax.vmap(jax.random.key)(jnp.asarray(seed))
+        jax.random.key(seeds)
+        if isinstance(seeds, int)
+        else jax.vmap(jax.random.key)(jnp.asarray(seeds))
     )
     # A training that was stopped while it saved leaves a folder without a finished checkpoint.
     with suppress(FileNotFoundError):
@@ -89,6 +90,19 @@ def train_or_restore(
     return trained
 
 
+def _integers(name: str, values: Any) -> int | list[int]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" or array.ndim > 1 or array.size == 0:
+        raise TypeError(f"{name} must be an integer or several of them, got {values!r:.60}")
+    integers: int | list[int] = array.tolist()
+    return integers
+
+
+def _json(description: dict[str, Any]) -> str:
+    """The same text for the same numbers, whether they are Python's or NumPy's."""
+    return json.dumps(description, sort_keys=True, default=lambda number: number.item())
+
+
 def _train_each(run: Callable[..., Trained], keys: jax.Array, *arguments: jax.Array) -> Trained:
     """One network for one key, and for several keys as many."""
     if keys.ndim == 0:
@@ -102,7 +116,7 @@ def save(place: Path, state: Any, description: dict[str, Any]) -> None:
     Args:
         place: folder of this checkpoint; made if absent.
         state: pytree of arrays.
-        description: JSON values kept beside it, such as the configuration.
+        description: JSON values or numbers of NumPy kept beside it, such as the configuration.
     """
     with extras.needed("models.save", extra="checkpoints"):
         import orbax.checkpoint as ocp
@@ -111,7 +125,7 @@ def save(place: Path, state: Any, description: dict[str, Any]) -> None:
         latest = manager.latest_step()
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(_named_leaves(state)),
-            description=ocp.args.JsonSave(description),
+            description=ocp.args.JsonSave(json.loads(_json(description))),
         )
         manager.save(0 if latest is None else latest + 1, args=items)
         manager.wait_until_finished()

@@ -14,17 +14,15 @@ from jax.extend.core import Jaxpr, Var
 from jax.tree_util import Partial
 from jaxtyping import Float
 
-from fitb_jax import checks
+from fitb_jax import checks, dependence
+from fitb_jax.heads import HEADS
 from fitb_jax.models.adapters import apply_nnx
 from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn, Number
 
 ActivationRule: TypeAlias = Callable[[Callable[[Array], Array]], Callable[[Array], Array]]
 """From an activation function to another, such as `attribution.GuidedActivation`."""
 
-_KINDS = (
-    "logits_fn must be an EfficientNetLite of `models.load` or come from `models.as_logits_fn` of "
-    "a Flax NNX module"
-)
+_KINDS = "logits_fn must come from `models.load` or `models.as_logits_fn`, of "
 
 
 def features_of(logits_fn: LogitsFn) -> FeaturesFn:
@@ -32,7 +30,9 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
 
     Args:
         logits_fn: from `models.load`, or `as_logits_fn` of a Flax NNX module with a method
-            `features(images, perturbations)`, as the classifiers of this package have.
+            `features(images, perturbations)`, as the classifiers of this package have, of a Linen
+            or Equinox module, or of a functional or sequential Keras model: their layers are what
+            each submodule returns, by its name.
 
     Returns:
         A `Partial` over the same parameters, from one image to its layers by name. It also takes
@@ -40,17 +40,27 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
         by a layer is that by its perturbation.
 
     Raises:
-        TypeError: another function, or a module without layers.
+        TypeError: another function, or a model whose layers cannot be told apart.
     """
-    function, arguments = _taken_apart(logits_fn)
+    function = getattr(logits_fn, "func", None)
+    wanted = (
+        f"{_KINDS}a model whose layers are known: a Flax NNX module with a method `features`, a "
+        "Linen or Equinox module, a Keras model; for another give the methods as `features_of` a "
+        "function from it to one that returns (image, perturbations) -> layers by name"
+    )
+    if isinstance(logits_fn, Partial) and hasattr(function, "features"):
+        getattr(function, "check_layers", lambda: None)()
+        return Partial(_Features(function), *logits_fn.args)
+    head = getattr(function, "head", None)
+    if isinstance(logits_fn, Partial) and head in HEADS:
+        return Partial(_HeadedFeatures(head), features_of(*logits_fn.args))
+    function, arguments = _taken_apart(logits_fn, wanted)
     if function is _shifted:
         inner, shift = arguments
         return Partial(_shifted_features, features_of(inner), shift)
-    if _is_functional(function):
-        return Partial(_Features(function), *arguments)
     module = nnx.merge(*arguments)
     if not hasattr(module, "features"):
-        raise TypeError(f"{_KINDS} that has a method `features`, got {type(module).__name__}")
+        raise TypeError(f"{wanted}; got {type(module).__name__}")
     return Partial(_nnx_features, *arguments)
 
 
@@ -76,28 +86,35 @@ def activations(
 
 
 def last_spatial_layer(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> str | None:
-    """The last layer of a classifier that has places, which class activation maps look at.
+    """The last layer with places that reaches the logits: what class activation maps look at.
 
     Args:
         logits_fn: as in `features_of`.
         shape: (h, w, c) of an image that it classifies.
 
     Returns:
-        The layer's name, None where none is (h', w', c').
+        The layer's name, None where none is (h', w', c') and reaches the logits.
 
     Raises:
         TypeError: as in `features_of`.
     """
     features_fn = features_of(logits_fn)
-    spatial: list[str] = []
+    image = jax.ShapeDtypeStruct(shape, "float32")
+    in_order: list[str] = []
 
-    def note_order(image: Image) -> None:
+    def noted(image: Image) -> dict[str, Array]:
         # Inside, as what JAX returns has its names sorted.
         layers = features_fn(image)
-        spatial.extend(name for name, values in layers.items() if values.ndim == 3)
+        in_order.extend(layers)
+        return layers
 
-    jax.eval_shape(note_order, jax.ShapeDtypeStruct(shape, "float32"))
-    return spatial[-1] if spatial else None
+    def logits(perturbations: Mapping[str, Array], image: Image) -> Array:
+        return features_fn(image, perturbations)["logits"]
+
+    shapes = jax.eval_shape(noted, image)
+    spatial = {name: shapes[name] for name in in_order if len(shapes[name].shape) == 3}
+    reaches, _ = dependence.needed(logits, spatial, image)
+    return next((name for name in reversed(spatial) if reaches[name]), None)
 
 
 def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
@@ -115,7 +132,8 @@ def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
         TypeError: another function.
         ValueError: a module that has no such attribute.
     """
-    function, arguments = _taken_apart(logits_fn)
+    wanted = f"{_KINDS}a Flax NNX module whose parts have an attribute `activation`"
+    function, arguments = _taken_apart(logits_fn, wanted)
     if function is _shifted:
         inner, shift = arguments
         return Partial(_shifted, map_activations(inner, rule), shift)
@@ -173,11 +191,13 @@ def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:
     return factor * logits_fn(image)
 
 
-def _taken_apart(logits_fn: LogitsFn) -> tuple[Any, tuple[Any, ...]]:
+def _taken_apart(logits_fn: LogitsFn, wanted: str) -> tuple[Any, tuple[Any, ...]]:
     function = getattr(logits_fn, "func", None)
     is_ours = _is_functional(function) or function in (apply_nnx, _shifted)
     if not isinstance(logits_fn, Partial) or not is_ours:
-        raise TypeError(f"{_KINDS}, got {logits_fn!r}")
+        # Not its `repr`, which has all its weights.
+        kind = type(logits_fn if function is None else function)
+        raise TypeError(f"{wanted}; got {getattr(function, '__name__', kind.__name__)}")
     return logits_fn.func, logits_fn.args
 
 
@@ -192,10 +212,28 @@ class _Features(NamedTuple):
 
     network: Any
 
+    def __call__(self, *arguments: Any, **perturbations: Any) -> dict[str, Array]:
+        """The parameters, the image, and perturbations if there are any."""
+        features: dict[str, Array] = self.network.features(*arguments, **perturbations)
+        return features
+
+
+class _HeadedFeatures(NamedTuple):
+    """The layers of a classifier whose outputs are made logits; equal when the head is."""
+
+    head: str
+
     def __call__(
-        self, parameters: Any, image: Image, perturbations: Mapping[str, Array] | None = None
+        self,
+        features_fn: FeaturesFn,
+        image: Image,
+        perturbations: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
-        return self.network.features(parameters, image, perturbations)
+        added = dict(perturbations or {})
+        to_logits = added.pop("logits", 0)
+        layers = features_fn(image, added)
+        logits = HEADS[self.head].to_logits(layers["logits"])
+        return {**layers, "logits": logits + to_logits}
 
 
 def _nnx_features(
@@ -203,7 +241,8 @@ def _nnx_features(
 ) -> dict[str, Array]:
     batched = {name: added[None] for name, added in (perturbations or {}).items()}
     layers = nnx.merge(graph, state).features(image[None], batched)
-    return jax.tree.map(lambda layer: layer[0], layers)
+    # Not a `jax.tree.map`, which sorts the names: they are in the order of the network.
+    return {name: layer[0] for name, layer in layers.items()}
 
 
 def _shifted(logits_fn: LogitsFn, shift: Array, image: Image) -> Logits:

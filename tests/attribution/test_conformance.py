@@ -16,6 +16,7 @@ from tests.attribution.methods import (
     CHUNKED,
     CLASSES,
     METHODS,
+    NEVER_ZERO,
     OF_GIVEN_AREAS,
     SHAPE,
     compiled,
@@ -40,6 +41,8 @@ def test_the_table_has_every_public_map() -> None:
                 "integrated_gradients_with_diagnostics",
                 "layer_gradient",
                 "reconstruct",
+                # of transformers
+                "attention_rollout",
                 # of what a window shows besides
                 "mean_occlusion",
                 "silent_share",
@@ -78,7 +81,7 @@ def test_a_linear_classifier_gives_the_closed_form(name: str) -> None:
         np.testing.assert_allclose(found, wanted, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS.keys() - set(OF_GIVEN_AREAS)))
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - set(NEVER_ZERO)))
 def test_a_constant_classifier_gives_zero(name: str) -> None:
     found = jitted(METHODS[name])(
         jax.tree_util.Partial(problems.constant_logits), methods.image(), jnp.asarray(1), KEY

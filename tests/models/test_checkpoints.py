@@ -1,5 +1,6 @@
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,7 @@ from tests.models.conftest import CLASSIFIER, TRAINING
 STATE = {"a": jnp.arange(3.0), "b": {"c": jnp.ones((2, 2), jnp.int32)}}
 
 
-def _run(
-    bars, folder: Path, *, seed: int | tuple[int, ...] = 0, classifier=CLASSIFIER, training=TRAINING
-):
+def _run(bars, folder: Path, *, seed: Any = 0, classifier=CLASSIFIER, training=TRAINING):
     return models.train_or_restore(
         classifier, training, *bars, seed=seed, folder=folder, progress=False
     )
@@ -36,7 +35,7 @@ def test_a_network_is_found_again_by_its_configuration(
 def test_several_networks_are_trained_at_once_and_found_again(bars, tmp_path: Path) -> None:
     short = dataclasses.replace(TRAINING, epochs=2)
     many = _run(bars, tmp_path, training=short, seed=(0, 4))
-    again = _run(bars, tmp_path, training=short, seed=(0, 4))
+    again = _run(bars, tmp_path, training=short, seed=np.array([0, 4]))
     assert len(list(tmp_path.iterdir())) == 1
     images = jnp.asarray(bars[0][:5])
     for index, seed in enumerate((0, 4)):
@@ -45,6 +44,21 @@ def test_several_networks_are_trained_at_once_and_found_again(bars, tmp_path: Pa
         for found in (many, again):
             own = jax.tree.map(lambda leaf, i=index: leaf[i], found.logits_fn)
             np.testing.assert_allclose(jax.vmap(own)(images), expected, atol=1e-4)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_integers_of_numpy_are_integers(bars, tmp_path: Path) -> None:
+    short = dataclasses.replace(TRAINING, epochs=1)
+    same = dataclasses.replace(TRAINING, epochs=np.int32(1))
+    found = [
+        _run(bars, tmp_path, training=training, seed=seed).losses
+        for training, seed in ((short, 3), (same, np.int64(3)))
+    ]
+    assert len(list(tmp_path.iterdir())) == 1
+    np.testing.assert_array_equal(*found)
+    for seed in (0.5, "0", True, []):
+        with pytest.raises(TypeError, match="seed must be an integer or several of them, got"):
+            _run(bars, tmp_path, seed=seed)
 
 
 def test_anything_else_trains_anew(bars, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from fitb_jax import models
 from fitb_jax.models.architectures import torchvision
 from tests.models.random_weights import random_weights
+from tests.models.weights.test_torch_files import _tree, _zipped
 
 OPTIMISED = True
 
@@ -26,6 +27,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
     save_file(random_weights(torchvision.layout("resnet18").shapes(), dtype=np.float32), place)
     return place
+
+
+def _write_checkpoint(place: Path) -> None:
+    shapes = torchvision.layout("resnet18", classes=2).shapes()
+    tensors = random_weights(shapes, dtype=np.float32)
+    tree = {f"module.{entry}": tensor for entry, tensor in _tree(tensors).items()}
+    place.write_bytes(_zipped({"epoch": 3, "state_dict": tree, "ema": {"module": tree}}, tensors))
 
 
 def test_the_page_s_code_runs(
@@ -40,6 +48,7 @@ def test_the_page_s_code_runs(
         Image.fromarray(noise).save("photo.jpg")
         for name in ("resnet18.pth", "resnet18.safetensors"):
             shutil.copy(weights, name)
+        _write_checkpoint(Path("checkpoint.pth"))
         monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_: str(weights))
         names: dict[str, Any] = {"jax": jax, "jnp": jnp}
         classifiers = 0
@@ -59,6 +68,10 @@ def test_the_page_s_code_runs(
     same = ("resnet", "safe", "fetched", "chosen")
     logits = [apply(names[name].logits_fn, image) for name in same]
     np.testing.assert_array_equal(logits, [logits[0]] * 4)
+    two = [jax.tree.leaves(names[name].logits_fn) for name in ("mine", "average", "renamed")]
+    for leaves in zip(*two, strict=True):
+        np.testing.assert_array_equal(leaves, [leaves[0]] * 3)
+    assert names["mine"].class_names == ("cat", "dog")
     assert not np.allclose(apply(names["other"].logits_fn, image), logits[0])
 
 

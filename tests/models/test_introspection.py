@@ -4,9 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen
 
-from fitb_jax import models
+from fitb_jax import heads, models
 from fitb_jax.models.architectures import resnet, vgg, vit
 from fitb_jax.models.architectures.efficientnet import EfficientNetLite
 
@@ -51,18 +50,6 @@ def nnx_rngs():
     return nnx.Rngs(0)
 
 
-_PREFIXES = (
-    *("stem", "patches", "convolution", "stage", "layer", "block"),
-    *("head", "pooled", "hidden", "logits"),
-)
-
-
-def _depth(layer: str) -> tuple[int, str]:
-    """Where a layer comes in any of the networks."""
-    (place,) = (i for i, prefix in enumerate(_PREFIXES) if layer.startswith(prefix))
-    return place, layer
-
-
 NAMES = ("cnn", "mlp", "lite", "resnet", "vgg", "vit")
 
 
@@ -84,7 +71,8 @@ def test_layers_are_those_of_the_classifier_and_can_be_perturbed(name: str) -> N
             for layer, perturbation in added.items()
         }
 
-    names = sorted(layers, key=_depth)  # dicts leave compiled functions sorted by name
+    names: list[str] = []  # in order: dicts leave compiled functions sorted by name
+    jax.eval_shape(lambda image: names.extend(features_fn(image)), IMAGE)
     for layer, found in perturbed_one_by_one(features_fn, IMAGE, added).items():
         at = names.index(layer)
         np.testing.assert_allclose(found[layer], layers[layer] + added[layer], atol=1e-5)
@@ -123,19 +111,25 @@ def test_activations_are_replaced_and_the_classifier_is_left(name: str) -> None:
     np.testing.assert_array_equal(logits_fn(IMAGE), before)
 
 
-class _Plain(linen.Module):
-    @linen.compact
-    def __call__(self, images: jax.Array) -> jax.Array:
-        return linen.Dense(3)(images.reshape(len(images), -1))
+def test_layers_of_a_classifier_with_a_head_lead_to_its_logits() -> None:
+    logits_fn = heads.with_head(_network("mlp"), "multi_label_probabilities")
+    features_fn = models.features_of(logits_fn)
+    layers = features_fn(IMAGE)
+    np.testing.assert_allclose(layers["logits"], logits_fn(IMAGE), rtol=1e-6)
+    first = {"hidden1": jnp.ones_like(layers["hidden1"])}
+    both, one = features_fn(IMAGE, {**first, "logits": jnp.ones(3)}), features_fn(IMAGE, first)
+    np.testing.assert_allclose(both["logits"], one["logits"] + 1, rtol=1e-6)
+    assert not np.array_equal(one["logits"], layers["logits"])
 
 
 @pytest.mark.usefixtures("unchecked")
 def test_other_classifiers_are_refused_by_name() -> None:
-    variables = _Plain().init(jax.random.key(0), IMAGE[None])
-    plain = models.as_logits_fn((_Plain(), variables))
+    plain = jax.tree_util.Partial(jnp.dot, jnp.ones((1000, 3)))
     for function in (models.features_of, lambda f: models.map_activations(f, lambda a: a)):
-        with pytest.raises(TypeError, match="logits_fn must be an EfficientNetLite"):
-            function(plain)
+        for classifier in (plain, jnp.dot, models.as_logits_fn(jnp.dot)):
+            with pytest.raises(TypeError, match=r"logits_fn must come from .*; got \w+$") as raised:
+                function(classifier)
+            assert len(str(raised.value)) < 400
     with pytest.raises(ValueError, match="no part of ViT has an attribute `activation`"):
         models.map_activations(_network("vit"), lambda activation: activation)
 
@@ -145,6 +139,8 @@ def test_the_last_layer_with_places_is_the_last_that_is_computed() -> None:
     pretrained = models.untrained("efficientnet_lite0", key=jax.random.key(0))
     assert models.last_spatial_layer(pretrained.logits_fn, (224, 224, 3)) == "head"
     shape = SMALL.image_shape
+    resnet = models.untrained("resnet18", key=jax.random.key(0))
+    assert models.last_spatial_layer(resnet.logits_fn, (64, 64, 3)) == "layer4"
     for architecture, last in (("cnn", "convolution2"), ("mlp", None)):
         network = models.build(_small(architecture), key=jax.random.key(0))
         assert models.last_spatial_layer(models.as_logits_fn(network), shape) == last

@@ -12,19 +12,22 @@ from fitb_jax.models.architectures.vit import ViTConfig
 
 
 class _Block(nn.Module):
-    def __init__(self, channels: int, width: int, stride: int, bottleneck: bool) -> None:
+    def __init__(self, channels: int, width: int, stride: int, config: ResNetConfig) -> None:
         super().__init__()
+        bottleneck = config.bottleneck
         last = 4 * width if bottleneck else width
+        inner = config.widening * width
+        second, groups = (stride, config.groups) if bottleneck else (1, 1)
         self.conv1, self.bn1, self.conv2, self.bn2 = (
-            nn.Conv2d(channels, width, 1, bias=False)
+            nn.Conv2d(channels, inner, 1, bias=False)
             if bottleneck
-            else nn.Conv2d(channels, width, 3, stride, 1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.Conv2d(width, width, 3, stride if bottleneck else 1, 1, bias=False),
-            nn.BatchNorm2d(width),
+            else nn.Conv2d(channels, inner, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(inner),
+            nn.Conv2d(inner, inner, 3, second, 1, groups=groups, bias=False),
+            nn.BatchNorm2d(inner),
         )
         if bottleneck:
-            self.conv3, self.bn3 = nn.Conv2d(width, last, 1, bias=False), nn.BatchNorm2d(last)
+            self.conv3, self.bn3 = nn.Conv2d(inner, last, 1, bias=False), nn.BatchNorm2d(last)
         self.bottleneck = bottleneck
         if stride > 1 or channels != last:
             shortcut = nn.Conv2d(channels, last, 1, stride, bias=False)
@@ -52,7 +55,7 @@ def resnet(config: ResNetConfig) -> Any:
         blocks = []
         for number in range(count):
             stride = 2 if index and not number else 1
-            blocks.append(_Block(channels, width, stride, config.bottleneck))
+            blocks.append(_Block(channels, width, stride, config))
             channels = 4 * width if config.bottleneck else width
         layers[f"layer{index + 1}"] = nn.Sequential(*blocks)
     layers |= {"avgpool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}

@@ -41,7 +41,7 @@ _STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
-_STEM, _HEAD, _CLASSES = 32, 1280, 1000
+_STEM, _HEAD = 32, 1280
 _MEAN, _DEVIATION = 127, 128
 MEAN_COLOUR = (_MEAN / 255,) * 3
 """What the networks subtract from an image in [0, 1]."""
@@ -83,6 +83,7 @@ class EfficientNetLite:
         width: factor of the channels between stem and head.
         depth: factor of the repeats of all stages but the first and the last.
         size: side of the image it was trained on, in pixels.
+        classes: number of logits.
         compute: type of the activations; parameters and logits keep theirs. "bfloat16" is for
             accelerators: logits agree to two digits.
         activation: between the layers; other than ReLU6 for other rules of its derivative.
@@ -91,6 +92,7 @@ class EfficientNetLite:
     width: float
     depth: float
     size: int
+    classes: int = 1000
     compute: Compute = "float32"
     activation: Callable[[Array], Array] = relu6
 
@@ -161,7 +163,7 @@ class EfficientNetLite:
             The parameters, of the type of the weights.
 
         Raises:
-            WeightsError: entries are missing, not expected, or of another shape; all are listed.
+            WeightsError: entries are missing, not expected, or of another shape; a few are named.
         """
         check_entries(weights, self.shapes())
         blocks = []
@@ -210,9 +212,11 @@ class EfficientNetLite:
                 )
             )
         head = drawn(1, 1, channels, _HEAD)
-        limit = 1 / math.sqrt(_CLASSES)
-        classifier = jax.random.uniform(next(keys), (_HEAD, _CLASSES), minval=-limit, maxval=limit)
-        return Parameters(stem, tuple(blocks), head, Layer(classifier, jnp.zeros(_CLASSES)))
+        limit = 1 / math.sqrt(self.classes)
+        classifier = jax.random.uniform(
+            next(keys), (_HEAD, self.classes), minval=-limit, maxval=limit
+        )
+        return Parameters(stem, tuple(blocks), head, Layer(classifier, jnp.zeros(self.classes)))
 
     def _blocks(self) -> Iterator[tuple[int, int, int, int]]:
         """Expansion, kernel, channels in and channels out of each block."""
@@ -242,7 +246,7 @@ class EfficientNetLite:
             shapes |= _norm_shapes(f"{name}._bn2", channels)
         shapes["_conv_head.weight"] = (_HEAD, channels, 1, 1)
         shapes |= _norm_shapes("_bn1", _HEAD)
-        return {**shapes, "_fc.weight": (_CLASSES, _HEAD), "_fc.bias": (_CLASSES,)}
+        return {**shapes, "_fc.weight": (self.classes, _HEAD), "_fc.bias": (self.classes,)}
 
 
 def _norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:

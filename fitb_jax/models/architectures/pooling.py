@@ -11,10 +11,10 @@ from fitb_jax.types import Array, Float
 def max_pool(
     x: Float[Array, "n h w c"], *, window: int, stride: int, padding: int = 0
 ) -> Float[Array, "n oh ow c"]:
-    """The largest value in each window, as a maximum of shifted views.
+    """The largest value in each window, as the largest of shifted views.
 
-    XLA's own pooling has a transpose that is seven to ten times as slow on a CPU. Where values of a
-    window are equal the derivative is shared between them; after a ReLU it is none then.
+    XLA's own pooling has a transpose that is seven to ten times as slow on a CPU. As there and in
+    PyTorch, the derivative is that of the first of equal values, row by row; a nan stays.
 
     Args:
         x: features (n, h, w, c).
@@ -34,7 +34,12 @@ def max_pool(
         for row in range(window)
         for column in range(window)
     ]
-    return functools.reduce(jnp.maximum, views)
+    return functools.reduce(_larger, views)
+
+
+def _larger(first: Array, second: Array) -> Array:
+    """Not `maximum`, which shares the derivative between equal values."""
+    return jnp.where((second > first) | jnp.isnan(second), second, first)
 
 
 def average_to(x: Float[Array, "n h w c"], side: int) -> Float[Array, "n side side c"]:

@@ -1,7 +1,10 @@
-"""ResNet for ImageNet in torchvision's layout, its batch normalisations folded away.
+"""ResNets of all widths for ImageNet in torchvision's layout, batch normalisations folded away.
 
-Source: He et al. 2016, "Deep residual learning", arXiv 1512.03385; the stride of a bottleneck is in
-its 3 x 3 convolution, as in torchvision.
+The stride of a bottleneck is in its 3 x 3 convolution, as in torchvision.
+
+Source: He et al. 2016, "Deep residual learning", arXiv 1512.03385; Xie et al. 2017, "Aggregated
+residual transformations", arXiv 1611.05431 (ResNeXt); Zagoruyko & Komodakis 2016, "Wide residual
+networks", arXiv 1605.07146.
 """
 
 import re
@@ -30,6 +33,8 @@ class ResNetConfig:
         width: channels of the stem; each layer after the first doubles them.
         classes: number of logits.
         normalisation: of the image.
+        groups: of the 3 x 3 convolution of a bottleneck.
+        widening: of that convolution, all groups together.
     """
 
     blocks: tuple[int, int, int, int]
@@ -37,6 +42,8 @@ class ResNetConfig:
     width: int = 64
     classes: int = 1000
     normalisation: Normalisation = IMAGENET
+    groups: int = 1
+    widening: int = 1
 
 
 class ResNet(nnx.Module):
@@ -44,7 +51,9 @@ class ResNet(nnx.Module):
 
     def __init__(self, config: ResNetConfig, *, rngs: nnx.Rngs) -> None:
         """Initialise with random weights."""
-        make: Callable[..., _Basic | _Bottleneck] = _Bottleneck if config.bottleneck else _Basic
+        make: Callable[..., _Basic | _Bottleneck] = _Basic
+        if config.bottleneck:
+            make = partial(_Bottleneck, groups=config.groups, widening=config.widening)
         self.normalisation, self.activation = config.normalisation, relu
         self.conv1 = _convolution(3, config.width, 7, 2, rngs)
         channels = config.width
@@ -100,11 +109,21 @@ class _Basic(nnx.Module):
 
 
 class _Bottleneck(nnx.Module):
-    def __init__(self, channels: int, width: int, stride: int, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        stride: int,
+        rngs: nnx.Rngs,
+        *,
+        groups: int,
+        widening: int,
+    ) -> None:
         self.activation = relu
-        self.conv1 = _convolution(channels, width, 1, 1, rngs)
-        self.conv2 = _convolution(width, width, 3, stride, rngs)
-        self.conv3 = _convolution(width, 4 * width, 1, 1, rngs)
+        inner = widening * width
+        self.conv1 = _convolution(channels, inner, 1, 1, rngs)
+        self.conv2 = _convolution(inner, inner, 3, stride, rngs, groups)
+        self.conv3 = _convolution(inner, 4 * width, 1, 1, rngs)
         self.downsample = _shortcut(channels, 4 * width, stride, rngs)
 
     def __call__(self, x: Array) -> Array:
@@ -114,7 +133,7 @@ class _Bottleneck(nnx.Module):
 
 
 def _convolution(
-    channels: int, features: int, kernel: int, stride: int, rngs: nnx.Rngs
+    channels: int, features: int, kernel: int, stride: int, rngs: nnx.Rngs, groups: int = 1
 ) -> nnx.Conv:
     """With torch's padding: the same on both sides, also where "SAME" would differ."""
     return nnx.Conv(
@@ -123,6 +142,7 @@ def _convolution(
         (kernel, kernel),
         strides=(stride, stride),
         padding=kernel // 2,
+        feature_group_count=groups,
         rngs=rngs,
     )
 
@@ -142,7 +162,7 @@ def layout(config: ResNetConfig) -> Layout:
     Returns:
         The layout.
     """
-    return Layout(partial(_build, config), name=_name, norm=_norm)
+    return Layout(partial(_build, config), head="fc", name=_name, norm=_norm)
 
 
 def _build(config: ResNetConfig) -> ResNet:
@@ -164,4 +184,9 @@ RESNETS = {
     "resnet34": ResNetConfig((3, 4, 6, 3), bottleneck=False),
     "resnet50": ResNetConfig((3, 4, 6, 3), bottleneck=True),
     "resnet101": ResNetConfig((3, 4, 23, 3), bottleneck=True),
+    "resnet152": ResNetConfig((3, 8, 36, 3), bottleneck=True),
+    "resnext50_32x4d": ResNetConfig((3, 4, 6, 3), bottleneck=True, groups=32, widening=2),
+    "resnext101_32x8d": ResNetConfig((3, 4, 23, 3), bottleneck=True, groups=32, widening=4),
+    "wide_resnet50_2": ResNetConfig((3, 4, 6, 3), bottleneck=True, widening=2),
+    "wide_resnet101_2": ResNetConfig((3, 4, 23, 3), bottleneck=True, widening=2),
 }

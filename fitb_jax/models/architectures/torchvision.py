@@ -10,7 +10,7 @@ from fitb_jax import checks
 from fitb_jax.models.architectures import resnet, vgg, vit
 from fitb_jax.models.architectures.efficientnet import Compute
 from fitb_jax.models.architectures.normalisation import Normalisation
-from fitb_jax.models.weights.state_dicts import Layout, Weights
+from fitb_jax.models.weights.state_dicts import Layout, Weights, count_classes
 from fitb_jax.types import Key
 
 _CONFIGS: dict[str, Any] = {**resnet.RESNETS, **vgg.VGGS, **vit.VITS}
@@ -29,17 +29,18 @@ TORCHVISION = tuple(_CONFIGS)
 SIZE = 224
 
 
-def layout(name: str, *, normalisation: Normalisation | None = None) -> Layout:
+def layout(name: str, *, normalisation: Normalisation | None = None, classes: int = 1000) -> Layout:
     """How the state dict of a network is called.
 
     Args:
         name: one of `TORCHVISION`.
         normalisation: of the images; by default that of torchvision.
+        classes: number of logits.
 
     Returns:
         The layout.
     """
-    config = _CONFIGS[name]
+    config = dataclasses.replace(_CONFIGS[name], classes=classes)
     if normalisation is not None:
         config = dataclasses.replace(config, normalisation=normalisation)
     return _LAYOUTS[type(config)](config)
@@ -56,7 +57,8 @@ def build(
 
     Args:
         name: one of `TORCHVISION`.
-        weights: a state dict in the names of torchvision or, where the layout is the same, timm.
+        weights: a state dict in the names of torchvision or, where the layout is the same, timm;
+            the size of its head is the number of classes.
         normalisation: of the images; by default that of torchvision.
         compute: type of the activations.
 
@@ -64,29 +66,37 @@ def build(
         A module on images (n, 224, 224, 3) in [0, 1], in evaluation mode.
 
     Raises:
-        WeightsError: entries are missing, not expected, or of another shape; all are listed.
+        WeightsError: entries are missing, not expected, or of another shape; a few are named.
     """
-    module = layout(name, normalisation=normalisation).fill(weights)
+    usual = _CONFIGS[name].classes
+    fitting = layout(name, normalisation=normalisation, classes=usual)
+    weights = fitting.fit_names(weights)
+    classes = count_classes(weights, fitting.head, default=usual)
+    if classes != usual:
+        fitting = layout(name, normalisation=normalisation, classes=classes)
+    module = fitting.fill(weights)
     if compute == "bfloat16":
-        for _, layer in nnx.iter_modules(module):
-            is_last = getattr(layer, "out_features", None) == _CONFIGS[name].classes
-            if isinstance(layer, _COMPUTING) and not is_last:
+        for path, layer in nnx.iter_modules(module):
+            if not isinstance(layer, _COMPUTING):
+                continue
+            if fitting.name(".".join(map(str, path))) != fitting.head:
                 layer.dtype = jnp.bfloat16
     return module
 
 
-def untrained(name: str, *, key: Key) -> nnx.Module:
+def untrained(name: str, *, key: Key, classes: int = 1000) -> nnx.Module:
     """A network with freshly drawn weights.
 
     Args:
         name: one of `TORCHVISION`.
         key: random key.
+        classes: number of logits.
 
     Returns:
         A module as from `build`.
     """
     checks.check_key(key)
-    config = _CONFIGS[name]
+    config = dataclasses.replace(_CONFIGS[name], classes=classes)
     module = _MODULES[type(config)](config, rngs=nnx.Rngs(params=key))
     module.eval()
     return module

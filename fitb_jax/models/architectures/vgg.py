@@ -97,7 +97,10 @@ def layout(config: VGGConfig) -> Layout:
     Returns:
         The layout.
     """
-    return Layout(partial(_build, config), name=partial(_name, config), translate=_translate)
+    name = partial(_name, config)
+    return Layout(
+        partial(_build, config), head=name("classifier.2"), name=name, translate=_translate
+    )
 
 
 def _build(config: VGGConfig) -> VGG:

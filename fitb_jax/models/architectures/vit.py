@@ -5,7 +5,7 @@ Source: Dosovitskiy et al. 2021, "An image is worth 16x16 words", arXiv 2010.119
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,7 +83,11 @@ class ViT(nnx.Module):
 
         Returns:
             "patches" and "block1" to "block12", the tokens of the patches on their grid,
-            (n, h, w, c) each; "pooled", the normalised class token (n, c); "logits" (n, k).
+            (n, h, w, c) each; before each block "block1.norm1", the same as its attention sees
+            them, and "block1.attention", how much each token looks at each other, the mean over
+            heads (n, tokens, tokens), the class token first; "pooled", the normalised class token
+            (n, c); "logits" (n, k). The last block's patches are seen by nothing: class activation
+            maps take the last "norm1".
 
         Raises:
             ValueError: images of another size.
@@ -103,10 +107,16 @@ class ViT(nnx.Module):
         token = jnp.broadcast_to(token, (len(grid), 1, grid.shape[-1]))
         x = jnp.concatenate([token, grid.reshape(len(grid), -1, grid.shape[-1])], axis=1)
         x = x + jnp.broadcast_to(positions, x.shape)
+
+        def keep_places(name: str, tokens: Array) -> Array:
+            patches = keep(name, tokens[:, 1:].reshape(grid.shape))
+            return jnp.concatenate([tokens[:, :1], patches.reshape(tokens[:, 1:].shape)], axis=1)
+
         for number, block in enumerate(self.blocks, start=1):
-            x = block(x)
-            patches = keep(f"block{number}", x[:, 1:].reshape(grid.shape))
-            x = jnp.concatenate([x[:, :1], patches.reshape(x[:, 1:].shape)], axis=1)
+            name = f"block{number}"
+            normalised = keep_places(f"{name}.norm1", block.ln_1(x))
+            attended = block.self_attention(normalised, partial(keep, f"{name}.attention"))
+            x = keep_places(name, block.perceive(x + attended))
         # Token by token: what the others would be normalised to is never seen.
         x = keep("pooled", self.ln(x[:, 0]))
         keep("logits", self.head(x))
@@ -121,8 +131,8 @@ class _Block(nnx.Module):
         self.expand = nnx.Linear(config.width, config.hidden, rngs=rngs)
         self.project = nnx.Linear(config.hidden, config.width, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
-        x = x + self.self_attention(self.ln_1(x))
+    def perceive(self, x: Array) -> Array:
+        """What follows the attention."""
         hidden = jax.nn.gelu(self.expand(self.ln_2(x)), approximate=False)
         return x + self.project(hidden)
 
@@ -137,7 +147,7 @@ class _Attention(nnx.Module):
         self.in_proj_bias = nnx.Param(jnp.zeros(3 * config.width))
         self.out_proj = nnx.Linear(config.width, config.width, rngs=rngs)
 
-    def __call__(self, x: Array) -> Array:
+    def __call__(self, x: Array, keep_mean: Callable[[Array], Array]) -> Array:
         weight, bias = (
             parameter[...].astype(x.dtype) for parameter in (self.in_proj_weight, self.in_proj_bias)
         )
@@ -146,7 +156,11 @@ class _Attention(nnx.Module):
         # Not the library's attention: its softmax is in single precision, and the fused kernel it
         # may choose on a GPU has no second derivative.
         scores = jnp.einsum("nqhc,nkhc->nhqk", query, key) / math.sqrt(query.shape[-1])
-        seen = jnp.einsum("nhqk,nkhc->nqhc", jax.nn.softmax(scores), value)
+        weights = jax.nn.softmax(scores)
+        mean = weights.mean(1)
+        if (kept := keep_mean(mean)) is not mean:
+            weights = weights + (kept - mean)[:, None]
+        seen = jnp.einsum("nhqk,nkhc->nqhc", weights, value)
         return self.out_proj(seen.reshape(x.shape))
 
 
@@ -163,7 +177,7 @@ def layout(config: ViTConfig) -> Layout:
     Returns:
         The layout.
     """
-    return Layout(partial(_build, config), name=_name, translate=_translate)
+    return Layout(partial(_build, config), head="heads.head", name=_name, translate=_translate)
 
 
 def _build(config: ViTConfig) -> ViT:

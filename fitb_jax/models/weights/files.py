@@ -8,7 +8,7 @@ import numpy as np
 
 from fitb_jax import extras
 from fitb_jax.models.weights.tensor_pickle import WeightsError
-from fitb_jax.models.weights.torch_files import read_torch
+from fitb_jax.models.weights.torch_files import find_entry, read_torch
 
 _DTYPES: dict[str, Any] = {
     "F64": np.float64,
@@ -25,24 +25,29 @@ _DTYPES: dict[str, Any] = {
 _HALF = (np.float16, ml_dtypes.bfloat16)
 
 
-def read_weights(path: str | Path) -> dict[str, np.ndarray]:
+def read_weights(path: str | Path, *, entry: str | None = None) -> dict[str, np.ndarray]:
     """The state dict in a `.pth`, `.pt`, `.bin` or `.safetensors` file, whatever it is called.
 
     Args:
         path: the file.
+        entry: where it is in a checkpoint of a training, or what its names begin with, such as
+            "ema"; see `read_torch`.
 
     Returns:
         Tensors by name; float16 and bfloat16 as float32.
 
     Raises:
         FileNotFoundError: there is no such file.
-        WeightsError: it is damaged, or holds something else than tensors.
+        WeightsError: it is damaged, or there is no state dict or no such entry in it.
     """
     path = Path(path)
     with path.open("rb") as file:
         # The length of a JSON object, then the object.
         is_safetensors = file.read(9)[8:] == b"{"
-    tensors = _read_safetensors(path) if is_safetensors else read_torch(path)
+    if is_safetensors:
+        tensors = find_entry(_read_safetensors(path), entry or "")
+    else:
+        tensors = read_torch(path, entry=entry)
     return {
         name: values.astype(np.float32) if values.dtype in _HALF else values
         for name, values in tensors.items()

@@ -1,5 +1,10 @@
 """State dicts of PyTorch networks: whether they fit, and how they become Flax NNX modules."""
 
+import functools
+import itertools
+import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -9,6 +14,7 @@ import numpy as np
 from flax import nnx
 
 from fitb_jax.models.weights.tensor_pickle import WeightsError
+from fitb_jax.models.weights.torch_files import few
 
 Weights: TypeAlias = Mapping[str, np.ndarray]
 """A state dict: arrays by name."""
@@ -16,8 +22,15 @@ Weights: TypeAlias = Mapping[str, np.ndarray]
 _NORM = ("weight", "bias", "running_mean", "running_var")
 
 
+# Wrappers of PyTorch that may stand around any part of a network.
+_WRAPPERS = re.compile(
+    r"(?:^|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+_DEEPEST_START = 8
+
+
 def check_entries(weights: Weights, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise WeightsError that lists every missing, unexpected or misshapen entry.
+    """Raise WeightsError that counts what is missing, unexpected or misshapen, and names a few.
 
     Args:
         weights: a state dict; counters of batches are ignored.
@@ -27,15 +40,86 @@ def check_entries(weights: Weights, shapes: Mapping[str, tuple[int, ...]]) -> No
         WeightsError: they differ.
     """
     given = {name for name in weights if not name.endswith("num_batches_tracked")}
-    problems = [f"{name} is missing" for name in sorted(shapes.keys() - given)]
-    problems += [f"{name} is not expected" for name in sorted(given - shapes.keys())]
-    problems += [
+    misshapen = [
         f"{name} has shape {weights[name].shape} instead of {shapes[name]}"
         for name in sorted(given & shapes.keys())
         if weights[name].shape != shapes[name]
     ]
-    if problems:
-        raise WeightsError(f"the weights do not fit: {'; '.join(problems)}")
+    missing, unexpected = sorted(shapes.keys() - given), sorted(given - shapes.keys())
+    problems = [
+        f"{len(missing)} of {len(shapes)} entries missing: {few(missing)}" if missing else "",
+        f"{len(unexpected)} not expected: {few(unexpected)}" if unexpected else "",
+        f"{len(misshapen)} of another shape: {few(misshapen)}" if misshapen else "",
+    ]
+    if any(problems):
+        raise WeightsError(f"the weights do not fit: {'; '.join(filter(None, problems))}")
+
+
+def fit_names(
+    weights: Weights,
+    shapes: Mapping[str, tuple[int, ...]],
+    translate: Callable[[Weights], Weights] = dict,
+) -> Weights:
+    """A state dict without what stands before its names, and without parts of other networks.
+
+    Wrappers (`module.`, `_orig_mod.`) come off wherever they are. Of what is left, the names that
+    begin alike (`model.`, `backbone.net.`, ...) and fit best are taken.
+
+    Args:
+        weights: a state dict.
+        shapes: what is wanted, by name.
+        translate: from other names to the wanted ones.
+
+    Returns:
+        The state dict in the wanted names, as far as they are there.
+    """
+    bare = {_WRAPPERS.sub("", name): values for name, values in weights.items()}
+    weights = bare if len(bare) == len(weights) else weights
+    under = Counter(start for name in weights for start in _starts(name))
+    starts = ["", *(start for start, count in under.items() if 2 * count >= len(shapes))]
+    fits = {
+        start: translate(
+            {
+                name[len(start) :]: values
+                for name, values in weights.items()
+                if name.startswith(start)
+            }
+        )
+        for start in starts
+    }
+    found = {start: len(shapes.keys() & fit.keys()) for start, fit in fits.items()}
+    most = max(found.values())
+    best = [start for start in starts if found[start] == most]
+    # A running average of the weights is not what one means by the network.
+    best.sort(key=lambda start: "ema" in start.lower())
+    if len(best) > 1 and most == len(shapes) and "" not in best:
+        names = [start.rstrip(".") for start in best]
+        warnings.warn(
+            f"the weights hold several such networks: {', '.join(names)}. {names[0]} is taken; "
+            f"entry={names[1]!r} takes another",
+            stacklevel=2,
+        )
+    return fits[best[0]]
+
+
+def _starts(name: str) -> Iterator[str]:
+    parts = name.split(".", _DEEPEST_START)[:-1]
+    return (f"{start}." for start in itertools.accumulate(parts, "{}.{}".format))
+
+
+def count_classes(weights: Weights, head: str, *, default: int) -> int:
+    """How many classes the head of a state dict has.
+
+    Args:
+        weights: a state dict.
+        head: name of its last layer.
+        default: where it has no such layer.
+
+    Returns:
+        The number of rows of its matrix.
+    """
+    matrix = weights.get(f"{head}.weight")
+    return default if matrix is None or matrix.ndim != 2 else len(matrix)
 
 
 def fold_norm(
@@ -71,6 +155,7 @@ class Layout:
 
     Attributes:
         build: makes the module; it is only traced, so no random number is drawn.
+        head: name of the layer of the logits in the state dict.
         name: from the path of a layer or parameter in the module, joined by dots, to its name in
             the state dict.
         norm: from the name of a convolution to that of the batch normalisation that is folded
@@ -80,6 +165,7 @@ class Layout:
     """
 
     build: Callable[[], nnx.Module]
+    head: str
     name: Callable[[str], str] = _same_name
     norm: Callable[[str], str | None] = _no_norm
     epsilon: float = 1e-5
@@ -92,32 +178,47 @@ class Layout:
             By name.
         """
         shapes: dict[str, tuple[int, ...]] = {}
-        for parameter in self._parameters(nnx.state(nnx.eval_shape(self.build))):
+        for parameter in self._parameters(self._abstract[1]):
             shapes |= parameter.entries()
         return shapes
 
-    def fill(self, weights: Weights) -> nnx.Module:
-        """The module with these weights, in evaluation mode.
+    def fit_names(self, weights: Weights) -> Weights:
+        """A state dict in the names of this layout, see `fit_names`.
 
         Args:
             weights: a state dict.
 
         Returns:
+            The same arrays.
+        """
+        return fit_names(weights, self.shapes(), self.translate)
+
+    def fill(self, weights: Weights) -> nnx.Module:
+        """The module with these weights, in evaluation mode.
+
+        Args:
+            weights: a state dict in the names of this layout.
+
+        Returns:
             The module, its parameters of the type of the weights.
 
         Raises:
-            WeightsError: entries are missing, not expected, or of another shape; all are listed.
+            WeightsError: entries are missing, not expected, or of another shape; a few are named.
         """
-        weights = self.translate(weights)
         check_entries(weights, self.shapes())
-        abstract = nnx.eval_shape(self.build)
-        abstract.eval()
-        graph, state = nnx.split(abstract)
+        graph, state = self._abstract
         arrays = [
             (parameter.path, parameter.variable.replace(jnp.asarray(parameter.read(weights))))
             for parameter in self._parameters(state)
         ]
         return nnx.merge(graph, nnx.from_flat_state(arrays))
+
+    @functools.cached_property
+    def _abstract(self) -> tuple[Any, Any]:
+        """The module in evaluation mode and the shapes of its parameters."""
+        module = nnx.eval_shape(self.build)
+        module.eval()
+        return nnx.split(module)
 
     def _parameters(self, state: Any) -> Iterator["_Parameter"]:
         for path, variable in nnx.to_flat_state(state):

@@ -1,6 +1,8 @@
 """The layouts of torchvision: as in plain PyTorch, and what holds without it."""
 
 import dataclasses
+import re
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,12 +17,14 @@ from fitb_jax.models.architectures.pooling import average_to, max_pool
 from fitb_jax.models.weights.state_dicts import Layout
 from tests.models.random_weights import random_weights
 
+_GROUPED = resnet.ResNetConfig((1, 1, 1, 1), True, 4, 5, groups=4, widening=2)
 # Small, with odd sizes where the layout allows them: padding and pooling are seen at the borders.
 SMALL: dict[str, tuple[Any, Layout, tuple[int, int]]] = {
     name: (config, layout(config), shape)
     for name, config, layout, shape in (
         ("resnet", resnet.ResNetConfig((2, 1, 1, 1), False, 4, 5), resnet.layout, (45, 38)),
         ("bottleneck", resnet.ResNetConfig((1, 2, 1, 1), True, 4, 5), resnet.layout, (38, 45)),
+        ("resnext", _GROUPED, resnet.layout, (38, 45)),
         ("vgg", vgg.VGGConfig(((4,), (6, 5)), 10, 3, 5), vgg.layout, (22, 19)),
         ("vit", vit.ViTConfig(32, 8, 2, 12, 3, 20, 5), vit.layout, (32, 32)),
     )
@@ -31,6 +35,11 @@ KNOWN = {
     "resnet34": (182, 21_797_672),
     "resnet50": (267, 25_557_032),
     "resnet101": (522, 44_549_160),
+    "resnet152": (777, 60_192_808),
+    "resnext50_32x4d": (267, 25_028_904),
+    "resnext101_32x8d": (522, 88_791_336),
+    "wide_resnet50_2": (267, 68_883_240),
+    "wide_resnet101_2": (522, 126_886_696),
     "vgg16": (32, 138_357_544),
     "vit_b_16": (152, 86_567_656),
 }
@@ -49,7 +58,7 @@ def _in_torch(name: str) -> Any:
     pytest.importorskip("torch", reason="PyTorch is no dependency of the package")
     from tests.models import torch_layouts
 
-    kind = "resnet" if name == "bottleneck" else name
+    kind = "resnet" if name in ("bottleneck", "resnext") else name
     return getattr(torch_layouts, kind)(SMALL[name][0]).eval()
 
 
@@ -97,7 +106,13 @@ def test_float32_logits_are_those_of_pytorch(name: str) -> None:
     np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", KNOWN)
+# Deeper than what else is tested, and no other way.
+_SLOW = ("resnet101", "resnet152", "resnext101_32x8d", "wide_resnet101_2")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in _SLOW)) for name in KNOWN]
+)
 def test_entries_are_those_of_the_known_files(name: str) -> None:
     shapes = torchvision.layout(name).shapes()
     sizes = {entry: int(np.prod(shape)) for entry, shape in shapes.items()}
@@ -107,11 +122,12 @@ def test_entries_are_those_of_the_known_files(name: str) -> None:
 
 
 def test_some_entries_by_name() -> None:
-    shapes = {name: torchvision.layout(name).shapes() for name in KNOWN}
+    names = ("resnet50", "resnext50_32x4d", "vgg16", "vit_b_16")
+    shapes = {name: torchvision.layout(name).shapes() for name in names}
     assert shapes["resnet50"]["layer2.0.downsample.0.weight"] == (512, 256, 1, 1)
     assert shapes["resnet50"]["layer2.0.downsample.1.running_var"] == (512,)
     assert shapes["resnet50"]["layer4.2.bn3.running_mean"] == (2048,)
-    assert shapes["resnet101"]["layer3.22.conv2.weight"] == (256, 256, 3, 3)
+    assert shapes["resnext50_32x4d"]["layer4.2.conv2.weight"] == (1024, 32, 3, 3)
     assert shapes["vgg16"]["features.28.weight"] == (512, 512, 3, 3)
     assert shapes["vgg16"]["classifier.0.weight"] == (4096, 25088)
     assert shapes["vgg16"]["classifier.6.bias"] == (1000,)
@@ -155,7 +171,7 @@ def test_layers_lead_to_the_logits(name: str) -> None:
     module, image = _loaded(name), jnp.asarray(_image(SMALL[name][2], np.float32))
     layers = models.features_of(models.as_logits_fn(module))(image)
     np.testing.assert_allclose(layers["logits"], models.as_logits_fn(module)(image), atol=1e-5)
-    last = {"resnet": "fc", "bottleneck": "fc", "vit": "head"}
+    last = {"resnet": "fc", "bottleneck": "fc", "resnext": "fc", "vit": "head"}
     if name in last:
         linear = getattr(module, last[name])
         np.testing.assert_allclose(linear(layers["pooled"]), layers["logits"], atol=1e-5)
@@ -194,18 +210,68 @@ def test_second_derivatives_ensembles_and_no_retrace(name: str) -> None:
         np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(one).max())
 
 
-def test_entries_that_do_not_fit_are_listed() -> None:
+def test_entries_that_do_not_fit_are_counted_and_a_few_named() -> None:
     layout = SMALL["resnet"][1]
     weights = random_weights(layout.shapes())
     del weights["layer1.0.bn1.running_mean"]
-    weights |= {"fc.weight": np.zeros((7, 2)), "extra": np.zeros(1)}
+    weights |= {"fc.weight": np.zeros((7, 2)), **{f"extra{i}": np.zeros(1) for i in range(2000)}}
     weights["bn1.num_batches_tracked"] = np.array(3)
     with pytest.raises(models.WeightsError) as raised:
         layout.fill(weights)
     assert str(raised.value) == (
-        "the weights do not fit: layer1.0.bn1.running_mean is missing; extra is not expected; "
-        "fc.weight has shape (7, 2) instead of (5, 32)"
+        f"the weights do not fit: 1 of {len(layout.shapes())} entries missing: "
+        "layer1.0.bn1.running_mean; 2000 not expected: extra0, extra1, extra10, extra100, "
+        "extra1000 and 1,995 more; "
+        "1 of another shape: fc.weight has shape (7, 2) instead of (5, 32)"
     )
+
+
+@pytest.mark.parametrize("name", ["resnet", "vit", "vgg"])
+def test_what_stands_before_all_names_comes_off(name: str) -> None:
+    layout = SMALL[name][1]
+    weights = random_weights(layout.shapes(), dtype=np.float32)
+    for start in ("module.", "_orig_mod.", "model.", "net.backbone.", "module.model._orig_mod."):
+        renamed = {start + entry: values for entry, values in weights.items()}
+        # Of the loss of a Lightning module, and of an average of weights.
+        others = {"criterion.weight": np.zeros(3), "n_averaged": np.array(3)}
+        found = layout.fit_names({**renamed, **(others if start == "model." else {})})
+        assert {entry: id(values) for entry, values in found.items()} == {
+            entry: id(values) for entry, values in weights.items()
+        }
+    inside = {
+        re.sub(r"^(layer1|features|encoder)\.", r"\1.module.", entry): values
+        for entry, values in weights.items()
+    }
+    assert layout.fit_names(inside).keys() == weights.keys() != inside.keys()
+
+
+def test_of_several_networks_in_one_state_dict_the_one_that_is_no_average() -> None:
+    layout = SMALL["resnet"][1]
+    weights = random_weights(layout.shapes(), dtype=np.float32)
+    both = {
+        f"{start}{entry}": np.asarray(i)
+        for i, start in enumerate(("ema.", "net."))
+        for entry in weights
+    }
+    with pytest.warns(UserWarning, match="such networks: net, ema. net is taken; entry='ema'"):
+        found = layout.fit_names(both)
+    assert found.keys() == weights.keys()
+    assert all(values == 1 for values in found.values())
+
+
+def test_the_size_of_the_head_is_the_number_of_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, config in (("resnet18", SMALL["resnet"][0]), ("vgg16", SMALL["vgg"][0])):
+        monkeypatch.setitem(torchvision._CONFIGS, name, config)
+        ten = torchvision.layout(name, classes=10)
+        weights = random_weights(ten.shapes(), dtype=np.float32)
+        prefixed = {f"module.{entry}": values for entry, values in weights.items()}
+        loaded = torchvision.build(name, prefixed, compute="bfloat16")
+        _assert_same_parameters(loaded, ten.fill(weights))
+        logits = jax.eval_shape(loaded, jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32))
+        assert (logits.shape, logits.dtype) == ((1, 10), jnp.float32)
+    del prefixed["module.classifier.6.weight"]
+    with pytest.raises(models.WeightsError, match=r"missing: classifier\.6\.weight"):
+        torchvision.build("vgg16", prefixed)
 
 
 def _timm_names(name: str, weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -246,7 +312,7 @@ def test_names_of_timm_are_translated(name: str) -> None:
     weights = random_weights(layout.shapes(), dtype=np.float32)
     renamed = _timm_names(name, weights)
     assert renamed.keys() - weights.keys()
-    _assert_same_parameters(layout.fill(renamed), layout.fill(weights))
+    _assert_same_parameters(layout.fill(layout.fit_names(renamed)), layout.fill(weights))
 
 
 def test_older_names_of_torchvision_are_translated() -> None:
@@ -257,7 +323,7 @@ def test_older_names_of_torchvision_are_translated() -> None:
         for name, values in weights.items()
     }
     assert older.keys() != weights.keys()
-    _assert_same_parameters(layout.fill(older), layout.fill(weights))
+    _assert_same_parameters(layout.fill(layout.fit_names(older)), layout.fill(weights))
 
 
 def _assert_same_parameters(one: nnx.Module, other: nnx.Module) -> None:
@@ -302,12 +368,16 @@ def test_bad_normalisations_are_refused(mean: Any, deviation: Any, message: str)
         models.Normalisation(mean, deviation)
 
 
-@pytest.mark.parametrize(("window", "stride", "padding"), [(3, 2, 1), (2, 2, 0), (3, 1, 1)])
-@pytest.mark.parametrize("side", [7, 8])
-def test_max_pool_and_its_gradient_are_the_library_s(
-    window: int, stride: int, padding: int, side: int
+@pytest.mark.parametrize(
+    ("side", "window", "stride", "padding"), [(7, 3, 2, 1), (8, 3, 2, 1), (7, 2, 2, 0)]
+)
+def test_max_pool_and_its_derivatives_are_the_library_s(
+    side: int, window: int, stride: int, padding: int
 ) -> None:
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, side, side + 1, 3)), jnp.float32)
+    """Of a map with ties, as under the black bars of a photograph."""
+    draw = np.random.default_rng(0).integers(0, 3, size=(2, side, side + 1, 1))
+    x = jnp.asarray(draw, jnp.float32).at[:, :3].set(0)
+    along = jnp.sin(jnp.arange(x.size)).reshape(x.shape)
 
     def ours(x: jax.Array) -> jax.Array:
         return max_pool(x, window=window, stride=stride, padding=padding)
@@ -316,9 +386,22 @@ def test_max_pool_and_its_gradient_are_the_library_s(
         edges = ((padding, padding),) * 2
         return nnx.max_pool(x, (window, window), (stride, stride), edges)
 
-    np.testing.assert_array_equal(ours(x), library(x))
-    gradients = [jax.grad(lambda x, f=f: jnp.sum(f(x) ** 2))(x) for f in (ours, library)]
-    np.testing.assert_allclose(*gradients, rtol=1e-6)
+    def derivatives(f: Any, x: jax.Array) -> Any:
+        gradient = jax.grad(lambda x: jnp.sum(jnp.sin(f(x) + 1)))
+        second = jax.grad(lambda x: jnp.vdot(gradient(x), along))
+        return f(x), gradient(x), second(x), jax.vmap(jax.grad(lambda x: f(x[None]).sum()))(x)
+
+    both = [jax.jit(partial(derivatives, f))(x) for f in (ours, library)]
+    for mine, theirs in zip(*both, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-6)
+
+
+def test_max_pool_of_equal_values_goes_to_the_first_and_keeps_nan() -> None:
+    gradient = jax.grad(lambda x: max_pool(x, window=2, stride=2).sum())(jnp.ones((1, 2, 4, 1)))
+    np.testing.assert_array_equal(gradient[0, :, :, 0], [[1, 0, 1, 0], [0, 0, 0, 0]])
+    for place in range(4):
+        x = jnp.arange(4.0).at[place].set(jnp.nan).reshape(1, 2, 2, 1)
+        assert jnp.isnan(max_pool(x, window=2, stride=2)).all()
 
 
 def test_averages_are_over_parts_that_cover_the_map() -> None:

@@ -1,7 +1,9 @@
 """Files told apart by content, safetensors, the hub by a local double, and `load` over all."""
 
+import dataclasses
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from safetensors.numpy import save, save_file
 
 from fitb_jax import models
 from fitb_jax.models.architectures import torchvision
+from fitb_jax.models.architectures.efficientnet import LITE
 from fitb_jax.models.weights import hub
 from fitb_jax.models.weights.files import read_weights
 from tests.models.random_weights import random_weights
@@ -46,7 +49,7 @@ def test_safetensors_are_read_and_halves_widened(tmp_path: Path) -> None:
 
 
 def test_files_are_told_apart_by_content(tmp_path: Path) -> None:
-    tensors = {"a": TENSORS["single"], "b": TENSORS["double"]}
+    tensors = {"net.a": TENSORS["single"], "net.b": TENSORS["double"]}
     contents = {
         "zip.safetensors": _zipped(_tree(tensors), tensors),
         "legacy.safetensors": _legacy(_tree(tensors), tensors),
@@ -56,6 +59,7 @@ def test_files_are_told_apart_by_content(tmp_path: Path) -> None:
         found = read_weights(_written(tmp_path / name, content))
         for entry, array in tensors.items():
             np.testing.assert_array_equal(found[entry], array)
+        assert read_weights(tmp_path / name, entry="net").keys() == {"a", "b"}
 
 
 def test_halves_of_pytorch_are_widened(tmp_path: Path) -> None:
@@ -181,8 +185,28 @@ def test_names_that_need_weights_or_have_a_normalisation_say_so(resnet18_file: P
             models.load(name)
     with pytest.raises(ValueError, match="normalisation must be None for efficientnet_lite0"):
         models.load("efficientnet_lite0", normalisation=models.Normalisation())
-    with pytest.raises(models.WeightsError, match=r"conv_proj\.bias is missing.*fc\.bias is not"):
+    with pytest.raises(
+        models.WeightsError, match=r"missing: class_token, .* 102 not exp"
+    ) as raised:
         models.load("vit_b_16", weights=resnet18_file)
+    assert len(str(raised.value)) < 600
+
+
+def test_a_fine_tuned_network_has_classes_of_its_own() -> None:
+    three = dataclasses.replace(LITE["efficientnet_lite0"], classes=3)
+    weights = random_weights(three.shapes(), dtype=np.float32)
+    prefixed = {f"student.{entry}": values for entry, values in weights.items()}
+    load = partial(models.load, "efficientnet_lite0", weights=prefixed)
+    loaded = load(entry="student", class_names=["a", "b", "c"])
+    assert (loaded.class_names, loaded.wordnet_ids) == (("a", "b", "c"), ())
+    assert load().class_names == ("0", "1", "2")
+    untrained = models.untrained("efficientnet_lite0", key=jax.random.key(0), classes=3)
+    for network in (loaded, untrained):
+        assert jax.eval_shape(network.logits_fn, jnp.zeros((224, 224, 3))).shape == (3,)
+    with pytest.raises(ValueError, match=r"class_names must be 3 names, .* got 2"):
+        load(class_names=["a", "b"])
+    with pytest.raises(models.WeightsError, match="entry 'teacher' is not there, but student"):
+        load(entry="teacher")
 
 
 def test_the_recipe_of_torchvision_is_its_transforms() -> None:
