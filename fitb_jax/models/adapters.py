@@ -9,10 +9,13 @@ import numpy as np
 from flax import linen, nnx
 from jax.tree_util import Partial
 
+from fitb_jax.models.torch_adapter import ChannelValues, from_torch
 from fitb_jax.types import Array, Image, Logits, LogitsFn
 
 
-def as_logits_fn(model: Any) -> LogitsFn:
+def as_logits_fn(
+    model: Any, *, mean: ChannelValues | None = None, std: ChannelValues | None = None
+) -> LogitsFn:
     """Turn any classifier into a function of one image with its parameters as a pytree.
 
     The result is a `jax.tree_util.Partial`: it can be an argument of a jitted function (no retrace
@@ -25,15 +28,29 @@ def as_logits_fn(model: Any) -> LogitsFn:
             - an Equinox module, or a pair `(module, state)` if it has one: called on ONE image
               (h, w, c), as is usual there, without a key; it is used in inference mode;
             - a Keras 3 model on the JAX backend, called on (n, h, w, c) with `training=False`;
+            - a PyTorch module (timm, torchvision, transformers, one's own), called on
+              (n, c, h, w); it is used in evaluation mode, and carried out by JAX;
             - any callable from images (n, h, w, c) to logits (n, k).
+        mean: of a PyTorch module: taken off images in [0, 1] before its first layer, a number or
+            one value per channel. By default what timm's `pretrained_cfg` says, or nothing.
+        std: what the difference is divided by; given with `mean`.
 
     Returns:
         A function from one image (h, w, c) to logits (k,).
 
     Raises:
-        TypeError: `model` is none of these.
-        ValueError: a Keras model that is on another backend, or not built.
+        TypeError: `model` is none of these; `mean` of what is no PyTorch module.
+        ValueError: a Keras model that is on another backend, or not built; a PyTorch module that
+            has no weights yet; a mean or standard deviation that cannot be one.
+        ImportError: a PyTorch module without torchax, or with one that does not work with it.
     """
+    if (logits_fn := from_torch(model, mean=mean, std=std)) is not None:
+        return logits_fn
+    if mean is not None or std is not None:
+        raise TypeError(
+            f"mean and std are for PyTorch modules, got {type(model).__name__}: normalise inside "
+            "of the model"
+        )
     if isinstance(model, nnx.Module):
         evaluated = nnx.clone(model)
         evaluated.eval()
@@ -49,7 +66,7 @@ def as_logits_fn(model: Any) -> LogitsFn:
         return Partial(_Batched(model))
     raise TypeError(
         "model must be a Flax NNX module, a Flax Linen (module, variables) pair, an Equinox module "
-        "or (module, state) pair, a Keras model or a batched callable, got "
+        "or (module, state) pair, a Keras model, a PyTorch module or a batched callable, got "
         f"{type(model).__name__}"
     )
 

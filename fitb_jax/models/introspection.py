@@ -23,7 +23,7 @@ ActivationRule: TypeAlias = Callable[[Callable[[Array], Array]], Callable[[Array
 
 _KINDS = (
     "logits_fn must be an EfficientNetLite of `models.load` or come from `models.as_logits_fn` of "
-    "a Flax NNX module"
+    "a PyTorch module or a Flax NNX module"
 )
 
 
@@ -32,7 +32,8 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
 
     Args:
         logits_fn: from `models.load`, or `as_logits_fn` of a Flax NNX module with a method
-            `features(images, perturbations)`, as the classifiers of this package have.
+            `features(images, perturbations)`, as the classifiers of this package have, or of a
+            PyTorch module, whose layers have the names of `named_modules()`.
 
     Returns:
         A `Partial` over the same parameters, from one image to its layers by name. It also takes
@@ -94,7 +95,10 @@ def last_spatial_layer(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> str 
     def note_order(image: Image) -> None:
         # Inside, as what JAX returns has its names sorted.
         layers = features_fn(image)
-        spatial.extend(name for name, values in layers.items() if values.ndim == 3)
+        for name, values in layers.items():
+            # What is pooled may keep its axes, with one place.
+            if values.ndim == 3 and values.shape[:2] != (1, 1):
+                spatial.append(name)
 
     jax.eval_shape(note_order, jax.ShapeDtypeStruct(shape, "float32"))
     return spatial[-1] if spatial else None
@@ -120,6 +124,8 @@ def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
         inner, shift = arguments
         return Partial(_shifted, map_activations(inner, rule), shift)
     if _is_functional(function):
+        if not hasattr(function, "activation"):
+            raise TypeError(f"activation functions of {function!r} cannot be replaced")
         changed = dataclasses.replace(function, activation=rule(function.activation))
         return Partial(changed, *arguments)
     module = nnx.merge(*arguments)
@@ -184,7 +190,7 @@ def _taken_apart(logits_fn: LogitsFn) -> tuple[Any, tuple[Any, ...]]:
 def _is_functional(function: Any) -> bool:
     """Whether it is a network `(parameters, image) -> logits` that shows its layers."""
     is_network = dataclasses.is_dataclass(function) and not isinstance(function, type)
-    return is_network and hasattr(function, "features") and hasattr(function, "activation")
+    return is_network and hasattr(function, "features")
 
 
 class _Features(NamedTuple):
