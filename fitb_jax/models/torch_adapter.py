@@ -339,7 +339,7 @@ def _normalisation(
         return (), ()
     found = []
     for name, values, least in (("mean", mean, -math.inf), ("std", std, 0.0)):
-        listed = [values] if np.ndim(values) == 0 else [*values]  # type: ignore[misc]
+        listed: list[Any] = np.ravel(np.asarray(values)).tolist()
         for value in listed:
             checks.check_number(name, value, least=least, open_least=True)
         found.append(tuple(float(value) for value in listed))
@@ -381,10 +381,13 @@ def _structure(torch: Any, value: Any, modules: dict[int, int]) -> Any:
     inner = functools.partial(_structure, torch, modules=modules)
     kind = type(value)
     if isinstance(value, torch.nn.Module):
+        # A parametrised module has a class of its own, and hooks for saving and loading.
+        kind = torch.nn.utils.parametrize.type_before_parametrizations(value)
         if id(value) in modules:
             return kind, modules[id(value)]
         modules[id(value)] = len(modules)
-        return kind, inner(vars(value))
+        kept = {name: each for name, each in vars(value).items() if "state_dict" not in name}
+        return kind, inner(kept)
     if isinstance(value, torch.Tensor) and value.is_meta:
         return kind
     if isinstance(value, functools.partial):
