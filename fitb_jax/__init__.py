@@ -9,7 +9,7 @@ and `data` are not imported here: no method needs them.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from fitb_jax import batching, derivatives, evaluation, fill, masks, objectives, types
+from fitb_jax import batching, derivatives, evaluation, fill, heads, masks, objectives, types
 
 if TYPE_CHECKING:
     from fitb_jax import attribution, extremal, saliency
@@ -23,6 +23,7 @@ __all__ = [
     "evaluation",
     "extremal",
     "fill",
+    "heads",
     "masks",
     "objectives",
     "saliency",

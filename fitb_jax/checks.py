@@ -4,17 +4,23 @@ Shapes and dtypes are always checked. Values are checked where they are known, t
 `jax.jit` and `jax.vmap`. Every message names the argument, what was given and what is allowed.
 """
 
+import functools
+import warnings
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Jaxpr, JaxprEqn, Var
 
 from fitb_jax.types import LogitsFn
 
 LARGEST_PIXEL = 16.0
 """Images are meant to be in [0, 1]; a standardised one reaches about 5, one in bytes 255."""
+
+LEAST_SIDE = 16
+"""An image of 1 or 3 rows and as many channels as this is one with its channels first."""
 
 
 def known(value: Any) -> np.ndarray | None:
@@ -25,6 +31,52 @@ def known(value: Any) -> np.ndarray | None:
     if isinstance(value, jax.core.Tracer) or not getattr(value, "is_fully_addressable", True):
         return None
     return np.asarray(value)
+
+
+def describe(value: Any) -> str:
+    """What a value is, in a few words: never its contents, which may be weights."""
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        kind = "a PyTorch tensor" if _is_torch(value) else f"an array of {value.dtype}"
+        return f"{kind} of shape {tuple(value.shape)}"
+    if isinstance(value, str | int | float | None):
+        text = repr(value)
+        return text if len(text) <= 60 else f"{text[:57]}..."
+    if isinstance(value, tuple | list) and type(value) in (tuple, list):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, dict):
+        names = ", ".join(str(name) for name in [*value][:8])
+        return f"a dict with {names}" + (", ..." if len(value) > 8 else "")
+    if isinstance(value, functools.partial):
+        return f"a {type(value).__name__} of {describe(value.func)}"
+    return getattr(value, "__qualname__", None) or f"a {type(value).__name__}"
+
+
+def _is_torch(value: Any) -> bool:
+    return _is_of(value, "torch")
+
+
+def _is_of(value: Any, *modules: str) -> bool:
+    """Whether its type, or one that it derives from, is of a library that may not be installed."""
+    names = [kind.__module__ for kind in type(value).__mro__]
+    return any(
+        name == module or name.startswith(f"{module}.") for name in names for module in modules
+    )
+
+
+def check_callable(name: str, value: Any) -> None:
+    """Raise TypeError unless `value` is callable."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {describe(value)}")
+
+
+def check_key(key: Any, *, name: str = "key") -> None:
+    """Raise TypeError unless `key` is one random key of JAX."""
+    dtype = getattr(key, "dtype", None)
+    is_key = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key)
+    if not ((is_key and key.shape == ()) or (dtype == np.uint32 and len(key.shape) == 1)):
+        raise TypeError(
+            f"{name} must be one random key, such as jax.random.key(0), got {describe(key)}"
+        )
 
 
 def check_choice(name: str, value: str, allowed: Collection[str]) -> None:
@@ -57,7 +109,12 @@ def check_number(
     most: float | int = np.inf,
     open_least: bool = False,
 ) -> None:
-    """Raise ValueError unless `value` is a finite scalar in [least, most] ((least, .. if open)."""
+    """Raise TypeError unless `value` is a number, ValueError unless a finite one in [least, most].
+
+    Where `open_least`, `least` itself is refused.
+    """
+    if isinstance(value, str | None) or not jnp.issubdtype(jnp.result_type(value), jnp.number):
+        raise TypeError(f"{name} must be a number, got {describe(value)}")
     if jnp.shape(value) != ():
         raise ValueError(f"{name} must be a scalar, got shape {jnp.shape(value)}")
     if known(value) is None:
@@ -71,9 +128,13 @@ def check_number(
 
 def check_floating(name: str, value: Any, axes: Sequence[str]) -> None:
     """Raise TypeError unless `value` is a floating array, ValueError on its rank or non-finite."""
+    if _is_torch(value):
+        raise TypeError(
+            f"{name} must be an array of JAX or NumPy, got {describe(value)}: take value.numpy(), "
+            "and for an image np.moveaxis(value.numpy(), -3, -1)"
+        )
     if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating):
-        given = getattr(value, "dtype", type(value).__name__)
-        raise TypeError(f"{name} must be an array of floating point numbers, got {given}")
+        raise TypeError(f"{name} must be an array of floating point numbers, got {describe(value)}")
     if value.ndim != len(axes) or 0 in value.shape:
         raise ValueError(
             f"{name} must have shape ({', '.join(axes)}), none of them 0, got {value.shape}"
@@ -85,6 +146,12 @@ def check_floating(name: str, value: Any, axes: Sequence[str]) -> None:
 def check_image(image: Any, *, name: str = "image", axes: Sequence[str] = ("h", "w", "c")) -> None:
     """Raise unless `image` is a finite floating array (h, w, c) with values of about [0, 1]."""
     check_floating(name, image, axes)
+    height, _, channels = image.shape[-3:]
+    if height in (1, 3) and channels >= LEAST_SIDE:
+        raise ValueError(
+            f"{name} must have its channels last, ({', '.join(axes)}), got {image.shape}: take "
+            "jnp.moveaxis(image, -3, -1)"
+        )
     if (values := known(image)) is not None and np.abs(values).max() > LARGEST_PIXEL:
         raise ValueError(
             f"{name} must have values in [0, 1] (normalisation belongs to logits_fn), "
@@ -163,27 +230,140 @@ def check_background(background: Any, shape: tuple[int, ...], *, name: str = "ba
             f"{name} must be a number, one value per channel {shape[-1:]} "
             f"or an image {tuple(shape)}, got shape {given}"
         )
-    if (values := known(background)) is not None and not np.isfinite(values).all():
+    if (values := known(background)) is None:
+        return
+    if not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity")
+    if np.abs(values).max() > LARGEST_PIXEL:
+        raise ValueError(
+            f"{name} must have the image's units, [0, 1], got "
+            f"[{values.min():g}, {values.max():g}]: divide bytes by 255"
+        )
 
 
 def count_classes(logits_fn: LogitsFn, image: Any) -> int:
     """How many classes a classifier has, without running it.
 
+    Warns where its last operation is a softmax or a sigmoid: those are not logits.
+
     Raises:
-        TypeError: `logits_fn` is not callable.
+        TypeError: `logits_fn` is not callable, is a module of a framework, or does not return one
+            array.
         ValueError: it does not map this image to one floating vector.
     """
-    if not callable(logits_fn):
-        raise TypeError(f"logits_fn must be callable, got {type(logits_fn).__name__}")
-    logits = jax.eval_shape(logits_fn, jax.ShapeDtypeStruct(image.shape, image.dtype))
-    is_vector = getattr(logits, "ndim", None) == 1
-    if not is_vector or not jnp.issubdtype(logits.dtype, jnp.floating):
-        raise ValueError(
-            "logits_fn must map one image (h, w, c) to floating logits (k,), "
-            f"got {logits} from shape {image.shape}; see models.as_logits_fn"
+    check_callable("logits_fn", logits_fn)
+    if _is_of(logits_fn, "torch.nn", "flax.nnx", "flax.linen", "keras"):
+        raise TypeError(
+            f"logits_fn must be a function of one image, got {describe(logits_fn)}: "
+            "give models.as_logits_fn(module)"
         )
-    return int(logits.shape[0])
+    struct = jax.ShapeDtypeStruct(image.shape, image.dtype)
+    try:
+        jaxpr, outputs = jax.make_jaxpr(logits_fn, return_shape=True)(struct)
+    except Exception as error:
+        error.add_note(f"while logits_fn was traced on an image of {image.dtype} {image.shape}")
+        raise
+    classes = int(check_logits(outputs, of=f"an image of shape {tuple(image.shape)}").shape[0])
+    ending = _last_activation(jaxpr.jaxpr)
+    if ending is not None:
+        _warn_of_probabilities(f"its last operation is a {ending}")
+    return classes
+
+
+def check_logits(outputs: Any, *, name: str = "logits_fn", of: str = "one image (h, w, c)") -> Any:
+    """The outputs of a classifier for one image, as they are.
+
+    Warns where the values are known, at least 0 and sum to 1.
+
+    Raises:
+        TypeError: they are not one array.
+        ValueError: they are not one floating vector.
+    """
+    if not hasattr(outputs, "shape") or not hasattr(outputs, "dtype") or _is_torch(outputs):
+        raise TypeError(f"{name} must return one array of logits (k,), got {_remedy(outputs)}")
+    if len(outputs.shape) != 1 or not jnp.issubdtype(outputs.dtype, jnp.floating):
+        raise ValueError(
+            f"{name} must map one image (h, w, c) to floating logits (k,), "
+            f"got {describe(outputs)} from {of}; see models.as_logits_fn"
+        )
+    is_struct = isinstance(outputs, jax.ShapeDtypeStruct)
+    values = None if is_struct else known(outputs)
+    if values is not None and values.size > 1 and (values >= 0).all() and _sums_to_one(values):
+        _warn_of_probabilities("its outputs are at least 0 and sum to 1")
+    return outputs
+
+
+def _sums_to_one(values: np.ndarray) -> bool:
+    return abs(float(values.astype(np.float64).sum()) - 1) < 1e-3
+
+
+def _remedy(outputs: Any) -> str:
+    """What came in place of logits, and how they are taken out of it."""
+    given = describe(outputs)
+    if isinstance(outputs, dict):
+        entry = next((name for name in ("logits", "output", "out") if name in outputs), None)
+        if entry is None:
+            return f"{given}: wrap it, lambda image: f(image)[NAME]"
+        hint = f"{given}: wrap it, lambda image: f(image)[{entry!r}]"
+        return f"{hint}; a features_fn belongs to features_fn=" if len(outputs) > 1 else hint
+    if hasattr(outputs, "logits"):
+        return f"{given}: wrap it, lambda image: f(image).logits"
+    if isinstance(outputs, tuple | list):
+        return f"{given}: wrap it, lambda image: f(image)[0]"
+    return f"{given}: wrap it in a function that returns the logits"
+
+
+def _warn_of_probabilities(reason: str) -> None:
+    warnings.warn(
+        f"logits_fn seems to return probabilities, as {reason}, and they are taken for logits: "
+        "give heads.with_head(logits_fn, HEAD), HEAD one of probabilities, binary_probability, "
+        "multi_label_probabilities, or the network without its last activation",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+_PASSES_ON = (
+    "squeeze",
+    "reshape",
+    "slice",
+    "dynamic_slice",
+    "convert_element_type",
+    "broadcast_in_dim",
+    "copy",
+    "gather",
+)
+
+
+def _last_activation(jaxpr: Jaxpr, place: int = 0) -> str | None:
+    """Whether the last thing computed of an output is a softmax or a sigmoid: its name, or None."""
+    produced: dict[Var, JaxprEqn] = {out: each for each in jaxpr.eqns for out in each.outvars}
+
+    def origin(variable: Any) -> tuple[JaxprEqn, int] | None:
+        """The equation that computes a value, seen through what only moves it."""
+        while isinstance(variable, Var) and variable in produced:
+            found = produced[variable]
+            if found.primitive.name not in _PASSES_ON:
+                return found, found.outvars.index(variable)
+            variable = found.invars[0]
+        return None
+
+    if (last := origin(jaxpr.outvars[place])) is None:
+        return None
+    equation, inner_place = last
+    inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+    if inner is not None:
+        nested = getattr(inner, "jaxpr", inner)
+        if len(nested.outvars) != len(equation.outvars):
+            return None
+        return _last_activation(nested, inner_place)
+    if equation.primitive.name == "logistic":
+        return "sigmoid"
+    sources = [origin(each) for each in equation.invars]
+    names = [each and each[0].primitive.name for each in sources]
+    if equation.primitive.name == "div" and names == ["exp", "reduce_sum"]:
+        return "softmax"
+    return None
 
 
 def check_target(
@@ -193,6 +373,9 @@ def check_target(
 
     JAX clamps an index that is out of range, so a wrong label would be explained as another one.
     """
+    if not hasattr(target, "dtype") and not isinstance(target, int):
+        hint = "; for the index of a name see class_index" if isinstance(target, str) else ""
+        raise TypeError(f"{name} must be an integer class index, got {describe(target)}{hint}")
     if not jnp.issubdtype(jnp.result_type(target), jnp.integer):
         raise TypeError(f"{name} must be an integer class index, got {jnp.result_type(target)}")
     if jnp.shape(target) != shape:

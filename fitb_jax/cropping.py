@@ -4,6 +4,8 @@
 ground truth. Coordinates are edges: pixel j covers [j, j + 1), and a box is (x0, y0, x1, y1).
 """
 
+import struct
+import zlib
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -19,6 +21,13 @@ from fitb_jax import checks
 AnyImage: TypeAlias = str | Path | Pictures.Image | np.ndarray | jax.Array
 CENTRE_FRACTION = 224 / 256
 """Side of the crop over the shorter side of the picture, usual in ImageNet evaluation."""
+
+PICTURE_DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError),
+    *(AssertionError, AttributeError, NotImplementedError, struct.error, zlib.error),
+    Pictures.DecompressionBombError,
+)
+"""What PIL raises for damaged files; it has an own one for each format."""
 
 
 class Crop(NamedTuple):
@@ -175,14 +184,14 @@ def uncrop(
     return whole
 
 
-def open_picture(image: AnyImage, *, upright: bool = False) -> Pictures.Image:
+def open_picture(image: AnyImage, *, upright: bool = True) -> Pictures.Image:
     """Any image in three channels of bytes.
 
     Args:
         image: a path, a PIL image, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8 or
             floating in [0, 1]. Grey becomes three equal channels, and what is transparent black.
-        upright: turn a file to the orientation that a camera noted (EXIF). Not by default: boxes
-            and masks are on the pixels as they are stored.
+        upright: turn a file or PIL image as its camera noted (EXIF). Boxes and masks are mostly on
+            the pixels as they are stored: False gives these.
 
     Returns:
         A PIL image of mode RGB, as large as the image.
@@ -194,16 +203,9 @@ def open_picture(image: AnyImage, *, upright: bool = False) -> Pictures.Image:
             have no known range.
     """
     if isinstance(image, str | Path):
-        try:
-            with Pictures.open(image) as opened:
-                opened.load()
-                return _rgb(ImageOps.exif_transpose(opened) if upright else opened)
-        except OSError as error:
-            if str(image) in str(error):
-                raise
-            raise OSError(f"image {image} cannot be read: {error}") from error
+        return _rgb(_load(Path(image), upright=upright))
     if isinstance(image, Pictures.Image):
-        return _rgb(image)
+        return _rgb(ImageOps.exif_transpose(image) if upright else image)
     array = np.asarray(image)
     if array.ndim == 2:
         array = array[:, :, None]
@@ -219,6 +221,17 @@ def open_picture(image: AnyImage, *, upright: bool = False) -> Pictures.Image:
     if array.dtype != np.uint8:
         raise TypeError(f"image must be uint8 or floating in [0, 1], got {array.dtype}")
     return _rgb(Pictures.fromarray(array.squeeze(2) if array.shape[2] == 1 else array))
+
+
+def _load(path: Path, *, upright: bool) -> Pictures.Image:
+    try:
+        with Pictures.open(path) as opened:
+            opened.load()
+            return ImageOps.exif_transpose(opened) if upright else opened
+    except PICTURE_DAMAGE as error:
+        if isinstance(error, OSError) and (error.errno is not None or str(path) in str(error)):
+            raise
+        raise OSError(f"image {path} cannot be read: {error}") from error
 
 
 def _rgb(picture: Pictures.Image) -> Pictures.Image:

@@ -38,6 +38,7 @@ def random_patches(
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
     """
+    checks.check_key(key)
     checks.check_number("ratio", ratio, least=0, most=1)
     if isinstance(patch, jax.Array) and checks.known(patch) is not None:
         patch = patch.item()
@@ -68,6 +69,7 @@ def random_patches_of_settings(
     Raises:
         ValueError: as in `random_patches`.
     """
+    checks.check_key(key)
     keys = (jax.random.fold_in(key, index) for index in range(len(settings)))
     return jnp.stack(
         [
@@ -94,6 +96,7 @@ def partition(
     Raises:
         ValueError: more parts than patches, or `patch` larger than the image.
     """
+    checks.check_key(key)
     checks.check_count("parts", parts)
     rows, columns = patch_grid(shape, patch)
     if parts > rows * columns:

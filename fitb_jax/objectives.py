@@ -1,38 +1,48 @@
-"""Objectives: what an explanation asks the classifier to increase.
+"""Objectives: what an explanation asks the classifier to increase, and in which terms it is judged.
 
-Each maps the logits of one image and the index of the class of interest to a scalar.
+Each maps the outputs for one image and the index of the class of interest to a scalar. The class
+that is asked for is nan where it is out of range: under `jit` and `vmap` JAX would take another.
 """
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 
-from fitb_jax.types import Logits, Scalar, Target
+from fitb_jax.types import Array, Bool, Logits, Objective, Scalar, Target
 
 
 def log_prob(logits: Logits, target: Target) -> Scalar:
-    """Log-probability of the target, `log softmax(logits)[target]`.
+    """Log-probability of the target among exclusive classes, `log softmax(logits)[target]`.
 
     Args:
-        logits: one value per class.
+        logits: one value per class, at least two of them.
         target: class index in [0, k).
 
     Returns:
-        A scalar in (-inf, 0].
+        A scalar in (-inf, 0], float32 at least.
+
+    Raises:
+        ValueError: fewer than two classes.
     """
-    return jax.nn.log_softmax(logits)[target]
+    return _of_target(jax.nn.log_softmax(_exclusive(logits)), target)
 
 
 def prob(logits: Logits, target: Target) -> Scalar:
-    """Probability of the target, `softmax(logits)[target]`.
+    """Probability of the target among exclusive classes, `softmax(logits)[target]`.
 
     Args:
-        logits: one value per class.
+        logits: one value per class, at least two of them.
         target: class index in [0, k).
 
     Returns:
-        A scalar in [0, 1].
+        A scalar in [0, 1], float32 at least.
+
+    Raises:
+        ValueError: fewer than two classes.
     """
-    return jax.nn.softmax(logits)[target]
+    return _of_target(jax.nn.softmax(_exclusive(logits)), target)
 
 
 def logit(logits: Logits, target: Target) -> Scalar:
@@ -43,9 +53,9 @@ def logit(logits: Logits, target: Target) -> Scalar:
         target: class index in [0, k).
 
     Returns:
-        A scalar.
+        A scalar, float32 at least.
     """
-    return logits[target]
+    return _of_target(_wide(logits), target)
 
 
 def margin(logits: Logits, target: Target) -> Scalar:
@@ -56,12 +66,136 @@ def margin(logits: Logits, target: Target) -> Scalar:
         target: class index in [0, k).
 
     Returns:
-        A scalar, positive exactly when the target is predicted (ties aside).
+        A scalar, float32 at least, positive exactly when the target is predicted (ties aside).
 
     Raises:
         ValueError: fewer than two classes.
     """
+    wide = _exclusive(logits)
+    is_target = jnp.arange(wide.shape[0]) == target
+    return _of_target(wide, target) - jnp.max(jnp.where(is_target, -jnp.inf, wide))
+
+
+def sigmoid_log_prob(logits: Logits, target: Target) -> Scalar:
+    """Log-probability of one of several labels that may hold at once, by a sigmoid.
+
+    Args:
+        logits: one value per label; a single one is that of a binary classifier.
+        target: label index in [0, k).
+
+    Returns:
+        A scalar in (-inf, 0], float32 at least.
+    """
+    return _of_target(jax.nn.log_sigmoid(_wide(logits)), target)
+
+
+def sigmoid_prob(logits: Logits, target: Target) -> Scalar:
+    """Probability of one of several labels that may hold at once, by a sigmoid.
+
+    Args:
+        logits: one value per label; a single one is that of a binary classifier.
+        target: label index in [0, k).
+
+    Returns:
+        A scalar in [0, 1], float32 at least.
+    """
+    return _of_target(jax.nn.sigmoid(_wide(logits)), target)
+
+
+def output(logits: Logits, target: Target) -> Scalar:
+    """One output of a regression, in its own units: no class is predicted by it.
+
+    Args:
+        logits: one value per quantity.
+        target: index of the quantity in [0, k).
+
+    Returns:
+        A scalar, float32 at least.
+    """
+    return _of_target(_wide(logits), target)
+
+
+def is_predicted(logits: Logits, target: Target, *, objective: Objective = prob) -> Scalar:
+    """Whether the target is predicted, in the terms of an objective.
+
+    Args:
+        logits: one value per class.
+        target: class index in [0, k).
+        objective: with those of sigmoids a label is predicted where its logit is above 0; with any
+            other one, the class of the largest logit is predicted.
+
+    Returns:
+        1 or 0, float32; nan where a logit is nan, the target is out of range, or the objective is
+        `output`, by which no class is predicted.
+
+    Raises:
+        ValueError: one value, with another objective than those of sigmoids and `output`.
+    """
+    if objective is output:
+        return jnp.full((), jnp.nan, jnp.float32)
+    if objective in _SIGMOID:
+        found = logits[target] > 0
+    else:
+        found = jnp.argmax(_exclusive(logits)) == target
+    # `argmax` takes nan for the largest.
+    is_known = _is_class(logits, target) & ~jnp.isnan(logits).any()
+    return jnp.where(is_known, found.astype(jnp.float32), jnp.nan)
+
+
+def check_predicts(objective: Objective) -> None:
+    """Refuse an objective by which no class is predicted.
+
+    Args:
+        objective: to check.
+
+    Raises:
+        ValueError: it is `output`.
+    """
+    if objective is output:
+        raise ValueError(
+            "objective must be one by which a class is predicted, got output: a regression has no "
+            "class to be kept; judge it by scores, such as insertion and deletion"
+        )
+
+
+OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
+    {
+        objective.__name__: objective
+        for objective in (
+            log_prob,
+            prob,
+            logit,
+            margin,
+            sigmoid_log_prob,
+            sigmoid_prob,
+            output,
+        )
+    }
+)
+"""Every objective by its name."""
+
+_SIGMOID = (sigmoid_log_prob, sigmoid_prob)
+
+
+def _of_target(values: Array, target: Target) -> Array:
+    """Its value, with a gradient of nan too where there is no such class."""
+    return values[target] * jnp.where(_is_class(values, target), 1, jnp.nan)
+
+
+def _is_class(values: Array, target: Target) -> Bool[Array, ""]:
+    return (jnp.asarray(target) >= 0) & (jnp.asarray(target) < values.shape[0])
+
+
+def _exclusive(logits: Logits) -> Logits:
     if logits.shape[0] < 2:
-        raise ValueError(f"logits must be of at least 2 classes, got {logits.shape[0]}")
-    is_target = jnp.arange(logits.shape[0]) == target
-    return logits[target] - jnp.max(jnp.where(is_target, -jnp.inf, logits))
+        raise ValueError(
+            f"logits must be of at least 2 classes, got {logits.shape[0]}: for one logit use "
+            'heads.with_head(logits_fn, "binary"), or objectives.sigmoid_prob where an objective '
+            "can be given"
+        )
+    return _wide(logits)
+
+
+def _wide(values: Logits) -> Logits:
+    """At least float32: half precision overflows where logits are summed and scaled."""
+    return values.astype(jnp.promote_types(values.dtype, jnp.float32))

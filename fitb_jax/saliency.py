@@ -56,6 +56,7 @@ def explain_predicted(
     Returns:
         The maps, (n, h, w), on the host.
     """
+    checks.check_key(key)
 
     @jax.jit
     def batch(images: Array, places: Array) -> Array:
@@ -148,6 +149,7 @@ def fill_saliency(
     Source: the updates of Deelaka et al. 2024, arXiv 2411.10273, section 3; their magnitude as a
     map is ours.
     """
+    checks.check_key(key)
     update_fn = resolve_order(order)
     checks.check_explained(logits_fn, image, target)
     checks.check_count("draws", draws)

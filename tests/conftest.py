@@ -16,6 +16,12 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_COMPILED))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
+# A test runs its programs once or twice: optimising them takes five times as long as it gains.
+# `XLA_FLAGS= pytest` tests what users run.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
+
 # The hook comes before anything that imports the package, the variables before JAX.
 import jax  # noqa: E402 - after the hook
 import pytest  # noqa: E402 - after the hook

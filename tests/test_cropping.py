@@ -143,16 +143,20 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
         cropping.open_picture(tmp_path / "cut.jpg")
 
 
-def test_a_photograph_is_turned_as_its_camera_noted_only_if_asked(tmp_path: Path) -> None:
+def test_a_photograph_is_turned_as_its_camera_noted_unless_forbidden(tmp_path: Path) -> None:
     pixels = _pixels(4, 6, 3)
     sideways = Image.fromarray(pixels)
     orientation = sideways.getexif()
     orientation[0x0112] = 6  # shown turned a quarter clockwise
     sideways.save(tmp_path / "sideways.png", exif=orientation)
-    stored = np.asarray(cropping.open_picture(tmp_path / "sideways.png"))
+    stored = np.asarray(cropping.open_picture(tmp_path / "sideways.png", upright=False))
     np.testing.assert_array_equal(stored, pixels)
-    upright = np.asarray(cropping.open_picture(tmp_path / "sideways.png", upright=True))
-    np.testing.assert_array_equal(upright, np.rot90(pixels, -1))
+    for image in (tmp_path / "sideways.png", sideways):
+        upright = cropping.open_picture(image)
+        np.testing.assert_array_equal(np.asarray(upright), np.rot90(pixels, -1))
+        # Not once more.
+        again = cropping.open_picture(upright)
+        np.testing.assert_array_equal(np.asarray(again), np.asarray(upright))
 
 
 CROP = cropping.centre_crop(40, 30, size=8)

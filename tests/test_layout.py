@@ -21,6 +21,7 @@ ALLOWED = {
     "extras": set(),
     "checks": {"types"},
     "objectives": {"checks"},
+    "heads": {"objectives"},
     "masks": {"checks"},
     "derivatives": {"checks"},
     "batching": {"checks"},
@@ -65,7 +66,7 @@ ALLOWED = {
     "models": {"checks", "cropping", "imagenet", "renamed", "extras"},
     # Which objects are difficult is said by `evaluation.aggregation`.
     "data": {"checks", "cropping", "imagenet", "renamed", "extras", "evaluation"},
-    "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation"},
+    "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation", "heads"},
 }
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.core.experiment import Options
-from fitb_jax import batching, cropping, data, models
+from fitb_jax import batching, data, models
 from fitb_jax.types import LogitsFn
 
 _READ_AT_ONCE = 64
@@ -207,8 +207,7 @@ def _arrays(net: Explained) -> list[str]:
 def one_photograph(options: PhotographOptions, path: Path) -> Explained:
     """A photograph of the user's."""
     net = _networks(options)
-    upright = cropping.open_picture(path, upright=True)
-    image = np.asarray(net.pretrained.preprocess(upright))[None]
+    image = np.asarray(net.pretrained.preprocess(path))[None]
     case = data.unknown_object(image.shape[1:3])
     return _explained(net, image, net.predict(image), [case], [path.stem], str(path.name))
 

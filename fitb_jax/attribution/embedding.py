@@ -94,6 +94,7 @@ def tsne(
 
     Source: van der Maaten & Hinton 2008, "Visualizing data using t-SNE"; by scikit-learn.
     """
+    checks.check_key(key)
     values = _checked(rows)
     checks.check_count("components", components, least=2)
     if len(values) < 3:

@@ -62,6 +62,7 @@ def smoothgrad(
     Adebayo et al. 2018, "Local explanation methods for deep neural networks lack sensitivity to
     parameter values", section 2.
     """
+    checks.check_key(key)
     checks.check_choice("statistic", statistic, get_args(Statistic))
     checks.check_count("draws", draws, least=2 if statistic == "variance" else 1)
     checks.check_explained(logits_fn, image, target)

@@ -230,6 +230,7 @@ def rise(
     Source: Petsiuk et al. 2018, "RISE: randomized input sampling for explanation of black-box
     models", equation 6.
     """
+    checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
     checks.check_background(background, image.shape)
     checks.check_choice("normalise", normalise, get_args(Normalise))
@@ -278,6 +279,7 @@ def rise_mask(
 
     Source: Petsiuk et al. 2018, section 3.2.
     """
+    checks.check_key(key)
     _check_mask_arguments(shape, cells, visible)
     cells_key, *shift_keys = jax.random.split(key, 3)
     is_visible = jax.random.bernoulli(cells_key, visible, (cells, cells)).astype(jnp.float32)

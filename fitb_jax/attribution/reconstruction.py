@@ -113,6 +113,7 @@ def reconstruct(
     variation); Mordvintsev et al. 2015, "Inceptionism" (jitter); Olah et al. 2017, "Feature
     visualization", section "Preconditioning and parameterization" (spectrum).
     """
+    checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
     _check_config(config)
     parametrisation = {"pixels": _pixels, "fourier": _spectrum}[config.parametrisation](image)
@@ -160,6 +161,7 @@ def reconstruct_classes(
     Raises:
         TypeError, ValueError: as in `reconstruct`.
     """
+    checks.check_key(key)
 
     def one(target: Array, key: Array) -> tuple[Image, Scalar]:
         found = reconstruct(logits_fn, start, target, config, key=key, objective=objective)
@@ -186,6 +188,7 @@ def noise_image(
     Raises:
         ValueError: a wrong shape or range.
     """
+    checks.check_key(key)
     if len(shape) != 3:
         raise ValueError(f"shape must be (height, width, channels), got {shape}")
     checks.check_number("centre", centre, least=0, most=1)

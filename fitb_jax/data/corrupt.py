@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+_LONGEST = 300
+"""Characters of what was found: a file may hold anything instead of a name or a number."""
+
 
 class CorruptFileError(ValueError):
     """A data file does not hold what its name or its header says."""
@@ -14,4 +17,5 @@ class CorruptFileError(ValueError):
             found: what is in it.
             expected: what should be.
         """
-        super().__init__(f"{path}: found {found}; expected {expected}")
+        shown = found if len(found) <= _LONGEST else f"{found[:_LONGEST]} ..."
+        super().__init__(f"{path}: found {shown}; expected {expected}")

@@ -42,6 +42,6 @@ def _version(folder: Path) -> tuple[int, ...]:
 def _file_format(info: Path) -> str:
     try:
         # Data sets from before TFDS had a choice name no format.
-        return str(json.loads(info.read_text()).get("fileFormat", "tfrecord"))
-    except ValueError:
+        return str(json.loads(info.read_bytes()).get("fileFormat", "tfrecord"))
+    except (ValueError, AttributeError, RecursionError):
         return f"unknown ({info} is damaged)"

@@ -51,6 +51,7 @@ def controls(image: Image, *, key: Key, area: Number = 0.25) -> Controls:
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
     """
+    checks.check_key(key)
     checks.check_image(image)
     shape = (image.shape[0], image.shape[1])
     smooth_key, map_key = jax.random.split(key)
@@ -119,6 +120,7 @@ def random_smooth(shape: tuple[int, int], *, key: Key, smoothness: Number = SMOO
     Raises:
         TypeError, ValueError: not two sizes of at least 1, or a negative smoothness.
     """
+    checks.check_key(key)
     checks.check_shape(shape)
     checks.check_number("smoothness", smoothness, least=0)
     noise = jax.random.uniform(key, (*shape, 1))
@@ -138,6 +140,7 @@ def random_map(shape: tuple[int, int], *, key: Key) -> Saliency:
     Raises:
         TypeError, ValueError: not two sizes of at least 1.
     """
+    checks.check_key(key)
     checks.check_shape(shape)
     return jax.random.uniform(key, shape)
 

@@ -2,6 +2,7 @@
 
 import jax
 
+from fitb_jax import checks
 from fitb_jax.evaluation.control_maps import blurred_map, centre_point, random_map, sobel_edges
 from fitb_jax.evaluation.sanity import random_other_class
 from fitb_jax.types import Image, Key, LogitsFn, Number, Saliency, SaliencyFn, Target
@@ -64,6 +65,7 @@ def random_class_control(
     Returns:
         (h, w).
     """
+    checks.check_key(key)
     class_key, map_key = jax.random.split(key)
     classes = jax.eval_shape(logits_fn, image).shape[0]
     other = random_other_class(target, classes, key=class_key)

@@ -16,6 +16,7 @@ from scipy import ndimage
 from fitb_jax import checks, masks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.evaluation.ranking import ranks
+from fitb_jax.objectives import is_predicted, prob
 from fitb_jax.types import (
     Array,
     Background,
@@ -23,6 +24,7 @@ from fitb_jax.types import (
     Image,
     Key,
     LogitsFn,
+    Objective,
     Saliency,
     Scalar,
     Target,
@@ -37,9 +39,10 @@ class Curve(NamedTuple):
 
     Attributes:
         fractions: share of the pixels that are changed, (s + 1,), from 0 to 1.
-        probabilities: p(target) at each, (s + 1,).
-        corrects: 1 where the target is predicted, else 0, (s + 1,).
-        area_under_curve: of `probabilities` over `fractions`, by the trapezoid rule, in [0, 1].
+        probabilities: p(target) at each, or the other objective that was asked for, (s + 1,).
+        corrects: see `objectives.is_predicted`, (s + 1,).
+        area_under_curve: of `probabilities` over `fractions`, by the trapezoid rule; in [0, 1] for
+            probabilities.
     """
 
     fractions: Float[Array, "s"]
@@ -57,6 +60,7 @@ def insertion(
     key: Key,
     background: Background | None = None,
     step: int | None = None,
+    objective: Objective = prob,
     chunk: int = 32,
 ) -> Curve:
     """Show the most important pixels first: how soon is the class recognised?
@@ -72,6 +76,7 @@ def insertion(
             `rise_blur(image, outside=colour)`.
         step: pixels shown at a time; the last step may be smaller. None is the width of the image,
             one row's worth, which at 224 x 224 is RISE's 224.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
         chunk: images evaluated at once, the one knob for memory. The result does not depend on it.
 
     Returns:
@@ -83,6 +88,7 @@ def insertion(
     Source: Petsiuk, Das & Saenko 2018, "RISE"; with their constants: 224 pixels a step
     at 224 x 224, blur with a kernel of 11 x 11 and sigma 5.
     """
+    checks.check_key(key)
     _check_arguments(logits_fn, image, saliency, target, step, chunk)
     start = rise_blur(image) if background is None else background
     checks.check_background(start, image.shape)
@@ -91,7 +97,7 @@ def insertion(
     def image_at(shown: Array) -> Image:
         return masks.apply(image, (places < shown).astype(image.dtype), start)
 
-    return _curve(logits_fn, image_at, target, saliency, image.dtype, step, chunk)
+    return _curve(logits_fn, image_at, target, saliency, objective, step, chunk)
 
 
 def deletion(
@@ -103,6 +109,7 @@ def deletion(
     key: Key,
     background: Background = 0.0,
     step: int | None = None,
+    objective: Objective = prob,
     chunk: int = 32,
 ) -> Curve:
     """Hide the most important pixels first: how soon is the class lost?
@@ -118,6 +125,7 @@ def deletion(
             per channel.
         step: pixels hidden at a time; the last step may be smaller. None is the width of the image,
             one row's worth, which at 224 x 224 is RISE's 224.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
         chunk: images evaluated at once, the one knob for memory. The result does not depend on it.
 
     Returns:
@@ -128,6 +136,7 @@ def deletion(
 
     Source: Petsiuk, Das & Saenko 2018, "RISE".
     """
+    checks.check_key(key)
     _check_arguments(logits_fn, image, saliency, target, step, chunk)
     checks.check_background(background, image.shape)
     places = ranks(saliency, key=key)
@@ -135,7 +144,7 @@ def deletion(
     def image_at(hidden: Array) -> Image:
         return masks.apply(image, (places >= hidden).astype(image.dtype), background)
 
-    return _curve(logits_fn, image_at, target, saliency, image.dtype, step, chunk)
+    return _curve(logits_fn, image_at, target, saliency, objective, step, chunk)
 
 
 def rise_blur(
@@ -198,7 +207,7 @@ def _curve(
     image_at: Callable[[Array], Image],
     target: Target,
     saliency: Saliency,
-    dtype: Any,
+    objective: Objective,
     step: int | None,
     chunk: int,
 ) -> Curve:
@@ -208,14 +217,14 @@ def _curve(
 
     def look(count: Array) -> tuple[Array, Array]:
         logits = logits_fn(image_at(count))
-        return jax.nn.softmax(logits)[target], jnp.argmax(logits) == target
+        return objective(logits, target), is_predicted(logits, target, objective=objective)
 
     probabilities, corrects = chunked_vmap(look, chunk=chunk)(changed)
-    # A NaN has a place in any order: what it leads to is no score. `argmax` takes it for largest.
+    # A NaN has a place in any order: what it leads to is no score.
     is_map = jnp.isfinite(saliency).all()
     probabilities = jnp.where(is_map, probabilities, jnp.nan)
-    corrects = jnp.where(jnp.isfinite(probabilities), corrects.astype(dtype), jnp.nan)
-    fractions = (changed / size).astype(dtype)
+    corrects = jnp.where(is_map, corrects, jnp.nan)
+    fractions = (changed / size).astype(probabilities.dtype)
     area = jnp.trapezoid(probabilities, fractions)
     return Curve(fractions, probabilities, corrects, area)
 

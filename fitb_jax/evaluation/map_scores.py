@@ -2,10 +2,12 @@
 
 import jax
 
+from fitb_jax import checks
 from fitb_jax.evaluation.complexity import gini
 from fitb_jax.evaluation.faithfulness import deletion, insertion, rise_blur
 from fitb_jax.evaluation.remove_and_debias import road
-from fitb_jax.types import Array, Background, Image, Key, LogitsFn, Saliency, Target
+from fitb_jax.objectives import prob
+from fitb_jax.types import Array, Background, Image, Key, LogitsFn, Objective, Saliency, Target
 
 
 def faithfulness_scores(
@@ -17,6 +19,7 @@ def faithfulness_scores(
     colour: Background,
     chunk: int,
     key: Key,
+    objective: Objective = prob,
 ) -> dict[str, Array]:
     """Insertion, deletion, ROAD and concentration of one map.
 
@@ -28,18 +31,22 @@ def faithfulness_scores(
         colour: what deleted pixels show, and what is outside of the image in the blur of insertion.
         chunk: images evaluated at once.
         key: random key of ties and of the noise of ROAD.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
 
     Returns:
         "insertion", "deletion", "road" and "gini", scalars.
     """
+    checks.check_key(key)
     keys = jax.random.split(key, 3)
     asked = (logits_fn, image, saliency, target)
     blurred = rise_blur(image, outside=colour)
     return {
         "insertion": insertion(
-            *asked, key=keys[0], background=blurred, chunk=chunk
+            *asked, key=keys[0], background=blurred, objective=objective, chunk=chunk
         ).area_under_curve,
-        "deletion": deletion(*asked, key=keys[1], background=colour, chunk=chunk).area_under_curve,
-        "road": road(*asked, key=keys[2], chunk=chunk).score,
+        "deletion": deletion(
+            *asked, key=keys[1], background=colour, objective=objective, chunk=chunk
+        ).area_under_curve,
+        "road": road(*asked, key=keys[2], objective=objective, chunk=chunk).score,
         "gini": gini(saliency),
     }

@@ -25,6 +25,7 @@ def ranks(saliency: Saliency, *, key: Key) -> Int[Array, "h w"]:
     Raises:
         TypeError, ValueError: not a finite floating map (h, w).
     """
+    checks.check_key(key)
     checks.check_saliency(saliency)
     tie_breaks = jax.random.permutation(key, saliency.size)
     order = jnp.lexsort((tie_breaks, -jnp.ravel(saliency)))

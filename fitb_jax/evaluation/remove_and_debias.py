@@ -14,6 +14,7 @@ from jax.scipy.sparse.linalg import cg
 from fitb_jax import checks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.evaluation.ranking import ranks
+from fitb_jax.objectives import is_predicted, prob
 from fitb_jax.types import (
     Array,
     Float,
@@ -22,6 +23,7 @@ from fitb_jax.types import (
     LogitsFn,
     Mask,
     Number,
+    Objective,
     Saliency,
     Scalar,
     Target,
@@ -75,6 +77,7 @@ def road(
     key: Key,
     fractions: Float[Array, "f"] | None = None,
     noise: Number = NOISE,
+    objective: Objective = prob,
     chunk: int = 8,
     tolerance: float = 1e-5,
     steps: int = 2000,
@@ -93,6 +96,7 @@ def road(
         fractions: shares of the pixels to remove, (f,), ascending within [0, 1); `round(f h w)`
             pixels. `FRACTIONS` by default. At least one pixel stays.
         noise: standard deviation of the noise on removed pixels, in units of the image.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
         chunk: images evaluated at once, the one knob for memory. The result does not depend on it.
         tolerance: of the linear systems, relative; see `impute`.
         steps: most conjugate gradient steps.
@@ -106,6 +110,7 @@ def road(
     Source: Rong et al. 2022, "A consistent and efficient evaluation strategy for attribution
     methods"; the combined score as Gildenblat's pytorch-grad-cam has it.
     """
+    checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_count("chunk", chunk)
@@ -124,7 +129,8 @@ def road(
         mask = (places >= count).astype(image.dtype)
         imputed = impute(image, mask, key=key, noise=noise, tolerance=tolerance, steps=steps)
         logits = logits_fn(imputed.image)
-        return jax.nn.softmax(logits)[target], jnp.argmax(logits) == target, imputed.residual
+        correct = is_predicted(logits, target, objective=objective)
+        return objective(logits, target), correct, imputed.residual
 
     def look_at(item: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         is_reversed, count, key = item
@@ -134,7 +140,7 @@ def road(
     probabilities, corrects, residuals = chunked_vmap(look_at, chunk=chunk)(items)
     is_map = jnp.isfinite(saliency).all()
     most, least = jnp.split(jnp.where(is_map, probabilities, jnp.nan), 2)
-    most_correct, least_correct = jnp.split(jnp.where(is_map, 1.0 * corrects, jnp.nan), 2)
+    most_correct, least_correct = jnp.split(jnp.where(is_map, corrects, jnp.nan), 2)
     score = (least - most).mean() / 2
     return Road(fractions, most, least, most_correct, least_correct, score, residuals.max())
 
@@ -170,9 +176,13 @@ def impute(
 
     Source: Rong et al. 2022 (noisy linear imputation).
     """
+    checks.check_key(key)
     checks.check_image(image)
     checks.check_mask(mask, image.shape[:2])
     _check_imputation(noise, tolerance, steps)
+    dtype = image.dtype
+    # Half precision neither sums the pixels of an image nor solves a system.
+    image = image.astype(jnp.promote_types(dtype, jnp.float32))
     is_kept = (jnp.asarray(mask) >= 0.5)[:, :, None]
     total_weight = _sum_of_neighbours(jnp.ones_like(image[:, :, :1]))
 
@@ -191,7 +201,7 @@ def impute(
     scale = jnp.linalg.norm(right_hand_side.ravel())
     residual = jnp.where(is_kept.any(), left / jnp.where(scale == 0, 1, scale), jnp.nan)
     grain = jnp.asarray(noise, image.dtype) * jax.random.normal(key, image.shape, image.dtype)
-    return Imputed(jnp.where(is_kept, image, mean + distance + grain), residual)
+    return Imputed(jnp.where(is_kept, image, mean + distance + grain).astype(dtype), residual)
 
 
 def _sum_of_neighbours(values: Array) -> Array:

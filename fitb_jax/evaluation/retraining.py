@@ -91,6 +91,7 @@ def retrained_accuracy(
     Source: Hooker et al. 2019, "A benchmark for interpretability methods in deep neural networks",
     section 3.
     """
+    checks.check_key(key)
     for name, given in (("train", train), ("test", test)):
         _check_explained_images(name, given)
     if test.images.shape[1:] != train.images.shape[1:]:

@@ -105,6 +105,7 @@ def infidelity(
 
     Source: Yeh et al. 2019, definition 2.1; the scaling as in their experiments.
     """
+    checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
     _check_attribution(attribution, image.shape)
     checks.check_count("samples", samples)
@@ -158,6 +159,7 @@ def max_sensitivity(
 
     Source: Yeh et al. 2019, with the largest value of the perturbation as its norm.
     """
+    checks.check_key(key)
     checks.check_image(image)
     if not callable(explain_fn):
         raise TypeError(f"explain_fn must be callable, got {type(explain_fn).__name__}")
@@ -191,6 +193,7 @@ def gaussian_noise(image: Image, *, key: Key, deviation: Number = 0.2) -> Image:
 
     Source: Yeh et al. 2019.
     """
+    checks.check_key(key)
     checks.check_number("deviation", deviation, least=0)
     return jnp.asarray(deviation, image.dtype) * jax.random.normal(key, image.shape, image.dtype)
 
@@ -214,6 +217,7 @@ def remove_square(
 
     Source: Yeh et al. 2019 (square removal).
     """
+    checks.check_key(key)
     height, width = image.shape[:2]
     side = max(min(height, width) // 4, 1) if side is None else side
     checks.check_count("side", side)

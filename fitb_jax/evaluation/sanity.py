@@ -78,6 +78,7 @@ def compare(
 
     Source: Adebayo et al. 2018, "Sanity checks for saliency maps".
     """
+    checks.check_key(key)
     if not callable(method):
         raise TypeError(f"method must be callable, got {type(method).__name__}")
     every = join_cases(_lifted(reference), cases)
@@ -151,6 +152,7 @@ def random_other_class(target: Target, classes: int, *, key: Key) -> Int[Array, 
     Raises:
         TypeError, ValueError: not a class, or no other.
     """
+    checks.check_key(key)
     checks.check_count("classes", classes, least=2)
     checks.check_target(target, classes)
     drawn = jax.random.randint(key, (), 0, classes - 1)

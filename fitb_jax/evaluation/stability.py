@@ -103,6 +103,7 @@ def maps_of_networks(
     Returns:
         Of the m = n + 1 networks, (m, i, h, w).
     """
+    checks.check_key(key)
     again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
     count = jax.tree.leaves(again)[0].shape[0]
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fitb_jax import checks, masks
 from fitb_jax.smoothing import gaussian_blur
-from fitb_jax.types import Array, Background, Float, Image, Mask, Number
+from fitb_jax.types import Array, Background, Bool, Float, Image, Mask, Number
 
 BackgroundName: TypeAlias = Literal["blur", "pyramid", "mean"]
 """Backgrounds that are made of the image itself; see `make_blend`."""
@@ -124,6 +124,21 @@ def make_blend(
         else:
             background = mean_colour(image)
     return lambda mask: masks.apply(image, mask, background)
+
+
+def hides_something(blend: Blend, image: Image) -> Bool[Array, ""]:
+    """Whether a mask makes a difference: not where the image is equal to its background.
+
+    Args:
+        blend: from `make_blend`.
+        image: (h, w, c).
+
+    Returns:
+        A boolean scalar. What is fitted where it is false would follow the rounding of the blur.
+    """
+    shown = blend(jnp.ones(image.shape[:2], image.dtype))
+    hidden = blend(jnp.zeros(image.shape[:2], image.dtype))
+    return jnp.abs(shown - hidden).max() > 16 * jnp.finfo(image.dtype).eps
 
 
 def check_background(background: Any, shape: tuple[int, ...]) -> None:

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from fitb_jax import batching, checks, masks
 from fitb_jax.evaluation.intervals import Interval, check_confidence, clopper_pearson
-from fitb_jax.types import Array, Float, Image, Int, LogitsFn, Mask, Number, Target
+from fitb_jax.objectives import check_predicts, is_predicted, prob
+from fitb_jax.types import Array, Float, Image, Int, LogitsFn, Mask, Number, Objective, Target
 
 
 def kept_count(
@@ -16,6 +17,7 @@ def kept_count(
     mask: Mask,
     backgrounds: Float[Array, "b h w c"],
     *,
+    objective: Objective = prob,
     chunk: int,
 ) -> Int[Array, ""]:
     """On how many backgrounds the class is kept when they replace what the mask hides.
@@ -26,6 +28,7 @@ def kept_count(
         target: the class.
         mask: (h, w), 1 = the image's pixel, 0 = the background's.
         backgrounds: (b, h, w, c).
+        objective: in whose terms the class is kept, see `objectives.is_predicted`.
         chunk: backgrounds evaluated at once.
 
     Returns:
@@ -34,8 +37,7 @@ def kept_count(
 
     def is_kept(background: Image) -> Array:
         logits = logits_fn(masks.apply(image, mask, background))
-        # `argmax` takes NaN for the largest.
-        return (jnp.argmax(logits) == target) & ~jnp.isnan(logits).any()
+        return is_predicted(logits, target, objective=objective) == 1
 
     return batching.chunked_vmap(is_kept, chunk=chunk)(backgrounds).sum(dtype=jnp.int32)
 
@@ -48,6 +50,7 @@ def certify(
     backgrounds: Float[Array, "b h w c"],
     *,
     confidence: Number = 0.95,
+    objective: Objective = prob,
     chunk: int = 64,
 ) -> Interval:
     """Share of backgrounds on which the pixels of a region keep the class.
@@ -61,6 +64,7 @@ def certify(
         region: (h, w), 1 = the image's pixel is kept, 0 = it is the background's.
         backgrounds: (b, h, w, c), such as other images of the data set.
         confidence: of the interval, in (0, 1]. An array argument.
+        objective: in whose terms the class is kept, see `objectives.is_predicted`.
         chunk: backgrounds evaluated at once.
 
     Returns:
@@ -74,7 +78,10 @@ def certify(
     check_backgrounds(backgrounds, image)
     checks.check_count("chunk", chunk)
     check_confidence(confidence)
-    kept = kept_count(logits_fn, image, target, region, backgrounds, chunk=chunk)
+    check_predicts(objective)
+    kept = kept_count(
+        logits_fn, image, target, region, backgrounds, objective=objective, chunk=chunk
+    )
     return clopper_pearson(kept, backgrounds.shape[0], confidence=confidence)
 
 

@@ -221,6 +221,7 @@ def initial_weights(config: NetworkConfig, *, key: Key) -> Any:
     Returns:
         The state of the network, a start of `fit_inr`.
     """
+    checks.check_key(key)
     network_key, _ = jax.random.split(key)
     return nnx.split(build(config, key=network_key))[1]
 
@@ -238,6 +239,7 @@ def build(config: NetworkConfig, *, key: Key) -> CoordinateMLP:
     Raises:
         TypeError, ValueError: a count below 1, an unknown name, a bandwidth that is not positive.
     """
+    checks.check_key(key)
     check_network(config)
     return CoordinateMLP(config, rngs=nnx.Rngs(key))
 

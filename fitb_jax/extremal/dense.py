@@ -13,7 +13,13 @@ import jax.numpy as jnp
 from fitb_jax import checks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.extremal.area import area_penalty, check_area
-from fitb_jax.extremal.background import BLUR, BackgroundName, check_background, make_blend
+from fitb_jax.extremal.background import (
+    BLUR,
+    BackgroundName,
+    check_background,
+    hides_something,
+    make_blend,
+)
 from fitb_jax.extremal.reward import Variant, rewards
 from fitb_jax.objectives import log_prob, logit
 from fitb_jax.types import (
@@ -133,7 +139,8 @@ def fit_dense(
             an image.
 
     Returns:
-        The masks and the history of their fit.
+        The masks and the history of their fit. Where the image equals its background no mask makes
+        a difference, and each is constant.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
@@ -191,6 +198,8 @@ def fit_dense(
             inverse_temperature=config.inverse_temperature,
         )
     )(values)
+    constant = jnp.broadcast_to(areas[:, None, None], masks.shape)
+    masks = jnp.where(hides_something(blend, image), masks, constant.astype(masks.dtype))
     return Dense(masks, values, reward, penalty)
 
 

@@ -14,7 +14,12 @@ from flax import nnx
 from fitb_jax import checks
 from fitb_jax.extremal.area import binarise, check_area, softness_penalty
 from fitb_jax.extremal.ascent import ascend
-from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
+from fitb_jax.extremal.background import (
+    BackgroundName,
+    check_background,
+    hides_something,
+    make_blend,
+)
 from fitb_jax.extremal.config import InrConfig, check_config
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
 from fitb_jax.extremal.inr import fit_inr, inr_masks
@@ -92,6 +97,7 @@ def disjoint_masks(
 
     Source: Byra & Skibbe 2025, arXiv 2501.11784, algorithm 1; the joint form is ours.
     """
+    checks.check_key(key)
     config = dataclasses.replace(InrConfig() if config is None else config, area_form="exact")
     checks.check_choice("method", method, get_args(DisjointMethod))
     _check_arguments(logits_fn, image, target, areas, config, background)
@@ -220,7 +226,9 @@ def _find_jointly(
         patience=config.patience,
         tolerance=config.tolerance,
     )
-    return masks_of(found.parameters, shape), jnp.broadcast_to(found.converged, (count,))
+    is_seen = hides_something(blend, image)
+    kept = jax.tree.map(lambda leaf: jnp.where(is_seen, leaf, 0), found.parameters)
+    return masks_of(kept, shape), jnp.broadcast_to(found.converged, (count,))
 
 
 def _check_arguments(

@@ -15,7 +15,12 @@ from fitb_jax.extremal.area import (
     softness_penalty,
 )
 from fitb_jax.extremal.ascent import ascend
-from fitb_jax.extremal.background import BackgroundName, check_background, make_blend
+from fitb_jax.extremal.background import (
+    BackgroundName,
+    check_background,
+    hides_something,
+    make_blend,
+)
 from fitb_jax.extremal.config import InrConfig, check_config, regulariser_weight
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
@@ -101,13 +106,15 @@ def fit_inr(
             frequencies: `config.network.bandwidth` then counts for nothing.
 
     Returns:
-        The network, with the history of its fit.
+        The network, with the history of its fit. Where the image equals its background no mask
+        makes a difference, and each is constant.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
 
     Source: Byra & Skibbe 2025, arXiv 2501.11784; the exact area is ours.
     """
+    checks.check_key(key)
     config = InrConfig() if config is None else config
     _check_arguments(logits_fn, image, target, config, background, available)
     network_key, area_key = jax.random.split(key)
@@ -154,7 +161,10 @@ def fit_inr(
         patience=config.patience,
         tolerance=config.tolerance,
     )
-    best = nnx.merge_state(found.parameters, fixed)
+    # A network of zeros has masks without structure, of every area.
+    is_seen = hides_something(blend, image)
+    kept = jax.tree.map(lambda leaf: jnp.where(is_seen, leaf, 0), found.parameters)
+    best = nnx.merge_state(kept, fixed)
     history = History(found.merit, *found.records)
     return Inr(graph, best, config, history, found.steps, found.converged)
 

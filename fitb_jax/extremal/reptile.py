@@ -54,6 +54,7 @@ def reptile_init(
     Source: Nichol, Achiam & Schulman 2018, "On first-order meta-learning algorithms"; Tancik et al.
     2021, "Learned initializations for optimizing coordinate-based neural representations".
     """
+    checks.check_key(key)
     config = InrConfig() if config is None else config
     checks.check_image(images, name="images", axes=("n", "h", "w", "c"))
     n = images.shape[0]

@@ -11,7 +11,17 @@ from fitb_jax.evaluation.consistency import area_consistency
 from fitb_jax.extremal.area import binarise
 from fitb_jax.extremal.background import BLUR, BackgroundName, make_blend
 from fitb_jax.objectives import prob
-from fitb_jax.types import Array, Background, Float, Image, LogitsFn, Number, Scalar, Target
+from fitb_jax.types import (
+    Array,
+    Background,
+    Float,
+    Image,
+    LogitsFn,
+    Number,
+    Objective,
+    Scalar,
+    Target,
+)
 
 
 class MaskScores(NamedTuple):
@@ -46,6 +56,7 @@ def score_masks(
     areas: Float[Array, "a"],
     *,
     background: BackgroundName | Background = "blur",
+    objective: Objective = prob,
 ) -> MaskScores:
     """Score masks of ascending areas by a classifier and by how they fit together.
 
@@ -56,6 +67,7 @@ def score_masks(
         masks: (a, h, w) in [0, 1], at least two.
         areas: (a,), ascending.
         background: as in `make_blend`.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
 
     Returns:
         The scores.
@@ -66,7 +78,9 @@ def score_masks(
     consistency = area_consistency(masks, areas)
     binary = jax.vmap(binarise)(masks, areas)
     every = jnp.concatenate([masks, binary])
-    seen = probabilities_through(logits_fn, image, target, every, background=background)
+    seen = probabilities_through(
+        logits_fn, image, target, every, background=background, objective=objective
+    )
     soft, hard = jnp.split(seen, 2)
     return MaskScores(
         soft=soft,
@@ -88,6 +102,7 @@ def probabilities_through(
     *,
     background: BackgroundName | Background = "blur",
     blur: Number = BLUR,
+    objective: Objective = prob,
 ) -> Float[Array, "n"]:
     """p(target) of an image seen through masks, one after the other.
 
@@ -98,9 +113,10 @@ def probabilities_through(
         masks: (n, h, w) in [0, 1].
         background: as in `make_blend`.
         blur: as in `make_blend`. An array argument.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
 
     Returns:
-        (n,), in [0, 1].
+        (n,), in [0, 1] for probabilities.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
@@ -108,4 +124,4 @@ def probabilities_through(
     checks.check_explained(logits_fn, image, target)
     checks.check_mask(masks, image.shape[:2], name="masks", axes=("n", "h", "w"))
     blend = make_blend(image, background, blur=blur)
-    return jax.lax.map(lambda mask: prob(logits_fn(blend(mask)), target), masks)
+    return jax.lax.map(lambda mask: objective(logits_fn(blend(mask)), target), masks)

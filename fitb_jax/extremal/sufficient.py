@@ -4,6 +4,7 @@ Everything outside of the region is replaced by other images. A search on some o
 region, and others, which had no part in it, say how often it keeps the class.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ from fitb_jax.extremal.regions import (
     patch_means,
     prune,
 )
+from fitb_jax.objectives import check_predicts, prob
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import (
     Array,
@@ -37,6 +39,7 @@ from fitb_jax.types import (
     LogitsFn,
     Mask,
     Number,
+    Objective,
     Scalar,
     Target,
 )
@@ -109,6 +112,7 @@ def sufficient_region(
     config: InrConfig | None = None,
     background: BackgroundName | Background = "blur",
     confidence: Number = 0.95,
+    objective: Objective = prob,
     chunk: int = 64,
 ) -> SufficientRegion:
     """The smallest connected set of pixels such that images that share them keep the class.
@@ -142,6 +146,8 @@ def sufficient_region(
         config: of `fit_inr`, for candidates; `InrConfig()` by default.
         background: of `fit_inr`, for candidates.
         confidence: of the certificate's interval, in (0, 1]. An array argument.
+        objective: in whose terms the class is kept, see `objectives.is_predicted`. Fitted
+            candidates climb that of `config`.
         chunk: images classified at once.
 
     Returns:
@@ -153,8 +159,10 @@ def sufficient_region(
 
     Source: Disselhoff 2023, "Explainability using masks", for the question; the search is ours.
     """
+    checks.check_key(key)
     config = InrConfig() if config is None else config
     _check_arguments(logits_fn, image, target, backgrounds, fresh, candidates, config, background)
+    check_predicts(objective)
     _check_numbers(required, confidence, rounds, areas, chunk)
     if patch is None:
         patch = -(-max(image.shape[:2]) // PATCHES)
@@ -171,9 +179,13 @@ def sufficient_region(
         sides = 2 if config.variant == "dual" else 1
         gradient_calls = sides * inr.steps * config.areas_per_step
 
+    count_kept = functools.partial(
+        kept_count, logits_fn, image, target, objective=objective, chunk=chunk
+    )
+
     def kept_fn(region: Region) -> Int[Array, ""]:
         mask = masks.from_patches(region, shape, patch)
-        return kept_count(logits_fn, image, target, mask, backgrounds, chunk=chunk)
+        return count_kept(mask, backgrounds)
 
     searched = backgrounds.shape[0]
     # A share as a number of backgrounds, whatever the last digit of the share.
@@ -183,7 +195,7 @@ def sufficient_region(
     best = search.best
     region = masks.from_patches(best.region, shape, patch)
     unconnected = masks.from_patches(search.unconnected, shape, patch)
-    kept_fresh = kept_count(logits_fn, image, target, region, fresh, chunk=chunk)
+    kept_fresh = count_kept(region, fresh)
     without = jnp.where(best.kept_without < 0, jnp.nan, best.kept_without / searched)
     is_found = best.kept >= needed
     return SufficientRegion(

@@ -44,6 +44,7 @@ def over_noise(
 
     Source: Smilkov et al. 2017, "SmoothGrad".
     """
+    checks.check_key(key)
     checks.check_number("noise", noise, least=0)
     seen = masks.apply(image, mask, background)
 

@@ -8,7 +8,18 @@ from jaxtyping import Array
 
 from fitb_jax import checks, masks
 from fitb_jax.fill.filling import fill
-from fitb_jax.types import Background, FillFn, Float, Image, LogitsFn, Mask, Scalar, Target
+from fitb_jax.objectives import is_predicted, prob
+from fitb_jax.types import (
+    Background,
+    FillFn,
+    Float,
+    Image,
+    LogitsFn,
+    Mask,
+    Objective,
+    Scalar,
+    Target,
+)
 
 
 class Fidelity(NamedTuple):
@@ -17,10 +28,10 @@ class Fidelity(NamedTuple):
     Attributes:
         correlation: Pearson correlation of the update with the true hidden values, in [-1, 1]; nan
             where either is constant, that is where there is nothing to predict.
-        probability_whole: p(target) of the whole image.
+        probability_whole: p(target) of the whole image, or the objective that was asked for.
         probability_masked: p(target) of the masked image.
         probability_filled: p(target) of the filled image.
-        correct_whole: 1 where the target is predicted from the whole image, else 0.
+        correct_whole: whether the whole image is predicted, see `objectives.is_predicted`.
         correct_masked: the same for the masked image.
         correct_filled: the same for the filled image.
     """
@@ -43,6 +54,7 @@ def fidelity(
     *,
     fill_fn: FillFn = fill,
     background: Background = 0.0,
+    objective: Objective = prob,
 ) -> Fidelity:
     """Judge an update by the hidden pixels and by a classifier.
 
@@ -54,6 +66,7 @@ def fidelity(
         update: (h, w, c), from any method.
         fill_fn: `(image, mask, update) -> filled image`.
         background: what the masked image shows in its blanks.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
 
     Returns:
         The measures.
@@ -67,8 +80,8 @@ def fidelity(
     checks.check_same_shape("update", update, "image", image)
     seen = (image, masks.apply(image, mask, background), fill_fn(image, mask, update))
     logits = jax.vmap(logits_fn)(jnp.stack(seen))
-    probabilities = jax.nn.softmax(logits)[:, target]
-    corrects = (jnp.argmax(logits, axis=-1) == target).astype(image.dtype)
+    probabilities = jax.vmap(lambda one: objective(one, target))(logits)
+    corrects = jax.vmap(lambda one: is_predicted(one, target, objective=objective))(logits)
     return Fidelity(hidden_correlation(update, image, mask), *probabilities, *corrects)
 
 

@@ -171,6 +171,7 @@ def class_prototypes(
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
     """
+    checks.check_key(key)
     checks.check_count("classes", classes)
     if images_per_class is not None:
         checks.check_count("images_per_class", images_per_class)

@@ -9,8 +9,20 @@ import jax.numpy as jnp
 from fitb_jax import checks, masks
 from fitb_jax.fill.fidelity_scores import hidden_correlation
 from fitb_jax.fill.filling import step
+from fitb_jax.objectives import logit, prob
 from fitb_jax.smoothing import gaussian_blur
-from fitb_jax.types import Array, Background, Float, Image, LogitsFn, Mask, Number, Scalar, Target
+from fitb_jax.types import (
+    Array,
+    Background,
+    Float,
+    Image,
+    LogitsFn,
+    Mask,
+    Number,
+    Objective,
+    Scalar,
+    Target,
+)
 
 
 class StepScores(NamedTuple):
@@ -51,6 +63,7 @@ def step_scores(
     background: Background = 0.0,
     smooth: Number = 2.0,
     coarse: Number = 8.0,
+    objective: Objective = prob,
 ) -> StepScores:
     """Judge steps along an update by a classifier, and the update by the hidden pixels.
 
@@ -64,6 +77,7 @@ def step_scores(
         background: what the blanks show before the step: a number or one value per channel.
         smooth: standard deviation in pixels of the blur that takes noise away.
         coarse: of the one that leaves coarse shapes.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
 
     Returns:
         The measures.
@@ -78,8 +92,9 @@ def step_scores(
     blurred = jax.vmap(lambda one: masks.apply(image, mask, blur(one)))(filled)
     whole = jnp.stack([image, masks.apply(image, mask, background)])
     logits = jax.lax.map(logits_fn, jnp.concatenate([whole, filled, blurred]))
-    p = jax.nn.softmax(logits)[:, target]
-    rank = 1.0 + (logits > logits[:, target][:, None]).sum(axis=1)
+    p = jax.vmap(lambda one: objective(one, target))(logits)
+    own = jax.vmap(lambda one: logit(one, target))(logits)
+    rank = jnp.where(jnp.isnan(own), own, 1.0 + (logits > own[:, None]).sum(axis=1))
     count = len(sizes)
     shown = jnp.broadcast_to(jnp.asarray(background, image.dtype), image.shape)
     hidden, truth = _hidden(update, mask), _hidden(image - shown, mask)

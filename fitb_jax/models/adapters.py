@@ -7,14 +7,52 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from flax import linen, nnx
-from jax.tree_util import Partial
+from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys_class
 
+from fitb_jax import checks
+from fitb_jax.heads import HEADS, with_head
 from fitb_jax.models.torch_adapter import ChannelValues, from_torch
 from fitb_jax.types import Array, Image, Logits, LogitsFn
 
 
+@register_pytree_with_keys_class
+class Bound(Partial):
+    """A `jax.tree_util.Partial` that prints the number of its parameters and not their values."""
+
+    def __repr__(self) -> str:
+        """Its name and size."""
+        count = sum(np.size(leaf) for leaf in jax.tree.leaves(self))
+        return f"<{_name_of(self.func, self.args)}: {count:,} parameters>"
+
+    def tree_flatten_with_keys(self) -> tuple[Any, Any]:
+        """For JAX."""
+        named = (GetAttrKey("args"), self.args), (GetAttrKey("keywords"), self.keywords)
+        return named, self.func
+
+    def tree_flatten(self) -> tuple[Any, Any]:
+        """For JAX."""
+        return (self.args, self.keywords), self.func
+
+    @classmethod
+    def tree_unflatten(cls, function: Any, children: Any) -> "Bound":
+        """For JAX."""
+        arguments, keywords = children
+        return cls(function, *arguments, **keywords)
+
+
+def _name_of(function: Any, arguments: tuple[Any, ...]) -> str:
+    kinds = [getattr(node, "type", None) for node in getattr([*arguments, None][0], "nodes", ())]
+    root = next((kind for kind in kinds if isinstance(kind, type)), None)
+    name = getattr(root, "__name__", None) or getattr(function, "name", None)
+    return name or getattr(function, "__name__", None) or type(function).__name__
+
+
 def as_logits_fn(
-    model: Any, *, mean: ChannelValues | None = None, std: ChannelValues | None = None
+    model: Any,
+    *,
+    head: str = "softmax",
+    mean: ChannelValues | None = None,
+    std: ChannelValues | None = None,
 ) -> LogitsFn:
     """Turn any classifier into a function of one image with its parameters as a pytree.
 
@@ -31,6 +69,8 @@ def as_logits_fn(
             - a PyTorch module (timm, torchvision, transformers, one's own), called on
               (n, c, h, w); it is used in evaluation mode, and carried out by JAX;
             - any callable from images (n, h, w, c) to logits (n, k).
+        head: what its outputs mean, a name of `heads.HEADS`, such as "probabilities" where the
+            model ends with a softmax, or "binary" for one logit; see `heads.with_head`.
         mean: of a PyTorch module: taken off images in [0, 1] before its first layer, a number or
             one value per channel. By default what timm's `pretrained_cfg` says, or nothing.
         std: what the difference is divided by; given with `mean`.
@@ -39,35 +79,45 @@ def as_logits_fn(
         A function from one image (h, w, c) to logits (k,).
 
     Raises:
-        TypeError: `model` is none of these; `mean` of what is no PyTorch module.
-        ValueError: a Keras model that is on another backend, or not built; a PyTorch module that
-            has no weights yet; a mean or standard deviation that cannot be one.
+        TypeError: `model` is none of these; `mean` of what is no PyTorch module; when called,
+            outputs that are not one array.
+        ValueError: an unknown head; a Keras model that is on another backend, not built, or ends
+            with an activation that `head` does not name; a PyTorch module without weights yet; a
+            mean or standard deviation that cannot be one; when called, outputs of another shape.
         ImportError: a PyTorch module without torchax, or with one that does not work with it.
     """
-    if (logits_fn := from_torch(model, mean=mean, std=std)) is not None:
-        return logits_fn
-    if mean is not None or std is not None:
+    checks.check_choice("head", head, HEADS)
+    if (network := from_torch(model, mean=mean, std=std)) is not None:
+        logits_fn: LogitsFn = Bound(*network)
+    elif mean is None and std is None:
+        logits_fn = _converted(model, head)
+    else:
         raise TypeError(
-            f"mean and std are for PyTorch modules, got {type(model).__name__}: normalise inside "
-            "of the model"
+            f"mean and std are for PyTorch modules, got {checks.describe(model)}: normalise "
+            "inside of the model"
         )
+    return logits_fn if head == "softmax" else with_head(logits_fn, head)
+
+
+def _converted(model: Any, head: str) -> LogitsFn:
     if isinstance(model, nnx.Module):
         evaluated = nnx.clone(model)
         evaluated.eval()
         graph, state = nnx.split(evaluated)
-        return Partial(apply_nnx, graph, state)
+        return Bound(apply_nnx, graph, state)
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], linen.Module):
         module, variables = model
-        return Partial(_Batched(module.apply), variables)
-    for convert in (_from_equinox, _from_keras):
-        if (logits_fn := convert(model)) is not None:
-            return logits_fn
+        return Bound(_Batched(module.apply, type(module).__name__), variables)
+    if (logits_fn := _from_equinox(model)) is not None:
+        return logits_fn
+    if (logits_fn := _from_keras(model, head)) is not None:
+        return logits_fn
     if callable(model):
-        return Partial(_Batched(model))
+        return Bound(_Batched(model, checks.describe(model)))
     raise TypeError(
         "model must be a Flax NNX module, a Flax Linen (module, variables) pair, an Equinox module "
-        "or (module, state) pair, a Keras model, a PyTorch module or a batched callable, got "
-        f"{type(model).__name__}"
+        "or (module, state) pair, a Keras model, a PyTorch module or a batched callable, "
+        f"got {checks.describe(model)}"
     )
 
 
@@ -77,18 +127,47 @@ class _Batched:
     Equality is what lets `jax.jit` recognise a `Partial` made of it a second time.
     """
 
-    def __init__(self, apply: Callable[..., Array]) -> None:
+    def __init__(self, apply: Callable[..., Array], name: str) -> None:
         self._apply = apply
+        self.name = name
 
     def __call__(self, *arguments: Any) -> Logits:
         *parameters, image = arguments
-        return self._apply(*parameters, image[None])[0]
+        try:
+            outputs = self._apply(*parameters, image[None])
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"model must take images (n, h, w, c), and failed on {(1, *image.shape)}: a "
+                "function of one image is a logits_fn as it is"
+            ) from error
+        return only_row(outputs)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Batched) and self._apply == other._apply
 
     def __hash__(self) -> int:
         return hash(self._apply)
+
+
+def only_row(outputs: Any) -> Logits:
+    """Logits of a batch of one.
+
+    Args:
+        outputs: of a model, (1, k).
+
+    Returns:
+        (k,).
+
+    Raises:
+        TypeError: they are not one array.
+        ValueError: they have another shape.
+    """
+    if getattr(outputs, "shape", (1,))[:1] != (1,) or getattr(outputs, "ndim", 2) != 2:
+        raise ValueError(
+            "model must map images (1, h, w, c) to logits (1, k), got "
+            f"{checks.describe(outputs)}: a function of one image is a logits_fn as it is"
+        )
+    return checks.check_logits(outputs[0] if hasattr(outputs, "dtype") else outputs, name="model")
 
 
 def apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
@@ -102,7 +181,7 @@ def apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
     Returns:
         The logits, (k,).
     """
-    return nnx.merge(graph, state)(image[None])[0]
+    return only_row(nnx.merge(graph, state)(image[None]))
 
 
 def _from_equinox(model: Any) -> Partial | None:
@@ -125,7 +204,7 @@ def _from_equinox(model: Any) -> Partial | None:
     evaluated = (equinox.nn.inference_mode(module), *state)
     parameters, structure = equinox.partition(evaluated, _is_array)
     leaves, tree = jax.tree.flatten(structure)
-    return Partial(_Equinox(tuple(leaves), tree), parameters)
+    return Bound(_Equinox(tuple(leaves), tree, type(module).__name__), parameters)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -137,24 +216,28 @@ class _Equinox(NamedTuple):
 
     leaves: tuple[Any, ...]
     tree: Any
+    name: str
 
     def __call__(self, parameters: Any, image: Image) -> Logits:
         structure = jax.tree.unflatten(self.tree, self.leaves)
         module, *state = sys.modules["equinox"].combine(parameters, structure)
-        return module(image, *state)[0] if state else module(image)
+        outputs = module(image, *state)
+        return checks.check_logits(outputs[0] if state else outputs, name="model")
 
 
-def _from_keras(model: Any) -> Partial | None:
+def _from_keras(model: Any, head: str) -> Partial | None:
     """A Keras 3 model on the JAX backend, with `training=False`.
 
     Args:
         model: anything.
+        head: what its outputs are said to mean.
 
     Returns:
         A `Partial` over its trainable and other variables; None if it is no Keras model.
 
     Raises:
-        ValueError: it is on another backend, or not built.
+        ValueError: it is on another backend, not built, or ends with a softmax or a sigmoid while
+            the head is one of logits.
     """
     keras: Any = sys.modules.get("keras")
     if keras is None or not isinstance(model, keras.Model):
@@ -166,8 +249,27 @@ def _from_keras(model: Any) -> Partial | None:
         )
     if not model.built:
         raise ValueError("model is a Keras model without weights yet: call it on a batch first")
+    ending = _keras_ending(model)
+    if ending in ("softmax", "sigmoid") and "probabilit" not in head:
+        heads = {"softmax": '"probabilities"'}.get(
+            ending, '"binary_probability" (one output) or "multi_label_probabilities"'
+        )
+        raise ValueError(
+            f"model is a Keras model whose last activation is {ending}, so that its outputs are no "
+            f"logits: give head={heads}, or build it without (classifier_activation=None)"
+        )
     variables = (model.trainable_variables, model.non_trainable_variables)
-    return Partial(_Keras(model), *([variable.value for variable in group] for group in variables))
+    return Bound(_Keras(model), *([variable.value for variable in group] for group in variables))
+
+
+def _keras_ending(model: Any) -> str | None:
+    """The name of the activation with which it ends, where it can be told."""
+    layers = getattr(model, "layers", None)
+    if layers:
+        return _keras_ending(layers[-1])
+    activation = getattr(model, "activation", None)
+    name = getattr(activation, "__name__", None) or type(model).__name__
+    return str(name).lower()
 
 
 class _Keras:
@@ -175,10 +277,11 @@ class _Keras:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self.name = model.name
 
     def __call__(self, trainable: Any, others: Any, image: Image) -> Logits:
-        logits, _ = self._model.stateless_call(trainable, others, image[None], training=False)
-        return logits[0]
+        outputs, _ = self._model.stateless_call(trainable, others, image[None], training=False)
+        return only_row(outputs)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Keras) and self._model is other._model

@@ -181,6 +181,7 @@ def build(config: ClassifierConfig, *, key: Key) -> nnx.Module:
     Raises:
         ValueError: an unknown architecture or activation, a size below 1, or a deviation of 0.
     """
+    checks.check_key(key)
     checks.check_choice("architecture", config.architecture, get_args(Architecture))
     checks.check_choice("activation", config.activation, _ACTIVATIONS)
     checks.check_number("mean", config.mean)

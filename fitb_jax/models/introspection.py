@@ -125,7 +125,7 @@ def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
         return Partial(_shifted, map_activations(inner, rule), shift)
     if _is_functional(function):
         if not hasattr(function, "activation"):
-            raise TypeError(f"activation functions of {function!r} cannot be replaced")
+            raise TypeError("activation functions of a PyTorch module cannot be replaced")
         changed = dataclasses.replace(function, activation=rule(function.activation))
         return Partial(changed, *arguments)
     module = nnx.merge(*arguments)

@@ -159,6 +159,7 @@ def preprocess(
     Args:
         image: a path, a PIL image, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8 or
             floating in [0, 1]. Grey becomes three equal channels, and what is transparent black.
+            A path or PIL image is turned as its camera noted (EXIF).
         size: side of the result in pixels.
         recipe: "lite" crops the centre, `int(224 / 256 * min(width, height))` wide, and resizes it
             bicubically; "torchvision" resizes the shorter side to `256 / 224 * size` bilinearly and

@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from fitb_jax import checks, extras
 from fitb_jax.types import Array, Image, Logits
@@ -34,7 +33,7 @@ _COUNT = "num_batches_tracked"
 
 def from_torch(
     model: Any, *, mean: ChannelValues | None = None, std: ChannelValues | None = None
-) -> Partial | None:
+) -> tuple["TorchNetwork", dict[str, Any]] | None:
     """A PyTorch module in evaluation mode; the one given is left as it is.
 
     Args:
@@ -44,8 +43,8 @@ def from_torch(
         std: what the difference is divided by.
 
     Returns:
-        A `Partial` over copies of its parameters, buffers and other tensors, nested as its parts
-        are; None if it is no PyTorch module.
+        A function `(tensors, image) -> logits`, and copies of its parameters, buffers and other
+        tensors, nested as its parts are; None if it is no PyTorch module.
 
     Raises:
         ImportError: torchax is not installed, or is not for this version of PyTorch.
@@ -73,7 +72,7 @@ def from_torch(
     without_values = {id(tensor): _without_values(torch, tensor) for tensor in tensors.values()}
     evaluated = copy.deepcopy(module, without_values).eval()
     network = TorchNetwork(evaluated, _structure(torch, evaluated, {}), *normalisation)
-    return Partial(network, _nested(arrays))
+    return network, _nested(arrays)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,6 +90,11 @@ class TorchNetwork:
     structure: Any
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """The class of the module."""
+        return type(self.module).__name__
 
     def __call__(self, tensors: Any, image: Image) -> Logits:
         """Logits of one image.
@@ -128,7 +132,7 @@ class TorchNetwork:
         layers = watch.layers()
         if unknown := sorted(set(perturbations or {}) - {*layers, "logits"}):
             raise ValueError(
-                f"perturbations must name layers of {type(self.module).__name__}, got "
+                f"perturbations must name layers of {self.name}, got "
                 f"{', '.join(unknown[:3])}: a part that is called twice has NAME:1 and NAME:2"
             )
         added = (perturbations or {}).get("logits", jnp.zeros((), logits.dtype))
@@ -155,10 +159,10 @@ class TorchNetwork:
                 if "mixed math" not in str(error):
                     raise
                 raise TypeError(
-                    f"{type(self.module).__name__} uses tensors that are neither its parameters "
+                    f"{self.name} uses tensors that are neither its parameters "
                     "nor its buffers nor attributes, such as those in a list: use register_buffer"
                 ) from error
-        return logits[0].astype(pixels.dtype)
+        return checks.check_logits(logits[0].astype(pixels.dtype), name="model")
 
     def _normalised(self, image: Image) -> Image:
         if not self.mean:
@@ -181,10 +185,6 @@ class TorchNetwork:
     def __hash__(self) -> int:
         """Of what equal ones share."""
         return hash((type(self.module), self.mean, self.std))
-
-    def __repr__(self) -> str:
-        """The name of the module's class."""
-        return f"TorchNetwork({type(self.module).__name__})"
 
 
 class _Watch:

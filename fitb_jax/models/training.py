@@ -73,6 +73,7 @@ def train(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range; a batch larger than the data.
     """
+    checks.check_key(key)
     _check_arguments(classifier, training, images, labels)
     n, steps = images.shape[0], images.shape[0] // training.batch
     weights_key, data_key = jax.random.split(key)

@@ -14,6 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 
 @pytest.fixture
 def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    layouts.own_voc(tmp_path).rename(tmp_path / "own")
     layouts.voc(tmp_path)
     layouts.imagenet(tmp_path / "imagenet", by_folder=True, annotation="csv")
     layouts.imagenet_s(tmp_path, test_imagenet_s.FIFTY)
@@ -37,7 +38,17 @@ def test_the_examples_run() -> None:
     assert names["overlay"].shape == (layouts.HEIGHT, layouts.WIDTH)
     assert names["tabbies"].names == ("ILSVRC2012_val_00000001",)
     assert names["batch"].shape == (1, 224, 224, 3)
-    opened = ("animals", "listed", "imagenet", "segmented", "voc", "coco", "outlined", "prepared")
+    opened = (
+        "animals",
+        "listed",
+        "imagenet",
+        "segmented",
+        "voc",
+        "coco",
+        "outlined",
+        "prepared",
+        "own",
+    )
     for name in opened:
         assert len(list(names[name])) == len(names[name]) > 0, name
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
 import pytest
 
 from fitb_jax import models
@@ -33,9 +32,4 @@ def results(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Tiny runs of the experiments that a module of tests names as `NAMES`."""
-    # Each program runs once: what optimising it would gain is less than what it takes.
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        return checks.smoke_run(tmp_path_factory.mktemp("results"), photo_dir, request.module.NAMES)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
+    return checks.smoke_run(tmp_path_factory.mktemp("results"), photo_dir, request.module.NAMES)

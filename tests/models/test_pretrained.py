@@ -138,6 +138,14 @@ def test_every_kind_of_image_is_prepared_alike(tmp_path: Path) -> None:
         opaque,
     ):
         np.testing.assert_allclose(models.preprocess(image, size=16), expected, atol=1e-6)
+    sideways = Image.fromarray(np.rot90(pixels))
+    note = sideways.getexif()
+    note[0x0112] = 6  # shown turned a quarter clockwise
+    sideways.save(tmp_path / "sideways.png", exif=note)
+    for recipe in ("lite", "torchvision"):
+        upright = models.preprocess(pixels, size=16, recipe=recipe)
+        found = models.preprocess(tmp_path / "sideways.png", size=16, recipe=recipe)
+        np.testing.assert_array_equal(found, upright)
     grey = models.preprocess(_pixels(30, 30), size=8)
     np.testing.assert_array_equal(grey, models.preprocess(_pixels(30, 30)[:, :, None], size=8))
     assert (grey[..., 0] == grey[..., 1]).all()

@@ -16,7 +16,7 @@ FILE_NAMES: dict[Split, tuple[str, str]] = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-"""Names of images and labels; each may end in `.gz`."""
+"""Names of images and labels; each may end in `.gz`, and some mirrors write `.idx` for `-idx`."""
 
 CLASS_NAMES: dict[str, tuple[str, ...]] = {
     "mnist": ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9"),
@@ -109,7 +109,7 @@ def read(
         FileNotFoundError: if one of the two files is missing.
         CorruptFileError: if a file is damaged or belongs elsewhere, or the two do not match.
     """
-    images_path, labels_path = (_require(folder, name) for name in FILE_NAMES[split])
+    images_path, labels_path = (find(folder, name) for name in FILE_NAMES[split])
     images, labels = idx.read_pair(images_path, labels_path, num_classes=len(CLASS_NAMES[dataset]))
     for path, array in ((images_path, images), (labels_path, labels)):
         _check_origin(dataset, split, path, array)
@@ -117,21 +117,36 @@ def read(
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    candidates = (folder / f"{name}.gz", folder / name)
+    spellings = (name, name.replace("-idx", ".idx"))
+    candidates = (folder / f"{each}{end}" for each in spellings for end in (".gz", ""))
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _require(folder: Path, name: str) -> Path:
+def find(folder: Path, name: str) -> Path:
+    """The file that one of `FILE_NAMES` stands for.
+
+    Args:
+        folder: where it is.
+        name: one of `FILE_NAMES`.
+
+    Returns:
+        Its path, as it is spelled.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
     path = _find(folder, name)
     if path is None:
-        raise FileNotFoundError(f"{folder} holds neither {name}.gz nor {name}")
+        raise FileNotFoundError(
+            f"{folder} holds neither {name}.gz nor {name}, nor one with .idx for -idx"
+        )
     return path
 
 
 def _check_origin(dataset: str, split: Split, path: Path, array: np.ndarray) -> None:
     if len(array) != _STOCK_COUNT[split]:
         return
-    stock = (dataset, path.name.removesuffix(".gz"))
+    stock = (dataset, path.name.removesuffix(".gz").replace(".idx", "-idx"))
     digest = idx.sha256(array)
     origin = _ORIGINS.get(digest)
     if origin is None:

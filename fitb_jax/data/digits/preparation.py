@@ -70,7 +70,7 @@ def prepare(
     for split, (images, _) in splits.items():
         if images.shape[1:] != IMAGE_SHAPE:
             raise CorruptFileError(
-                folder / idx_folder.FILE_NAMES[split][0],
+                idx_folder.find(folder, idx_folder.FILE_NAMES[split][0]),
                 found=f"images of {images.shape[1]} x {images.shape[2]}",
                 expected=f"{IMAGE_SHAPE[0]} x {IMAGE_SHAPE[1]}, the stock shape of {name}",
             )

@@ -1,6 +1,6 @@
 """Image classification data sets of TensorFlow Datasets, without TensorFlow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from jaxtyping import Int64, UInt8
 
 from fitb_jax.data import tfds_builders
 from fitb_jax.data.digits.images import Images, from_bytes
+from fitb_jax.data.photos import files
 
 
 def load(name: str, *, split: str, data_dir: Path) -> Images:
@@ -26,6 +27,7 @@ def load(name: str, *, split: str, data_dir: Path) -> Images:
     Raises:
         ValueError: if TFDS has no such data set or split; if it is not one image and one class per
             example; if its images differ in size or are not of bytes; if labels are missing.
+        CorruptFileError: if a record is damaged (a ValueError).
         ImportError: if preparing it needs TensorFlow.
         FileExistsError: if its folder holds something that TFDS did not finish.
         NotImplementedError: if it is prepared in a format that needs TensorFlow.
@@ -37,7 +39,13 @@ def load(name: str, *, split: str, data_dir: Path) -> Images:
     if not builder.info.splits[split].num_examples:
         raise ValueError(f"split {split!r} of {name} holds no image")
     examples = builder.as_data_source(split=split)
-    images, labels = _stack(name, examples, image_key, label_key)
+
+    def read(position: int) -> Mapping[str, Any]:
+        place = Path(builder.data_path) / f"example {position} of {split}"
+        with files.damage_named(place, "a whole record with an image"):
+            return examples[position]
+
+    images, labels = _stack(name, read, len(examples), image_key, label_key)
     class_names = builder.info.features[label_key].names
     _check_labels(name, labels, len(class_names))
     source = f"TensorFlow Datasets: {builder.info.full_name} in {data_dir}, split {split}"
@@ -65,12 +73,13 @@ def _image_and_label(name: str, info: tfds.core.DatasetInfo) -> tuple[str, str]:
 
 
 def _stack(
-    name: str, examples: Sequence[Any], image_key: str, label_key: str
+    name: str, read: Callable[[int], Mapping[str, Any]], count: int, image_key: str, label_key: str
 ) -> tuple[UInt8[np.ndarray, "n h w c"], Int64[np.ndarray, " n"]]:
-    first = examples[0][image_key]
-    images = np.empty((len(examples), *first.shape), np.uint8)
-    labels = np.empty(len(examples), np.int64)
-    for position, example in enumerate(examples):
+    first = read(0)[image_key]
+    images = np.empty((count, *first.shape), np.uint8)
+    labels = np.empty(count, np.int64)
+    for position in range(count):
+        example = read(position)
         image = example[image_key]
         if image.shape != first.shape:
             raise ValueError(

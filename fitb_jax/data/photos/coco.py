@@ -1,6 +1,7 @@
 """COCO's instances (Lin et al. 2014, arXiv 1405.0312), and what others write in the same form."""
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
+from fitb_jax.data.corrupt import CorruptFileError
 from fitb_jax.data.photos import coco_masks, files
 from fitb_jax.data.photos.photograph import Annotated, Objects, listed
 from fitb_jax.data.photos.streaming import Layout
 
 _PREFIX = "instances_"
+
+_logger = logging.getLogger(__name__)
 
 
 def layout(data_dir: Path, split: str) -> Layout:
@@ -26,7 +30,8 @@ def layout(data_dir: Path, split: str) -> Layout:
 
     Returns:
         All images of the file in the order of their ids, also those without an object. Labels are
-        places among the category ids in order. `iscrowd` becomes `difficult`.
+        places among the category ids in order. `iscrowd` becomes `difficult`. Of an object whose
+        segmentation is damaged nothing is left, and a warning names it.
 
     Raises:
         FileNotFoundError: a folder is missing.
@@ -34,7 +39,9 @@ def layout(data_dir: Path, split: str) -> Layout:
         CorruptFileError: the file is damaged.
     """
     annotations = files.first_existing(data_dir, ["annotations"], "COCO")
-    splits = sorted(path.stem[len(_PREFIX) :] for path in annotations.glob(f"{_PREFIX}*.json"))
+    tables = [path.name for path in files.visible(annotations) if path.is_file()]
+    tables = [name for name in tables if name.startswith(_PREFIX) and name.endswith(".json")]
+    splits = [name.removeprefix(_PREFIX).removesuffix(".json") for name in tables]
     if not splits:
         raise FileNotFoundError(f"{annotations} holds no {_PREFIX}SPLIT.json")
     files.check_split("coco", split, splits)
@@ -43,18 +50,22 @@ def layout(data_dir: Path, split: str) -> Layout:
     images, objects_of, categories = _read(path)
     label_of = {category["id"]: label for label, category in enumerate(categories)}
 
+    def find(index: int) -> tuple[tuple[int, int], Sequence[Any]]:
+        image = images[index]
+        size = _size(path, image)
+        return size, _readable(path, objects_of.get(image["id"], ()), size)
+
     def read_objects(index: int) -> Objects:
-        return _objects(path, objects_of.get(images[index]["id"], ()), label_of)
+        return _objects(path, find(index)[1], label_of)
 
     def read(index: int) -> Annotated:
-        image = images[index]
-        size = (image["width"], image["height"])
-        picture = files.read_picture(files.inside(folder, str(image["file_name"]), path), size)
-        found = objects_of.get(image["id"], ())
+        size, found = find(index)
+        file = files.inside(folder, str(images[index]["file_name"]), path)
+        picture = files.read_picture(file, size)
         # Sets that only have boxes leave the segmentation out.
         has_masks = all(item.get("segmentation") is not None for item in found)
         masks = _masks(path, found, *size) if has_masks else None
-        return Annotated(picture, read_objects(index), None, masks)
+        return Annotated(picture, _objects(path, found, label_of), None, masks)
 
     return Layout(
         names=tuple(str(image["file_name"]) for image in images),
@@ -67,10 +78,7 @@ def layout(data_dir: Path, split: str) -> Layout:
 
 def _read(path: Path) -> tuple[list[Any], Mapping[Any, Sequence[Any]], list[Any]]:
     with files.damage_named(path, "JSON in the form of COCO's instances"):
-        try:
-            content = json.loads(path.read_bytes())
-        except RecursionError as error:
-            raise ValueError("lists in lists without end") from error
+        content = json.loads(path.read_bytes())
         images = sorted(_entries(content, "images", "id", "file_name", "width", "height"), key=_id)
         categories = sorted(_entries(content, "categories", "id", "name"), key=_id)
         objects_of = defaultdict(list)
@@ -95,11 +103,29 @@ def _entries(content: Any, kind: str, *keys: str) -> list[Any]:
     return list(entries)
 
 
+def _size(path: Path, image: Mapping[str, Any]) -> tuple[int, int]:
+    with files.damage_named(path, f"the size of image {image['id']} in pixels"):
+        return files.as_integer(image["width"]), files.as_integer(image["height"])
+
+
+def _readable(path: Path, found: Sequence[Any], size: tuple[int, int]) -> Sequence[Any]:
+    kept = []
+    for item in found:
+        try:
+            if item.get("segmentation") is not None:
+                coco_masks.check(path, item["segmentation"], *size)
+            kept.append(item)
+        except CorruptFileError as error:
+            _logger.warning("left out object %s: %s", item.get("id"), error)
+    return kept
+
+
 def _objects(path: Path, found: Sequence[Any], label_of: Mapping[Any, int]) -> Objects:
     with files.damage_named(path, "a known category and x, y, width, height for each object"):
         labels = [label_of[item["category_id"]] for item in found]
         boxes = [(x, y, x + width, y + height) for x, y, width, height in _boxes(found)]
-        return listed(path, labels, boxes, [bool(item.get("iscrowd", 0)) for item in found])
+        crowds = [files.as_integer(item.get("iscrowd") or 0) != 0 for item in found]
+        return listed(path, labels, boxes, crowds)
 
 
 def _boxes(found: Sequence[Any]) -> Iterator[list[float]]:

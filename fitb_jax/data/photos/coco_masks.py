@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from pycocotools import mask as coco
 
 from fitb_jax.data.corrupt import CorruptFileError
+from fitb_jax.data.photos import files
 
 _SIX_BITS_FROM, _MORE, _SIGN, _VALUE = ord("0"), 0x20, 0x10, 0x1F
 
@@ -30,7 +31,30 @@ def decode(path: Path, segmentation: Any, width: int, height: int) -> Bool[np.nd
         CorruptFileError: polygons that are none, or run lengths that do not fill the photograph.
     """
     if isinstance(segmentation, list):
-        return _polygons(path, segmentation, width, height)
+        _check_polygons(path, segmentation, width, height)
+        return _draw(path, segmentation, width, height)
+    return _fill(_run_lengths(path, segmentation, width, height), width, height)
+
+
+def check(path: Path, segmentation: Any, width: int, height: int) -> None:
+    """Refuse what `decode` refuses, without drawing a mask.
+
+    Args:
+        path: as there.
+        segmentation: as there.
+        width: as there.
+        height: as there.
+
+    Raises:
+        CorruptFileError: as there.
+    """
+    if isinstance(segmentation, list):
+        _check_polygons(path, segmentation, width, height)
+    else:
+        _run_lengths(path, segmentation, width, height)
+
+
+def _run_lengths(path: Path, segmentation: Any, width: int, height: int) -> Sequence[int]:
     if not isinstance(segmentation, dict) or {"size", "counts"} - set(segmentation):
         raise CorruptFileError(
             path, found="a segmentation of another form", expected="polygons or run lengths"
@@ -40,11 +64,14 @@ def decode(path: Path, segmentation: Any, width: int, height: int) -> Bool[np.nd
         raise CorruptFileError(
             path, found=f"run lengths of size {size}", expected=f"{[height, width]}"
         )
-    runs = counts if isinstance(counts, list) else _runs(path, counts)
-    return _fill(path, runs, width, height)
+    if not isinstance(counts, list):
+        return _checked(path, _decompressed(path, counts), width, height)
+    with files.damage_named(path, "whole numbers as run lengths"):
+        runs = [files.as_integer(run) for run in counts]
+    return _checked(path, runs, width, height)
 
 
-def _polygons(path: Path, polygons: list[Any], width: int, height: int) -> np.ndarray:
+def _check_polygons(path: Path, polygons: list[Any], width: int, height: int) -> None:
     for polygon in polygons:
         # Four numbers would be taken for a box by the library.
         is_points = isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
@@ -58,13 +85,17 @@ def _polygons(path: Path, polygons: list[Any], width: int, height: int) -> np.nd
                 found=f"the polygon {polygon}"[:100],
                 expected="three points or more, on the photograph",
             )
+
+
+def _draw(path: Path, polygons: list[Any], width: int, height: int) -> np.ndarray:
     if not polygons:
         return np.zeros((height, width), bool)
     united = coco.merge(coco.frPyObjects(polygons, height, width))
-    return _fill(path, _runs(path, united["counts"]), width, height)
+    runs = _checked(path, _decompressed(path, united["counts"]), width, height)
+    return _fill(runs, width, height)
 
 
-def _runs(path: Path, text: Any) -> list[int]:
+def _decompressed(path: Path, text: Any) -> list[int]:
     """Differences to the run before the last, in groups of five bits with a sixth for "more".
 
     Not left to the library: for runs that are too short, its mask is memory it has not written.
@@ -86,13 +117,16 @@ def _runs(path: Path, text: Any) -> list[int]:
     return runs
 
 
-def _fill(path: Path, runs: Sequence[Any], width: int, height: int) -> np.ndarray:
-    is_valid = all(isinstance(run, int) and 0 <= run <= width * height for run in runs)
-    if not is_valid or sum(runs) != width * height:
+def _checked(path: Path, runs: list[int], width: int, height: int) -> Sequence[int]:
+    if any(run < 0 for run in runs) or sum(runs) != width * height:
         raise CorruptFileError(
             path,
             found="run lengths that do not add up to the photograph",
             expected=f"{height} x {width} pixels",
         )
+    return runs
+
+
+def _fill(runs: Sequence[int], width: int, height: int) -> np.ndarray:
     inside = np.arange(len(runs)) % 2 == 1
     return np.repeat(inside, runs).reshape(width, height).T

@@ -3,10 +3,11 @@
 import contextlib
 import csv
 import difflib
-import struct
-import zlib
-from collections.abc import Collection, Iterator, Sequence
+import errno
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from jaxtyping import Integer
@@ -20,11 +21,16 @@ SUFFIXES = frozenset(
 )
 """Of image files, in any case."""
 
-_DAMAGE = (
-    *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError),
-    *(struct.error, zlib.error, csv.Error, Pictures.DecompressionBombError),
+_HIDDEN = frozenset({"__MACOSX", "@eaDir"})
+"""Besides names that begin with a dot: what archives of macOS and disks of Synology add."""
+
+_DAMAGE = (*cropping.PICTURE_DAMAGE, csv.Error, RuntimeError)
+"""What readers raise for damaged files; those of records and of JSON too deep a RuntimeError."""
+
+_NO_FILE = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
 )
-"""What readers raise for damaged files; PIL has an own one for each format."""
+"""What the machine says of a name that leads to no file."""
 
 
 @contextlib.contextmanager
@@ -46,21 +52,24 @@ def damage_named(path: Path, expected: str) -> Iterator[None]:
         yield
     except CorruptFileError:
         raise
-    except FileNotFoundError as error:
-        raise CorruptFileError(path, found="no such file", expected=expected) from error
     except _DAMAGE as error:
+        if isinstance(error, OSError) and error.errno in _NO_FILE:
+            raise CorruptFileError(path, found="no such file", expected=expected) from error
         if isinstance(error, OSError) and error.errno is not None:
             raise
         found = f"{type(error).__name__}: {error}"
         raise CorruptFileError(path, found=found, expected=expected) from error
 
 
-def read_picture(path: Path, size: tuple[int, int] | None = None) -> Pictures.Image:
+def read_picture(
+    path: Path, size: tuple[int, int] | None = None, *, upright: bool = False
+) -> Pictures.Image:
     """Open an image file.
 
     Args:
         path: the file.
         size: (width, height) that its annotation claims.
+        upright: turn it as its camera noted; not where something is annotated on its pixels.
 
     Returns:
         The whole picture in mode RGB.
@@ -69,7 +78,7 @@ def read_picture(path: Path, size: tuple[int, int] | None = None) -> Pictures.Im
         CorruptFileError: the file is absent, damaged, no image, or of another size.
     """
     with damage_named(path, "an image"):
-        picture = cropping.open_picture(path)
+        picture = cropping.open_picture(path, upright=upright)
     if size is not None:
         check_size(path, picture.size, size)
     return picture
@@ -137,17 +146,131 @@ def first_existing(root: Path, candidates: Sequence[str], what: str) -> Path:
     return found
 
 
+def visible(folder: Path) -> list[Path]:
+    """What is in a folder and not hidden, in the order of the names.
+
+    Args:
+        folder: where to look; its own name does not matter.
+
+    Returns:
+        Files, folders and links.
+    """
+    entries = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in entries if path.name not in _HIDDEN)
+
+
+def files_below(folder: Path, suffixes: Collection[str]) -> tuple[Path, ...]:
+    """The files of a kind in a folder and its subfolders, in the order of their paths.
+
+    Links are followed, but not into a folder that they are in. What is hidden is left out.
+
+    Args:
+        folder: where to look; need not exist.
+        suffixes: of the names, in lower case.
+
+    Returns:
+        The files; also links that lead nowhere, which are damage and no absence.
+    """
+    found = _walk(folder, ()) if folder.is_dir() else ()
+    return tuple(path for path in found if path.suffix.lower() in suffixes)
+
+
+def _walk(folder: Path, parents: tuple[Path, ...]) -> Iterator[Path]:
+    place = folder.resolve()
+    if place in parents:
+        return
+    for path in visible(folder):
+        if path.is_dir():
+            yield from _walk(path, (*parents, place))
+        elif path.is_file() or path.is_symlink():
+            yield path
+
+
 def images_below(folder: Path) -> tuple[Path, ...]:
-    """All image files in a folder and its subfolders, in the order of their paths.
+    """All image files in a folder and its subfolders; see `files_below`.
 
     Args:
         folder: where to look.
 
     Returns:
-        Files with one of `SUFFIXES`; hidden ones (names that begin with a dot) are left out.
+        Files with one of `SUFFIXES`.
     """
-    files = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    return tuple(sorted(path for path in files if not path.name.startswith(".")))
+    return files_below(folder, SUFFIXES)
+
+
+def names_of(paths: Sequence[Path], folder: Path) -> tuple[str, ...]:
+    """Names of photographs that are told apart.
+
+    Args:
+        paths: of the photographs.
+        folder: that they are in.
+
+    Returns:
+        Their names without the suffix where no two are alike, else their paths in the folder.
+    """
+    stems = tuple(path.stem for path in paths)
+    if len(set(stems)) == len(stems):
+        return stems
+    return tuple(path.relative_to(folder).as_posix() for path in paths)
+
+
+def beside(
+    paths: Sequence[Path], folder: Path, others: Sequence[Path], other_folder: Path
+) -> Callable[[Path], Path | None]:
+    """For each photograph, the file that annotates it.
+
+    It has the photograph's path but for the suffix; or else its name, in another subfolder.
+
+    Args:
+        paths: of the photographs.
+        folder: that they are in.
+        others: the annotations.
+        other_folder: that these are in.
+
+    Returns:
+        From one of the paths to its annotation, or None. It raises `CorruptFileError` where names
+        leave open which of several belong together.
+    """
+    keys = Counter(path.relative_to(folder).with_suffix("") for path in paths)
+    by_key = {other.relative_to(other_folder).with_suffix(""): other for other in others}
+    stems = Counter(key.name for key in keys.elements() if key not in by_key)
+    by_stem = defaultdict(list)
+    for key, other in by_key.items():
+        if key not in keys:
+            by_stem[key.name].append(other)
+
+    def find(path: Path) -> Path | None:
+        key = path.relative_to(folder).with_suffix("")
+        at_path = by_key.get(key)
+        candidates = by_stem.get(key.name, []) if at_path is None else [at_path]
+        alike = stems[key.name] if at_path is None else keys[key]
+        if len(candidates) > 1 or (candidates and alike > 1):
+            raise CorruptFileError(
+                path,
+                found=f"{alike} photographs and {len(candidates)} annotations named {key.name}",
+                expected=f"one of each, or annotations in {other_folder} by the path of the image",
+            )
+        return candidates[0] if candidates else None
+
+    return find
+
+
+def as_integer(value: Any) -> int:
+    """A whole number as files write it: 8, 8.0 or "8".
+
+    Args:
+        value: what the file says.
+
+    Returns:
+        The integer.
+
+    Raises:
+        TypeError, ValueError, OverflowError: it is none.
+    """
+    number = float(value)
+    if isinstance(value, bool) or number != int(number):
+        raise ValueError(f"{value!r}, which is no whole number")
+    return int(number)
 
 
 def inside(folder: Path, name: str, listed_in: Path) -> Path:

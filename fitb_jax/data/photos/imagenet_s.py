@@ -55,13 +55,13 @@ def layout(data_dir: Path, split: str, *, classes: int) -> Layout:
 
     def read(index: int) -> Annotated:
         path = paths[index]
-        picture = files.read_picture(path)
+        picture = files.read_picture(path, upright=not has_masks)
         mask = masks / path.relative_to(folder).with_suffix(".png")
         segmentation = _segmentation(mask, picture.size, label_of) if has_masks else None
         return Annotated(picture, read_objects(index), segmentation)
 
     return Layout(
-        names=tuple(path.stem for path in paths),
+        names=files.names_of(paths, folder),
         class_names=imagenet.classes().names,
         source=f"ImageNet-S-{classes} in {folder}",
         read=read,
@@ -75,10 +75,10 @@ def _labels(folder: Path, classes: int) -> Int32[np.ndarray, " ids"]:
     places = [parent / listing for parent in (folder.parent, folder.parent.parent)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        wordnet_ids = sorted(place.name for place in folder.iterdir() if place.is_dir())
+        wordnet_ids = [place.name for place in files.visible(folder) if place.is_dir()]
     else:
         with files.damage_named(found, "WordNet ids"):
-            wordnet_ids = sorted(found.read_text("utf-8").split())
+            wordnet_ids = sorted(found.read_text("utf-8-sig").split())
     index_of = imagenet.classes().index_of
     known = [index_of[wordnet_id] for wordnet_id in wordnet_ids if wordnet_id in index_of]
     if len(known) != classes or len(wordnet_ids) != classes:

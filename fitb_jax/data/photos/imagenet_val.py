@@ -3,6 +3,7 @@
 import csv
 import functools
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -31,7 +32,9 @@ def layout(data_dir: Path) -> Layout:
 
     The images are searched for in `IMAGE_FOLDERS`, in one folder or one for each WordNet id. The
     boxes come from the first of `TABLES` or else of `XML_FOLDERS` (also beside the images) that
-    exists. Without either, folders named by WordNet ids give the labels, and there are no boxes.
+    exists. Without either, folders named by WordNet ids, or by the indices 0 to 999 of the classes
+    as in ImageNetV2, give the labels; there are no boxes then, and photographs are turned as their
+    camera noted. Boxes are on the pixels as they are stored.
 
     Args:
         data_dir: the folder.
@@ -44,17 +47,18 @@ def layout(data_dir: Path) -> Layout:
         CorruptFileError: the table is damaged.
     """
     folder = files.first_existing(data_dir, IMAGE_FOLDERS, "the validation images of ImageNet")
-    paths = sorted(files.images_below(folder), key=lambda path: path.stem)
+    paths = sorted(files.images_below(folder), key=lambda path: (path.stem, path))
     if not paths:
         raise FileNotFoundError(f"{folder} holds no image")
     annotation_of, where = _annotations(data_dir, folder, paths)
 
     def read(index: int) -> Annotated:
         objects, size = annotation_of(paths[index])
-        return Annotated(files.read_picture(paths[index], size), objects)
+        upright = annotation_of is _from_folder
+        return Annotated(files.read_picture(paths[index], size, upright=upright), objects)
 
     return Layout(
-        names=tuple(path.stem for path in paths),
+        names=files.names_of(paths, folder),
         class_names=imagenet.classes().names,
         source=f"the validation set of ImageNet in {folder}, {where}",
         read=read,
@@ -67,44 +71,55 @@ def _annotations(
 ) -> tuple[Callable[[Path], _Annotation], str]:
     tables = [data_dir / table for table in TABLES if (data_dir / table).is_file()]
     if tables:
-        rows = _read_table(tables[0])
-        return functools.partial(_from_table, tables[0], rows), f"boxes from {tables[0]}"
+        rows, alike = _read_table(tables[0]), Counter(path.stem for path in paths)
+        return functools.partial(_from_table, tables[0], rows, alike), f"boxes from {tables[0]}"
     for place in (*(data_dir / candidate for candidate in XML_FOLDERS), folder):
-        found = {path.stem: path for path in sorted(place.rglob("*.xml"))}
-        if found:
-            return functools.partial(_from_xml, place, found), f"boxes from {place}"
-    if all(path.parent.name in imagenet.classes().index_of for path in paths):
+        if found := files.files_below(place, {".xml"}):
+            find = files.beside(paths, folder, found, place)
+            return functools.partial(_from_xml, place, find), f"boxes from {place}"
+    by_id = all(path.parent.name in imagenet.classes().index_of for path in paths)
+    if by_id or all(_is_index(path.parent.name) for path in paths):
         _logger.warning("%s has no boxes: labels are those of its folders", data_dir)
         return _from_folder, "no boxes"
     searched = "\n".join(f"  - {data_dir / place}" for place in (*TABLES, *XML_FOLDERS))
     raise FileNotFoundError(
         f"no annotation of the images in {folder} was found. Searched:\n{searched}\n"
-        "  - folders named by WordNet ids, for labels without boxes"
+        "  - folders named by WordNet ids or class indices, for labels without boxes"
     )
 
 
-def _read_table(table: Path) -> Mapping[str, str]:
+def _read_table(table: Path) -> Mapping[str, Sequence[str]]:
     """Boxes as text, by the name of the image: parsed when asked for, to name what is damaged."""
     with (
         files.damage_named(table, "a CSV table"),
-        table.open(newline="", encoding="utf-8") as file,
+        table.open(newline="", encoding="utf-8-sig") as file,
     ):
         reader = csv.DictReader(file)
         if not set(_COLUMNS) <= set(reader.fieldnames or ()):
             raise CorruptFileError(
                 table, found=f"columns {reader.fieldnames}", expected=", ".join(_COLUMNS)
             )
-        return {row["ImageId"]: row["PredictionString"] or "" for row in reader}
+        rows = defaultdict(list)
+        for row in reader:
+            rows[row["ImageId"]].append(row["PredictionString"] or "")
+        return dict(rows)
 
 
-def _from_table(table: Path, rows: Mapping[str, str], path: Path) -> _Annotation:
-    if path.stem not in rows:
-        raise CorruptFileError(table, found=f"no row of {path.stem}", expected="one for each image")
-    words = rows[path.stem].split()
+def _from_table(
+    table: Path, rows: Mapping[str, Sequence[str]], alike: Mapping[str, int], path: Path
+) -> _Annotation:
+    found = rows.get(path.stem, ())
+    if len(found) != 1 or alike[path.stem] != 1:
+        raise CorruptFileError(
+            table,
+            found=f"{len(found) or 'no'} row of {path.stem}, the name of {alike[path.stem]} images",
+            expected="one for each image",
+        )
+    words = found[0].split()
     if not words or len(words) % 5:
         raise CorruptFileError(
             table,
-            found=f"{rows[path.stem]!r} for {path.stem}",
+            found=f"{found[0]!r} for {path.stem}",
             expected="a WordNet id and four numbers for each box",
         )
     with files.damage_named(table, f"numbers for the boxes of {path.stem}"):
@@ -112,19 +127,25 @@ def _from_table(table: Path, rows: Mapping[str, str], path: Path) -> _Annotation
     return _annotation(table, path, words[::5], boxes, None)
 
 
-def _from_xml(place: Path, found: Mapping[str, Path], path: Path) -> _Annotation:
-    if path.stem not in found:
+def _from_xml(place: Path, find: Callable[[Path], Path | None], path: Path) -> _Annotation:
+    source = find(path)
+    if source is None:
         raise CorruptFileError(
             place / f"{path.stem}.xml", found="no such file", expected="the boxes of an image"
         )
-    annotation = xml_annotations.read(found[path.stem])
+    annotation = xml_annotations.read(source)
     names = [item.name for item in annotation.objects]
     boxes = [list(item.box) for item in annotation.objects]
-    return _annotation(found[path.stem], path, names, boxes, annotation.size)
+    return _annotation(source, path, names, boxes, annotation.size)
 
 
 def _from_folder(path: Path) -> _Annotation:
-    return _Annotation(whole([_label(path, path.parent.name)]), None)
+    name = path.parent.name
+    return _Annotation(whole([int(name) if _is_index(name) else _label(path, name)]), None)
+
+
+def _is_index(name: str) -> bool:
+    return name.isdecimal() and int(name) < len(imagenet.classes().names)
 
 
 def _annotation(

@@ -4,7 +4,7 @@ import difflib
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ _logger = logging.getLogger(__name__)
 class _Known(NamedTuple):
     """A layout by name: how to open it, and the split that is meant when none is said."""
 
-    open: Callable[[Path, str], Layout]
+    open: Callable[..., Layout]
     default_split: str
 
 
@@ -45,9 +45,12 @@ _KNOWN = {
     "imagenet_s919": _Known(functools.partial(imagenet_s.layout, classes=919), "validation"),
     "voc2007": _Known(functools.partial(voc.layout, year="2007"), "test"),
     "voc2012": _Known(functools.partial(voc.layout, year="2012"), "val"),
+    "voc": _Known(voc.own_layout, "all"),
     "coco": _Known(coco.layout, "val2017"),
     "coco_polygons": _of_one_split("coco_polygons", "all", coco_polygons.layout),
 }
+
+_OF_ANY_CLASSES = ("voc", "voc2007", "voc2012")
 
 PHOTOGRAPH_NAMES = tuple(_KNOWN)
 """Layouts known by name. Besides, `tfds:NAME` is any of TensorFlow Datasets with boxes."""
@@ -58,6 +61,7 @@ def photographs(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     split: str | None = None,
+    class_names: Sequence[str] | None = None,
     size: int = 224,
     fraction: float = cropping.CENTRE_FRACTION,
     on_corrupt: OnCorrupt = "raise",
@@ -73,7 +77,9 @@ def photographs(
             is by default that of TFDS.
         split: part of the data set; by default the one that is used for evaluation ("test" of
             VOC 2007, "val" of VOC 2012, "val2017" of COCO, "validation" of ImageNet-S, "test" of
-            `tfds:NAME`).
+            `tfds:NAME`; of others all).
+        class_names: of "voc", "voc2007" and "voc2012", where the classes are one's own; by default
+            those that the annotations of "voc" name, sorted, and the 20 of PASCAL VOC.
         size: side of the square photographs in pixels.
         fraction: side of the centre crop over the shorter side of the file, in (0, 1].
         on_corrupt: "raise", or "skip" to leave corrupt files out of an iteration, with a warning in
@@ -87,7 +93,8 @@ def photographs(
         for.
 
     Raises:
-        ValueError: an unknown name or split, no folder, an argument out of range.
+        ValueError: an unknown name or split, no folder, an argument out of range, classes that are
+            given twice or to a layout that has its own.
         FileNotFoundError: a folder or an annotation is missing; the message lists all places.
         CorruptFileError: a table of annotations is damaged (a ValueError).
         ImportError: a package that the source needs is not installed.
@@ -97,7 +104,8 @@ def photographs(
     checks.check_count("prefetch", prefetch, least=0)
     checks.check_count("threads", threads)
     checks.check_number("fraction", fraction, least=0, most=1, open_least=True)
-    layout = _open(name, None if data_dir is None else Path(data_dir).expanduser(), split)
+    folder = None if data_dir is None else Path(data_dir).expanduser()
+    layout = _open(name, folder, split, class_names)
     _logger.info("%s: %d photographs from %s", name, len(layout.names), layout.source)
     return Photographs(
         layout=layout,
@@ -110,7 +118,11 @@ def photographs(
     )
 
 
-def _open(name: str, data_dir: Path | None, split: str | None) -> Layout:
+def _open(
+    name: str, data_dir: Path | None, split: str | None, class_names: Sequence[str] | None
+) -> Layout:
+    if class_names is not None:
+        _check_class_names(name, class_names)
     if name.startswith(TFDS_PREFIX):
         return _open_tfds(name.removeprefix(TFDS_PREFIX), data_dir, split or "test")
     if name not in _KNOWN:
@@ -125,7 +137,22 @@ def _open(name: str, data_dir: Path | None, split: str | None) -> Layout:
             f"variable {VARIABLE} names a folder that has it as {name}/"
         )
     known = _KNOWN[name]
-    return known.open(data_dir or Path(), known.default_split if split is None else split)
+    open_layout = (
+        known.open
+        if class_names is None
+        else functools.partial(known.open, class_names=tuple(class_names))
+    )
+    return open_layout(data_dir or Path(), known.default_split if split is None else split)
+
+
+def _check_class_names(name: str, class_names: Sequence[str]) -> None:
+    if name not in _OF_ANY_CLASSES:
+        raise ValueError(
+            f"class_names must be None for {name!r}, which has its own classes; layouts that take "
+            f"them are {', '.join(_OF_ANY_CLASSES)}"
+        )
+    if isinstance(class_names, str) or not class_names or len({*class_names}) < len(class_names):
+        raise ValueError(f"class_names must be names, each once, got {str(class_names)[:80]}")
 
 
 def _open_tfds(name: str, data_dir: Path | None, split: str) -> Layout:

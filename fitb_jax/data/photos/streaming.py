@@ -4,11 +4,11 @@ import dataclasses
 import logging
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, SupportsIndex, overload
+from typing import Any, Literal, SupportsIndex, overload
 
 import grain
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Bool, Integer
 
 from fitb_jax import checks
 from fitb_jax.data.corrupt import CorruptFileError
@@ -100,11 +100,14 @@ class Photographs:
             A `Photograph` or `Photographs`.
 
         Raises:
+            TypeError: neither an integer nor a slice; `subset` takes several and booleans.
             IndexError: there is no such photograph.
             CorruptFileError: the file or its annotation is damaged.
         """
         if isinstance(at, slice):
             return dataclasses.replace(self, indices=self.indices[at])
+        if isinstance(at, bool):
+            raise TypeError("index must be an integer or a slice, got a bool; see data.subset")
         position = operator.index(at)
         if not -len(self) <= position < len(self):
             raise IndexError(f"index must lie in [{-len(self)}, {len(self)}), got {position}")
@@ -142,26 +145,50 @@ class Photographs:
 
 
 def subset(
-    photographs: Photographs, positions: Sequence[int] | Integer[np.ndarray, " n"]
+    photographs: Photographs,
+    positions: Sequence[int] | Integer[np.ndarray, " n"] | Bool[np.ndarray, " n"],
 ) -> Photographs:
     """Some of the photographs, in the order given.
 
     Args:
         photographs: the whole.
-        positions: integers in [-len, len).
+        positions: integers in [-len, len), or one boolean for each photograph.
 
     Returns:
-        The photographs at these positions. Nothing is read.
+        The photographs at these positions, or those that are True. Nothing is read.
 
     Raises:
+        TypeError: neither integers nor booleans.
+        ValueError: not as many booleans as photographs.
         IndexError: there is no such photograph.
     """
     count = len(photographs)
-    for position in positions:
-        if not -count <= position < count:
-            raise IndexError(f"positions must lie in [{-count}, {count}), got {position}")
-    chosen = tuple(photographs.indices[int(position)] for position in positions)
-    return dataclasses.replace(photographs, indices=chosen)
+    places = _places(positions, count)
+    for place in places:
+        if not -count <= place < count:
+            raise IndexError(f"positions must lie in [{-count}, {count}), got {place}")
+    return dataclasses.replace(
+        photographs, indices=tuple(photographs.indices[place] for place in places)
+    )
+
+
+def _places(positions: Any, count: int) -> list[int]:
+    each = np.asarray(positions).dtype.kind if hasattr(positions, "dtype") else ""
+    kinds = {each} if each else {np.asarray(position).dtype.kind for position in positions}
+    if not (kinds <= {"i", "u"} or kinds == {"b"}) or any(map(np.ndim, positions)):
+        types = sorted({type(position).__name__ for position in positions})
+        raise TypeError(
+            f"positions must be integers, or one boolean for each of the {count} photographs, "
+            f"got {', '.join(types)}"
+        )
+    if kinds != {"b"}:
+        return [int(position) for position in positions]
+    if len(positions) != count:
+        raise ValueError(
+            f"positions must be integers, or one boolean for each of the {count} photographs, "
+            f"got {len(positions)} booleans"
+        )
+    return [place for place, is_wanted in enumerate(positions) if is_wanted]
 
 
 def with_label(photographs: Photographs, label: int) -> Photographs:

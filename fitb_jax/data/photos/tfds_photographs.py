@@ -44,15 +44,21 @@ def layout(name: str, *, split: str, data_dir: Path) -> Layout:
     place = Path(builder.data_path)
     is_voc = builder.info.name == "voc"
 
-    def read(index: int) -> Annotated:
-        example = examples[index]
+    def find(index: int) -> tuple[Path, Mapping[str, Any]]:
         path = place / f"example {index} of {split}"
+        with files.damage_named(path, "a whole record"):
+            return path, examples[index]
+
+    def read(index: int) -> Annotated:
+        path, example = find(index)
         with files.damage_named(path, "an image"):
-            picture = cropping.open_picture(Pictures.open(io.BytesIO(example["image"])))
+            picture = cropping.open_picture(
+                Pictures.open(io.BytesIO(example["image"])), upright=False
+            )
         return Annotated(picture, _objects(path, example, picture.size, is_voc))
 
     def read_objects(index: int) -> Objects:
-        labels = np.asarray(examples[index]["objects"]["label"])
+        labels = np.asarray(find(index)[1]["objects"]["label"])
         return whole([int(label) for label in labels])
 
     return Layout(

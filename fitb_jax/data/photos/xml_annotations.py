@@ -10,6 +10,8 @@ from defusedxml import ElementTree as SafeTree
 from fitb_jax.data.corrupt import CorruptFileError
 from fitb_jax.data.photos import files
 
+_SIDES = ("width", "height")
+
 
 class XmlObject(NamedTuple):
     """One object.
@@ -57,7 +59,9 @@ def read(path: Path) -> XmlAnnotation:
     size = root.find("size")
     sides = None
     if size is not None:
-        sides = (int(_number(path, size, "width")), int(_number(path, size, "height")))
+        with files.damage_named(path, "a size in pixels"):
+            width, height = (files.as_integer(_number(path, size, side)) for side in _SIDES)
+        sides = (width, height)
     objects = tuple(_object(path, element) for element in root.findall("object"))
     # Some writers say 0 x 0 for a size they do not know.
     return XmlAnnotation(sides if sides and min(sides) > 0 else None, objects)

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
+from fitb_jax import checks
 from fitb_jax.models.architectures import resnet, vgg, vit
 from fitb_jax.models.architectures.efficientnet import Compute
 from fitb_jax.models.architectures.normalisation import Normalisation
@@ -84,6 +85,7 @@ def untrained(name: str, *, key: Key) -> nnx.Module:
     Returns:
         A module as from `build`.
     """
+    checks.check_key(key)
     config = _CONFIGS[name]
     module = _MODULES[type(config)](config, rngs=nnx.Rngs(params=key))
     module.eval()

@@ -23,8 +23,11 @@ def test_reads_both_splits(tmp_path, write_folder):
 def test_plain_files_do_as_well(tmp_path, write_folder):
     arrays = write_folder(tmp_path)
     for path in list(tmp_path.iterdir()):
-        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        # As some mirrors name them, beside folders that are named like the original files.
+        plain = path.with_name(path.stem.replace("-idx", ".idx"))
+        plain.write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
+        (tmp_path / path.stem).mkdir()
     images, _ = idx_folder.read("mnist", tmp_path, "train")
     np.testing.assert_array_equal(images, arrays["train"][0])
 

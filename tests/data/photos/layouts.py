@@ -24,9 +24,18 @@ def save(image: Image.Image, path: Path) -> Path:
     return path
 
 
+def save_sideways(image: Image.Image, path: Path) -> Path:
+    """With the note of a camera that it is shown turned a quarter clockwise."""
+    note = image.getexif()
+    note[0x0112] = 6
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, exif=note)
+    return path
+
+
 def xml(
     objects: Sequence[tuple[str, Sequence[float], int | None]],
-    size: tuple[int, int] | None = (WIDTH, HEIGHT),
+    size: tuple[float, float] | None = (WIDTH, HEIGHT),
 ) -> str:
     """An annotation of VOC: name, (xmin, ymin, xmax, ymax) and the flag of each object."""
     parts = ["<annotation><folder>VOC</folder>"]
@@ -72,6 +81,23 @@ def voc(root: Path, year: str = "2007") -> Path:
     write(lists / "Main" / "cat_test.txt", "000001  1\n000002 -1\n000003  0\n")
     write(lists / "Segmentation" / "test.txt", "000001\n")
     return root
+
+
+def own_voc(root: Path) -> Path:
+    """Two photographs with classes that VOC does not have, of which one is a .png."""
+    folder = voc(root) / "VOCdevkit/VOC2007"
+    for name, class_name in (("000001", "wyvern"), ("000002", "unicorn")):
+        annotation = xml([(class_name, (11, 1, 50, 40), 0)])
+        write(folder / "Annotations" / f"{name}.xml", annotation)
+    mask = np.full((HEIGHT, WIDTH), 2, np.uint8)
+    save(Image.fromarray(mask), folder / "SegmentationClass/000001.png")
+    # As Windows and macOS leave them.
+    write(folder / "ImageSets/Main/mine.txt", "\ufeff000001\n000002\n")
+    write(folder / "Annotations/._000001.xml", "")
+    (folder / "Annotations/000003.xml").unlink()
+    (folder / "JPEGImages/000002.jpg").unlink()
+    save(picture(1), folder / "JPEGImages/000002.PNG")
+    return folder
 
 
 TABBY, TENCH, PIZZA = "n02123045", "n01440764", "n07873807"

@@ -99,8 +99,7 @@ def test_boxes_without_segmentation_are_enough(tmp_path: Path) -> None:
         ({"bbox": "abcd"}, "could not convert"),
         ({"bbox": None}, "TypeError"),
         ({"category_id": 99}, "KeyError: 99; expected a known category"),
-        ({"segmentation": _uncompressed(7)}, "do not add up"),
-        ({"segmentation": [[1, 2, 3]]}, "the polygon"),
+        ({"iscrowd": "yes"}, "could not convert"),
     ],
 )
 def test_damaged_objects_are_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
@@ -109,6 +108,32 @@ def test_damaged_objects_are_named(tmp_path: Path, change: dict[str, Any], messa
     with pytest.raises(data.CorruptFileError, match=rf"instances_val2017\.json.*{message}"):
         photographs[0]
     assert photographs[1].boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize("segmentation", [_uncompressed(7), [SQUARE, [1, 2, 3, 4]]])
+def test_a_damaged_segmentation_costs_its_object_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, segmentation: Any
+) -> None:
+    damaged = {**ANNOTATIONS[3], "id": 77, "segmentation": segmentation}
+    photographs = open_coco(data_dir=layouts.coco(tmp_path, [damaged, ANNOTATIONS[0]]))
+    first = photographs[0]
+    assert first.instances is not None
+    assert first.instances.sum(axis=(1, 2)).tolist() == [20 * 20]
+    assert (first.labels.tolist(), first.box_labels.tolist()) == ([CAT], [CAT])
+    assert not len(data.with_label(photographs, DOG))
+    assert "left out object 77: " in caplog.text
+    assert "instances_val2017.json" in caplog.text
+
+
+def test_sizes_may_be_written_as_floats(tmp_path: Path) -> None:
+    floats = {**IMAGE, "width": 60.0, "height": 40.0}
+    root = _rewritten(layouts.coco(tmp_path, ANNOTATIONS), images=[floats, {**IMAGE, "id": 2}])
+    assert len(open_coco(data_dir=root)) == 2
+    assert open_coco(data_dir=root)[0].crop.width == 60
+    _rewritten(root, images=[{**floats, "width": 60.5}, {**floats, "id": 2}])
+    with pytest.raises(data.CorruptFileError, match=r"60\.5, which is no whole number; .* image 1"):
+        open_coco(data_dir=root)[0]
+    assert len(list(open_coco(data_dir=root, on_corrupt="skip"))) == 1
 
 
 def _rewritten(root: Path, **changes: Any) -> Path:

@@ -44,23 +44,43 @@ def test_photographs_of_a_class_are_found_without_opening_them(tmp_path: Path) -
     assert photographs.layout.read_objects(0).labels.tolist() == [PERSON, CAT]
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "17 0.5 0.25 0.75 0.25",
-        "17 0.5 0.25 0.75 0.25 0.75",
-        "17 0.5 0.25 0.75 0.25 0.75 1.5",
-        "17 0.5 0.25 0.75 0.25 0.75 nan",
-        "17 0.5 0.25 0.75 0.25 0.75 cat",
-        "cat 0.5 0.25 0.75 0.25 0.75 0.5",
-        "92 0.5 0.25 0.75 0.25 0.75 0.5",
-        "17",
-    ],
-)
-def test_lines_that_are_no_outline_are_named(tmp_path: Path, line: str) -> None:
+def test_lines_that_are_no_outline_cost_their_object_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = (
+        "",
+        "0.75 0.25",
+        "0.75 0.25 0.75",
+        *(f"0.75 0.25 0.75 {y}" for y in ("1.5", "nan", "x")),
+    )
+    lines = [f"1 0.5 0.25 {end}" for end in ends]
+    # Windows writes a mark of byte order.
+    root = layouts.coco_polygons(tmp_path, ["\ufeff" + LINES[0], *lines])
+    first = open_polygons(data_dir=root)[0]
+    assert first.labels.tolist() == first.box_labels.tolist() == [CAT]
+    assert caplog.text.count("000000000139.txt: found the line '1 0.5") == len(lines)
+
+
+@pytest.mark.parametrize("line", ["cat 0 0 1 0 1 1", "92 0 0 1 0 1 1", "17.5 0 0 1 0 1 1"])
+def test_unknown_categories_are_named(tmp_path: Path, line: str) -> None:
     photographs = open_polygons(data_dir=layouts.coco_polygons(tmp_path, [LINES[0], line]))
-    with pytest.raises(data.CorruptFileError, match=r"000000000139\.txt.*three points"):
+    with pytest.raises(data.CorruptFileError, match=r"000000000139\.txt.*known category"):
         photographs[0]
+
+
+def test_outlines_are_found_in_the_subfolder_of_their_image(tmp_path: Path) -> None:
+    root = layouts.coco_polygons(tmp_path, [])
+    for folder, line in (("a", LINES[0]), ("b", LINES[2])):
+        layouts.save(layouts.picture(0), root / "images" / folder / "1.jpg")
+        layouts.write(root / "polygons" / folder / "1.txt", line)
+    photographs = open_polygons(data_dir=root)
+    assert photographs.names[2:] == ("a/1.jpg", "b/1.jpg")
+    assert [photographs[at].labels.tolist() for at in (2, 3)] == [[CAT], [PERSON]]
+    (root / "polygons/b/1.txt").unlink()
+    assert open_polygons(data_dir=root)[3].labels.size == 0
+    (root / "polygons/a/1.txt").rename(root / "polygons/1.txt")
+    with pytest.raises(data.CorruptFileError, match=r"a/1\.jpg: found 2 photographs and 1 annot"):
+        open_polygons(data_dir=root)[2]
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

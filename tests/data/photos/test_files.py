@@ -61,7 +61,34 @@ def test_names_inside_are_joined() -> None:
 
 
 def test_images_are_found_in_the_order_of_their_paths(tmp_path: Path) -> None:
-    for name in ("b/2.PNG", "b/.hidden.png", "a.jpeg", "b/notes.md", "b/1.webp"):
-        layouts.write(tmp_path / name, "")
-    found = [path.relative_to(tmp_path).as_posix() for path in files.images_below(tmp_path)]
-    assert found == ["a.jpeg", "b/1.webp", "b/2.PNG"]
+    root, elsewhere = tmp_path / ".cache", tmp_path / "elsewhere"
+    kept = ("a.jpeg", "b.png/1.webp", "b.png/2.PNG", "link/d/3.png", "lost.png")
+    hidden = ("b.png/.x.png", ".trash/1.png", "b.png/.ipynb_checkpoints/1.png", "__MACOSX/1.png")
+    for name in (*kept[:3], *hidden, "b.png/notes.md"):
+        layouts.write(root / name, "")
+    layouts.write(elsewhere / "d/3.png", "")
+    (root / "link").symlink_to(elsewhere)
+    (root / "lost.png").symlink_to(tmp_path / "absent.png")
+    for cycle, target in ((root / "b.png/up", root), (elsewhere / "d/back", elsewhere)):
+        cycle.symlink_to(target)
+    found = [path.relative_to(root).as_posix() for path in files.images_below(root)]
+    assert found == [*kept]
+
+
+def test_annotations_are_found_by_path_or_by_a_name_that_is_there_once() -> None:
+    images = [Path("i", name) for name in ("a/1.png", "b/1.png", "b/2.jpg", "b/3.jpg", "b/3.png")]
+    others = [Path("o", name) for name in ("a/1.txt", "2.txt", "b/3.txt")]
+    find = files.beside(images, Path("i"), others, Path("o"))
+    assert [find(image) for image in images[:3]] == [others[0], None, others[1]]
+    with pytest.raises(CorruptFileError, match=r"b/3\.jpg: found 2 photographs and 1 annotations"):
+        find(images[3])
+    flat = files.beside(images, Path("i"), [Path("o/1.txt")], Path("o"))
+    with pytest.raises(CorruptFileError, match=r"a/1\.png: found 2 photographs .* named 1;"):
+        flat(images[0])
+
+
+@pytest.mark.parametrize("value", [8.5, "x", True, None, float("nan"), float("inf"), [8]])
+def test_whole_numbers_may_be_written_as_floats(value: object) -> None:
+    assert [files.as_integer(eight) for eight in (8, 8.0, "8", "8.0")] == [8] * 4
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        files.as_integer(value)

@@ -49,12 +49,14 @@ def test_values_beyond_a_byte_are_read(tmp_path: Path) -> None:
 def test_a_part_of_the_folders_needs_the_list_of_classes(tmp_path: Path) -> None:
     root = layouts.imagenet_s(tmp_path, FIFTY)
     folder = root / "ImageNetS50"
+    (folder / "validation/.ipynb_checkpoints").mkdir()
     for part in ("validation", "validation-segmentation"):
         (folder / part / FIFTY[3]).rename(tmp_path / part)
     with pytest.raises(data.CorruptFileError, match=r"49 WordNet ids .* expected 50 .*im50\.txt"):
         open_s50(data_dir=root)
-    # The list need not be in order.
-    layouts.write(folder / "ImageNetS_categories_im50.txt", "\n".join(reversed(FIFTY)))
+    # The list need not be in order, and may begin with a mark of byte order.
+    listed = "\ufeff" + "\n".join(reversed(FIFTY))
+    layouts.write(folder / "ImageNetS_categories_im50.txt", listed)
     photographs = open_s50(data_dir=root)
     assert photographs[3].labels.tolist() == [80]
     assert set(np.unique(photographs[3].segmentation)) == {data.IGNORED, data.NO_CLASS, 80}

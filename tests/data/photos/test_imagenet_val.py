@@ -32,16 +32,48 @@ def test_images_and_boxes_are_found_in_every_layout(
     assert data.with_label(photographs, 963).names == ("ILSVRC2012_val_00000003",)
 
 
-@pytest.mark.parametrize("images", ["val", "."])
-def test_folders_named_by_wordnet_ids_are_enough_for_labels(
-    tmp_path: Path, images: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("images", "by_index"), [("val", False), (".", False), (".", True)])
+def test_folders_named_by_wordnet_ids_or_indices_are_enough_for_labels(
+    tmp_path: Path, images: str, by_index: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = layouts.imagenet(tmp_path, by_folder=True, annotation=None, images=images)
+    layouts.write(root / images / layouts.TABBY / ".ipynb_checkpoints/a.JPEG", "")
+    if by_index:
+        for name, index in ((layouts.TABBY, "281"), (layouts.TENCH, "0"), (layouts.PIZZA, "0963")):
+            (root / name).rename(root / index)
     with caplog.at_level(logging.WARNING):
         photographs = open_imagenet(data_dir=root)
     assert "has no boxes" in caplog.text
     assert [photograph.labels.tolist() for photograph in photographs] == [[281], [0], [963]]
     assert photographs[0].boxes.shape == (0, 4)
+
+
+def test_photographs_are_upright_unless_they_have_boxes(tmp_path: Path) -> None:
+    stored = layouts.picture(0, 8, 8)
+    layouts.save_sideways(stored, tmp_path / layouts.TABBY / "a.png")
+    turned = np.rot90(np.asarray(stored), -1)
+    for pixels, boxes in ((turned, False), (np.asarray(stored), True)):
+        if boxes:
+            annotation = layouts.xml([(layouts.TABBY, (0, 0, 7, 7), 0)], size=(8, 8))
+            layouts.write(tmp_path / layouts.TABBY / "a.xml", annotation)
+        (photograph,) = data.photographs("imagenet", data_dir=tmp_path, size=8, fraction=1.0)
+        np.testing.assert_array_equal(photograph.image, pixels.astype(np.float32) / 255)
+
+
+@pytest.mark.parametrize("annotation", ["csv", "xml"])
+def test_images_of_one_name_are_told_apart_or_named(tmp_path: Path, annotation: str) -> None:
+    root = layouts.imagenet(tmp_path, by_folder=True, annotation=annotation)
+    images = root / "ILSVRC/Data/CLS-LOC/val"
+    twin = f"{layouts.TENCH}/ILSVRC2012_val_00000001"
+    layouts.save(layouts.picture(7), images / f"{twin}.JPEG")
+    photographs = open_imagenet(data_dir=root)
+    assert photographs.names[:2] == (f"{twin}.JPEG", f"{layouts.TABBY}/{twin[10:]}.JPEG")
+    with pytest.raises(data.CorruptFileError, match=r"00000001, the name of 2|found 2 photographs"):
+        photographs[0]
+    if annotation == "xml":
+        boxes = layouts.xml([(layouts.TENCH, (0, 0, 5, 5), 0)])
+        layouts.write(root / f"ILSVRC/Annotations/CLS-LOC/val/{twin}.xml", boxes)
+        assert open_imagenet(data_dir=root)[0].labels.tolist() == [0]
 
 
 def test_without_annotation_the_places_are_listed(tmp_path: Path) -> None:
@@ -67,6 +99,7 @@ def test_without_images_the_folder_is_named(tmp_path: Path) -> None:
         ("n02123045 9 2 3 4", "the box"),
         ("n99999999 1 2 3 4", "the class 'n99999999'; expected a WordNet id"),
         (None, "no row of ILSVRC2012_val_00000001"),
+        ("n02123045 1 2 3 4\nILSVRC2012_val_00000001,n02123045 1 2 3 4", "found 2 row of"),
     ],
 )
 def test_damaged_rows_are_named(tmp_path: Path, row: str | None, message: str) -> None:

@@ -59,6 +59,31 @@ def test_subfolders_are_classes(tmp_path: Path) -> None:
     )
 
 
+def test_every_visible_folder_keeps_its_label(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "root"
+    for name in ("root/a", "root/c", "elsewhere/b", "root/.ipynb_checkpoints"):
+        layouts.save(layouts.picture(0, 8, 8), tmp_path / name / "1.png")
+    (root / "b").symlink_to(tmp_path / "elsewhere/b")
+    (root / "aa").mkdir()
+    (root / "a/folder.png").mkdir()
+    photographs = open_small("folder", data_dir=root)
+    assert photographs.class_names == ("a", "aa", "b", "c")
+    assert [photograph.labels.tolist() for photograph in photographs] == [[0], [2], [3]]
+    assert f"{root / 'aa'} holds no image; its class keeps its index" in caplog.text
+    (root / "d").symlink_to(tmp_path / "absent")
+    with pytest.raises(FileNotFoundError, match="root/d is a link that leads nowhere"):
+        open_small("folder", data_dir=root)
+
+
+def test_photographs_of_a_folder_are_upright(tmp_path: Path) -> None:
+    layouts.save_sideways(layouts.picture(0, 8, 8), tmp_path / "a.png")
+    (photograph,) = data.photographs("folder", data_dir=tmp_path, size=8, fraction=1.0)
+    turned = np.rot90(np.asarray(layouts.picture(0, 8, 8)), -1)
+    np.testing.assert_array_equal(photograph.image, turned.astype(np.float32) / 255)
+
+
 def test_folders_without_images(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="absent is none"):
         open_small("folder", data_dir=tmp_path / "absent")
@@ -77,8 +102,12 @@ def _manifest(root: Path, *rows: str, header: str = HEADER) -> Path:
 
 
 def test_a_manifest_gives_labels_and_boxes(tmp_path: Path) -> None:
+    # As spreadsheets write it: a mark of byte order, and whole numbers as floats.
     root = _manifest(
-        tmp_path, '1.jpg,281,60,40,"[[20.0, 10.0, 30.0, 20.0], [0, 0, 5, 5]]"', "0.jpg,7,60,40,[]"
+        tmp_path,
+        '1.jpg,281,60,40,"[[20.0, 10.0, 30.0, 20.0], [0, 0, 5, 5]]"',
+        "0.jpg,7.0,60.0,40.0,[]",
+        header="\ufeff" + HEADER,
     )
     photographs = open_small("manifest", data_dir=root)
     assert photographs.names == ("1.jpg", "0.jpg")
@@ -93,8 +122,9 @@ def test_a_manifest_gives_labels_and_boxes(tmp_path: Path) -> None:
     [
         ("0.jpg,1000,60,40,[]", "class index 1000"),
         ("0.jpg,-1,60,40,[]", "class index -1"),
-        ("0.jpg,cat,60,40,[]", "invalid literal"),
-        ("0.jpg,1,60,,[]", "invalid literal"),
+        ("0.jpg,cat,60,40,[]", "could not convert"),
+        ("0.jpg,1,60,,[]", "could not convert"),
+        ("0.jpg,1,60.5,40,[]", "60.5', which is no whole number"),
         ("0.jpg,1,60,40,[[1", "JSONDecodeError: .*in line 2"),
         ('0.jpg,1,60,40,"[[1, 2, 3]]"', r"the box \(1.0, 2.0, 3.0\)"),
         ('0.jpg,1,60,40,"[[1, 2, 3, NaN]]"', "the box"),
@@ -103,8 +133,11 @@ def test_a_manifest_gives_labels_and_boxes(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_rows_are_named(tmp_path: Path, row: str, message: str) -> None:
+    root = _manifest(tmp_path, row, "1.jpg,7,60,40,[]")
     with pytest.raises(data.CorruptFileError, match=rf"manifest\.csv: found .*{message}"):
-        open_small("manifest", data_dir=_manifest(tmp_path, row))
+        open_small("manifest", data_dir=root)[0]
+    (whole,) = open_small("manifest", data_dir=root, on_corrupt="skip")
+    assert whole.name == "1.jpg"
 
 
 def test_damaged_tables_are_named(tmp_path: Path) -> None:

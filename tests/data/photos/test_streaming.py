@@ -1,3 +1,4 @@
+import errno
 import io
 import logging
 import threading
@@ -50,6 +51,9 @@ def test_photographs_are_reached_by_index_slice_and_subset(folder: Path) -> None
     assert _names(chosen) == chosen.names == (NAMES[5], NAMES[-1], NAMES[5])
     assert _names(data.subset(chosen, np.array([1]))) == (NAMES[-1],)
     assert _names(data.subset(photographs, [])) == ()
+    is_late = np.arange(COUNT) > 9
+    for mask in (is_late, is_late.tolist()):
+        assert data.subset(photographs, mask).names == NAMES[10:]
     for streamed, single in zip(
         photographs, map(photographs.__getitem__, range(COUNT)), strict=True
     ):
@@ -63,6 +67,18 @@ def test_indices_outside_are_refused(folder: Path, index: int) -> None:
         photographs[index]
     with pytest.raises(IndexError, match=rf"positions must lie in \[-12, 12\), got {index}"):
         data.subset(photographs, [0, index])
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_positions_of_another_kind_are_refused(folder: Path) -> None:
+    photographs = open_folder(data_dir=folder)
+    with pytest.raises(ValueError, match=r"one boolean for each of the 12 .* got 3 booleans"):
+        data.subset(photographs, np.array([True, False, True]))
+    for positions in (np.array([1.0]), [1, 2.5], [True, 3], ["1"], np.zeros((2, 1), int)):
+        with pytest.raises(TypeError, match="positions must be integers, or one boolean"):
+            data.subset(photographs, positions)
+    with pytest.raises(TypeError, match="index must be an integer or a slice, got a bool"):
+        photographs[True]
 
 
 def _counting(count: int, side: int = 8) -> tuple[Layout, list[int]]:
@@ -168,10 +184,15 @@ def test_nothing_but_corrupt_files_is_no_empty_data_set(tmp_path: Path) -> None:
         list(open_folder(data_dir=tmp_path, on_corrupt="skip"))
 
 
-def test_a_failure_of_the_machine_is_no_corrupt_file(tmp_path: Path) -> None:
-    (tmp_path / "a.png").mkdir()
-    with pytest.raises(IsADirectoryError):
-        list(open_folder(data_dir=tmp_path, on_corrupt="skip"))
+def test_a_failure_of_the_machine_is_no_corrupt_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "refused")
+
+    monkeypatch.setattr("fitb_jax.cropping._load", refuse)
+    with pytest.raises(PermissionError):
+        open_folder(data_dir=folder, on_corrupt="skip")[0]
 
 
 def test_corrupt_annotations_are_skipped_when_a_class_is_looked_for(

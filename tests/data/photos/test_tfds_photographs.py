@@ -1,5 +1,6 @@
 """VOC prepared as TFDS prepares it, from the small set, and read through the stock builder."""
 
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -114,6 +115,16 @@ def test_a_damaged_picture_is_named(tfds_dir: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", _broken)
     with pytest.raises(data.CorruptFileError, match="example 0 of test: found OSError: truncated"):
         photographs[0]
+
+
+def test_a_damaged_record_is_named(tfds_dir: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(tfds_dir, tmp_path / "copy")
+    (records,) = copy.rglob("*test.array_record*")
+    records.write_bytes(records.read_bytes()[:1000])
+    photographs = open_tfds(data_dir=copy)
+    for read in (photographs.layout.read, photographs.layout.read_objects):
+        with pytest.raises(data.CorruptFileError, match=r"example 0 of test: found RuntimeError"):
+            read(0)
 
 
 def _broken(self: object) -> None:

@@ -113,6 +113,7 @@ CAT_XML = layouts.VOC_OBJECTS["000001"]
         (layouts.xml([("cat", ("nan", 1, 2, 2), 0)]), "xmin 'nan'; expected a finite"),
         (layouts.xml([("", (1, 1, 2, 2), 0)]), "object without name"),
         ("<annotation><object><name>cat</name></object></annotation>", "object without bndbox"),
+        (layouts.xml(CAT_XML, size=(60.5, 40)), "60.5, which is no whole number"),
         (layouts.xml(CAT_XML, size=(61, 40)), "jpg: found 60 x 40 pixels; expected 61 x 40 pixels"),
         (None, "no such file; expected an annotation"),
     ],
@@ -127,9 +128,9 @@ def test_damaged_annotations_are_named(tmp_path: Path, text: str | None, message
         open_voc(data_dir=root)[0]
 
 
-@pytest.mark.parametrize("size", [None, (0, 0)])
+@pytest.mark.parametrize("size", [None, (0, 0), (60.0, 40.0)])
 def test_a_size_that_is_not_said_is_not_checked(
-    tmp_path: Path, size: tuple[int, int] | None
+    tmp_path: Path, size: tuple[float, float] | None
 ) -> None:
     root = layouts.voc(tmp_path)
     annotation = root / "VOCdevkit/VOC2007/Annotations/000001.xml"
@@ -157,6 +158,63 @@ def test_an_empty_list_is_named(tmp_path: Path) -> None:
     layouts.write(root / "VOCdevkit/VOC2007/ImageSets/Main/test.txt", "\n")
     with pytest.raises(data.CorruptFileError, match=r"test\.txt: found no name"):
         open_voc(data_dir=root)
+
+
+UNICORN, WYVERN = 0, 1
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    return layouts.own_voc(tmp_path)
+
+
+def test_classes_of_ones_own_are_those_of_the_annotations(own: Path) -> None:
+    for split in (None, "mine"):
+        photographs = data.photographs("voc", data_dir=own, split=split, size=40, fraction=1.0)
+        assert photographs.class_names == ("unicorn", "wyvern")
+        assert photographs.names == ("000001", "000002")
+        first, second = photographs
+        assert (first.labels.tolist(), second.labels.tolist()) == ([WYVERN], [UNICORN])
+        assert first.boxes.tolist() == [[0, 0, 40, 40]]
+        # Which value of a mask is which class is not known.
+        assert first.segmentation is None
+    with pytest.raises(ValueError, match=r"unknown split 'none' of voc; expected one of .*mine"):
+        data.photographs("voc", data_dir=own, split="none")
+    layouts.save(layouts.picture(1), own / "JPEGImages/000002.jpg")
+    with pytest.raises(
+        data.CorruptFileError, match=r"found 000002\.PNG, 000002\.jpg; expected one"
+    ):
+        data.photographs("voc", data_dir=own)[1]
+
+
+def test_classes_of_ones_own_may_be_given(own: Path) -> None:
+    names = ["unseen", "wyvern", "unicorn"]
+    for name, split in (("voc2007", "mine"), ("voc", "mine")):
+        photographs = data.photographs(name, data_dir=own, split=split, class_names=names, size=80)
+        assert photographs.class_names == tuple(names)
+        assert photographs[0].labels.tolist() == [1]
+        np.testing.assert_array_equal(photographs[0].segmentation, np.ones((80, 80), np.int32))
+    with pytest.raises(
+        data.CorruptFileError, match=r"the class 'wyvern'; .* the class_names given"
+    ):
+        data.photographs("voc", data_dir=own, class_names=["unicorn"])[0]
+    with pytest.raises(data.CorruptFileError, match=r"'wyvern'; expected one of the 20 .* 'voc'"):
+        data.photographs("voc2007", data_dir=own, split="mine")[0]
+    with pytest.raises(ValueError, match="class_names must be None for 'coco'"):
+        data.photographs("coco", data_dir=own, class_names=names)
+    with pytest.raises(ValueError, match=r"class_names must be names, each once, got \['a', 'a'\]"):
+        data.photographs("voc", data_dir=own, class_names=["a", "a"])
+
+
+def test_annotated_photographs_stay_as_they_are_stored(tmp_path: Path) -> None:
+    root = layouts.voc(tmp_path)
+    path = root / "VOCdevkit/VOC2007/JPEGImages/000001.jpg"
+    layouts.save_sideways(layouts.picture(0), path)
+    stored = cropping.open_picture(path, upright=False)
+    first = open_voc(data_dir=root)[0]
+    crop = cropping.centre_crop(60, 40, size=80, fraction=1.0)
+    expected = cropping.crop_picture(stored, crop)
+    np.testing.assert_array_equal(first.image, expected)
 
 
 def test_2012_is_read_alike(tmp_path: Path) -> None:
