@@ -9,6 +9,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from fitb_jax import checks
+from fitb_jax.precision import at_least_float32
 
 
 def chunked_vmap(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
@@ -37,7 +38,8 @@ def chunked_vmap(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
 def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
     """As the sum of `jax.vmap(fn)` over the leading axis, with one chunk and one sum in memory.
 
-    The result does not depend on `chunk`, but for rounding.
+    The result does not depend on `chunk`, but for rounding; what is of half precision is summed in
+    float32.
 
     Args:
         fn: a function of one item; pytrees in and out.
@@ -52,7 +54,7 @@ def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
     checks.check_count("chunk", chunk)
 
     def sum_of(items: Any) -> Any:
-        return jax.tree.map(lambda leaf: leaf.sum(0), jax.vmap(fn)(*items))
+        return jax.tree.map(lambda leaf: _wide(leaf).sum(0), jax.vmap(fn)(*items))
 
     def summed(*arguments: Any) -> Any:
         length = jax.tree.leaves(arguments)[0].shape[0]
@@ -75,6 +77,11 @@ def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
         return total
 
     return summed
+
+
+def _wide(leaf: jax.Array) -> jax.Array:
+    is_floating = jnp.issubdtype(leaf.dtype, jnp.floating)
+    return at_least_float32(leaf) if is_floating else leaf
 
 
 def stream(

@@ -271,9 +271,16 @@ def count_classes(logits_fn: LogitsFn, image: Any) -> int:
 
 
 def check_logits(outputs: Any, *, name: str = "logits_fn", of: str = "one image (h, w, c)") -> Any:
-    """The outputs of a classifier for one image, as they are.
+    """See `check_outputs`; warns where the values are known, at least 0 and sum to 1."""
+    check_outputs(outputs, name=name, of=of)
+    values = None if isinstance(outputs, jax.ShapeDtypeStruct) else known(outputs)
+    if values is not None and values.size > 1 and (values >= 0).all() and _sums_to_one(values):
+        _warn_of_probabilities("its outputs are at least 0 and sum to 1")
+    return outputs
 
-    Warns where the values are known, at least 0 and sum to 1.
+
+def check_outputs(outputs: Any, *, name: str = "logits_fn", of: str = "one image (h, w, c)") -> Any:
+    """The outputs of a classifier for one image, as they are.
 
     Raises:
         TypeError: they are not one array.
@@ -286,10 +293,6 @@ def check_logits(outputs: Any, *, name: str = "logits_fn", of: str = "one image 
             f"{name} must map one image (h, w, c) to floating logits (k,), "
             f"got {describe(outputs)} from {of}; see models.as_logits_fn"
         )
-    is_struct = isinstance(outputs, jax.ShapeDtypeStruct)
-    values = None if is_struct else known(outputs)
-    if values is not None and values.size > 1 and (values >= 0).all() and _sums_to_one(values):
-        _warn_of_probabilities("its outputs are at least 0 and sum to 1")
     return outputs
 
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from fitb_jax import checks, objectives
-from fitb_jax.types import Image, Logits, LogitsFn, Objective
+from fitb_jax.precision import at_least_float32
+from fitb_jax.types import Array, Float, Image, Logits, LogitsFn, Objective
 
 
 class Head(NamedTuple):
@@ -63,7 +64,8 @@ class _Headed(NamedTuple):
     head: str
 
     def __call__(self, logits_fn: LogitsFn, image: Image) -> Logits:
-        return HEADS[self.head].to_logits(checks.check_logits(logits_fn(image)))
+        outputs = checks.check_outputs(logits_fn(image))
+        return HEADS[self.head].to_logits(outputs)
 
 
 def _same(values: Logits) -> Logits:
@@ -83,23 +85,23 @@ def _log(values: Logits) -> Logits:
     return _log_of(_at_least_two(values))
 
 
-def _binary(values: Logits) -> Logits:
+def _binary(values: Float[Array, "n"]) -> Logits:
     if values.shape != (1,):
         raise ValueError(f"head must fit the outputs: one logit is binary, got {values.shape[0]}")
     return jnp.concatenate([jnp.zeros_like(values), values])
 
 
 def _logit_of(values: Logits) -> Logits:
-    wide = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    wide = at_least_float32(values)
     return _log_of(wide) - _log_of(1 - wide)
 
 
 def _log_of(values: Any) -> Logits:
-    wide = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    wide = at_least_float32(values)
     return jnp.log(jnp.maximum(wide, jnp.finfo(wide.dtype).tiny))
 
 
-def _binary_of_probability(values: Logits) -> Logits:
+def _binary_of_probability(values: Float[Array, "n"]) -> Logits:
     return _binary(_logit_of(values))
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 import jax
 import jax.numpy as jnp
 
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import Array, Bool, Logits, Objective, Scalar, Target
 
 
@@ -55,7 +56,7 @@ def logit(logits: Logits, target: Target) -> Scalar:
     Returns:
         A scalar, float32 at least.
     """
-    return _of_target(_wide(logits), target)
+    return _of_target(at_least_float32(logits), target)
 
 
 def margin(logits: Logits, target: Target) -> Scalar:
@@ -86,7 +87,7 @@ def sigmoid_log_prob(logits: Logits, target: Target) -> Scalar:
     Returns:
         A scalar in (-inf, 0], float32 at least.
     """
-    return _of_target(jax.nn.log_sigmoid(_wide(logits)), target)
+    return _of_target(jax.nn.log_sigmoid(at_least_float32(logits)), target)
 
 
 def sigmoid_prob(logits: Logits, target: Target) -> Scalar:
@@ -99,7 +100,7 @@ def sigmoid_prob(logits: Logits, target: Target) -> Scalar:
     Returns:
         A scalar in [0, 1], float32 at least.
     """
-    return _of_target(jax.nn.sigmoid(_wide(logits)), target)
+    return _of_target(jax.nn.sigmoid(at_least_float32(logits)), target)
 
 
 def output(logits: Logits, target: Target) -> Scalar:
@@ -112,7 +113,7 @@ def output(logits: Logits, target: Target) -> Scalar:
     Returns:
         A scalar, float32 at least.
     """
-    return _of_target(_wide(logits), target)
+    return _of_target(at_least_float32(logits), target)
 
 
 def is_predicted(logits: Logits, target: Target, *, objective: Objective = prob) -> Scalar:
@@ -193,9 +194,4 @@ def _exclusive(logits: Logits) -> Logits:
             'heads.with_head(logits_fn, "binary"), or objectives.sigmoid_prob where an objective '
             "can be given"
         )
-    return _wide(logits)
-
-
-def _wide(values: Logits) -> Logits:
-    """At least float32: half precision overflows where logits are summed and scaled."""
-    return values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    return at_least_float32(logits)

@@ -71,6 +71,13 @@ def test_the_page_of_chapter_three_runs() -> None:
     assert 0 <= names["accuracy"] <= 1
 
 
+def test_the_page_of_heads_runs() -> None:
+    names = _run("heads.md")
+    shown = names["curve"].probabilities[0]
+    np.testing.assert_allclose(shown, jax.nn.sigmoid(names["one_logit"](names["image"]))[0], rtol=1e-5)
+    assert names["p"].shape == (2,)
+
+
 def test_the_page_of_methods_runs() -> None:
     names = _run("attribution.md")
     assert names["areas"].shape == names["infidelities"].shape == (3,)

@@ -12,6 +12,7 @@ import numpy as np
 
 from fitb_jax import batching, checks
 from fitb_jax.objectives import logit
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import (
     Background,
     Image,
@@ -149,6 +150,8 @@ def integrated_gradients_with_diagnostics(
     checks.check_background(baseline, image.shape, name="baseline")
     checks.check_count("nodes", nodes)
     gradient_at = gradient_fn(logits_fn, target, objective)
+    # Neighbouring places of the path are one in half precision.
+    image = at_least_float32(image)
     start = jnp.broadcast_to(jnp.asarray(baseline, image.dtype), image.shape)
     places, weights = np.polynomial.legendre.leggauss(nodes)
 
@@ -180,6 +183,7 @@ def gradient_fn(
         objective: what is explained.
 
     Returns:
-        A function from an image to its gradient.
+        A function from an image to its gradient, float32 at least.
     """
-    return jax.grad(lambda pixels: objective(logits_fn(pixels), target))
+    gradient_of = jax.grad(lambda pixels: objective(logits_fn(pixels), target))
+    return lambda image: at_least_float32(gradient_of(image))

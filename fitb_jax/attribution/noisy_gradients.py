@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from fitb_jax import batching, checks
 from fitb_jax.attribution.gradients import CHUNK, gradient_fn
 from fitb_jax.objectives import logit
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import (
     Image,
     Key,
@@ -70,11 +71,11 @@ def smoothgrad(
     gradient_at = gradient_fn(logits_fn, target, objective)
     # Near the mean of all, so that the variance does not cancel.
     centre = gradient_at(image)
-    scale = jnp.asarray(noise, image.dtype) * (image.max() - image.min())
+    scale = at_least_float32(image.max() - image.min()) * noise
 
     def deviation(draw_key: Key) -> tuple[Image, Image]:
-        noisy = image + scale * jax.random.normal(draw_key, image.shape, image.dtype)
-        found = gradient_at(noisy) - centre
+        drawn = jax.random.normal(draw_key, image.shape, scale.dtype)
+        found = gradient_at((image + scale * drawn).astype(image.dtype)) - centre
         return found, found**2
 
     deviations, squares = batching.chunked_sum(deviation, chunk=chunk)(jax.random.split(key, draws))

@@ -11,6 +11,7 @@ import optax
 
 from fitb_jax import checks
 from fitb_jax.objectives import logit, prob
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import (
     Array,
     Float,
@@ -116,6 +117,8 @@ def reconstruct(
     checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
     _check_config(config)
+    # Small steps are lost in half precision.
+    image = at_least_float32(image)
     parametrisation = {"pixels": _pixels, "fourier": _spectrum}[config.parametrisation](image)
     optimiser = optax.adam(config.learning_rate)
 

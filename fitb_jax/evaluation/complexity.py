@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from fitb_jax import checks
 from fitb_jax.components import connected_components
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import Array, Mask, Number, Saliency, Scalar
 
 
@@ -68,7 +69,8 @@ def total_variation(saliency: Saliency) -> Scalar:
     Source: Rudin, Osher & Fatemi 1992, in its anisotropic form.
     """
     checks.check_saliency(saliency)
-    steps = [jnp.abs(jnp.diff(saliency, axis=axis)).sum() for axis in (0, 1)]
+    values = at_least_float32(jnp.asarray(saliency))
+    steps = [jnp.abs(jnp.diff(values, axis=axis)).sum() for axis in (0, 1)]
     return (steps[0] + steps[1]) / saliency.size
 
 
@@ -89,12 +91,12 @@ def count_components(mask: Mask, *, threshold: Number = 0.5, connectivity: int =
     checks.check_saliency(mask, name="mask")
     checks.check_number("threshold", threshold)
     found = connected_components(jnp.asarray(mask) > threshold, connectivity=connectivity)
-    count = found.number.astype(mask.dtype)
+    count = found.number.astype(jnp.promote_types(mask.dtype, jnp.float32))
     return jnp.where(jnp.isnan(mask).any(), jnp.nan, count)
 
 
 def _shares(saliency: Array) -> Array:
-    magnitudes = jnp.abs(jnp.ravel(saliency))
+    magnitudes = jnp.abs(jnp.ravel(at_least_float32(jnp.asarray(saliency))))
     largest = magnitudes.max()
     scaled = magnitudes / largest
     return scaled / scaled.sum()

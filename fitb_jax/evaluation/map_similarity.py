@@ -12,6 +12,7 @@ import numpy as np
 
 from fitb_jax import checks
 from fitb_jax.evaluation.ranking import top_weights
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import Array, Float, Number, Saliency, Scalar
 
 WINDOW = 11
@@ -155,7 +156,8 @@ def hog_correlation(a: Saliency, b: Saliency, *, pixels_per_cell: int = 16) -> S
     Source: Adebayo et al. 2018.
     """
     _check_maps(a, b)
-    features = (hog(x, pixels_per_cell=pixels_per_cell).ravel() for x in (a, b))
+    wide = (at_least_float32(jnp.asarray(x)) for x in (a, b))
+    features = (hog(x, pixels_per_cell=pixels_per_cell).ravel() for x in wide)
     return correlation(*(x - x.mean() for x in features))
 
 

@@ -15,6 +15,7 @@ from fitb_jax import checks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.evaluation.ranking import ranks
 from fitb_jax.objectives import is_predicted, prob
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import (
     Array,
     Float,
@@ -182,7 +183,7 @@ def impute(
     _check_imputation(noise, tolerance, steps)
     dtype = image.dtype
     # Half precision neither sums the pixels of an image nor solves a system.
-    image = image.astype(jnp.promote_types(dtype, jnp.float32))
+    image = at_least_float32(image)
     is_kept = (jnp.asarray(mask) >= 0.5)[:, :, None]
     total_weight = _sum_of_neighbours(jnp.ones_like(image[:, :, :1]))
 

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.tree_util import Partial
+from scipy import stats
 
 from fitb_jax import attribution, saliency
 from tests import problems
@@ -204,3 +206,25 @@ def test_bad_settings_are_refused_by_name(
     map_fn = saliency.as_saliency(method.function, **{**method.options, **changes})
     with pytest.raises(error, match=message):
         map_fn(SMOOTH, methods.image(), 0, key=KEY)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@ALL
+def test_images_of_half_precision_are_explained_alike(name: str, dtype: str) -> None:
+    x = methods.image().astype(dtype)
+    found = compiled(name)(Partial(SMOOTH), x, jnp.asarray(1), KEY)
+    wanted = compiled(name)(Partial(SMOOTH), x.astype(jnp.float32), jnp.asarray(1), KEY)
+    assert found.dtype == jnp.float32
+    assert np.isfinite(found).all()
+    # Pixels that cannot be told apart are not to be put in order.
+    close = np.abs(np.asarray(wanted) - np.asarray(found)) < 0.02 * np.ptp(wanted)
+    assert close.mean() >= 0.99 or stats.spearmanr(found, wanted, axis=None).statistic >= 0.99
+
+
+@pytest.mark.parametrize("name", ["rise", "smoothgrad squared", "vargrad", "grad-cam"])
+def test_logits_too_large_for_half_precision_make_no_infinities(name: str) -> None:
+    def large(image: jax.Array) -> jax.Array:
+        return (3e4 * jnp.tanh(SMOOTH(image))).astype(jnp.float16)
+
+    found = compiled(name)(Partial(large), methods.image().astype(jnp.float16), jnp.asarray(1), KEY)
+    assert np.isfinite(found).all()

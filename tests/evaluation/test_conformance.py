@@ -157,3 +157,17 @@ def test_every_metric_of_a_map_is_here() -> None:
         if inspect.isfunction(value) and value.__module__.startswith("fitb_jax.evaluation")
     }
     assert functions - no_metrics == set(METRICS)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", METRICS)
+def test_half_precision_is_scored_as_the_same_numbers_are(name: str, dtype: str) -> None:
+    # Sums of such maps are beyond the largest number of float16.
+    saliency = (CASES.saliency * 1000).astype(dtype)
+    half = CASES._replace(saliency=saliency, image=CASES.image.astype(dtype))
+    single = jax.tree.map(
+        lambda leaf: leaf.astype(jnp.float32) if leaf.dtype == dtype else leaf, half
+    )
+    found = BATCHED[name](half)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, BATCHED[name](single), rtol=0.01, atol=0.003)
