@@ -74,7 +74,9 @@ def test_the_page_of_chapter_three_runs() -> None:
 def test_the_page_of_heads_runs() -> None:
     names = _run("heads.md")
     shown = names["curve"].probabilities[0]
-    np.testing.assert_allclose(shown, jax.nn.sigmoid(names["one_logit"](names["image"]))[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        shown, jax.nn.sigmoid(names["one_logit"](names["image"]))[0], rtol=1e-5
+    )
     assert names["p"].shape == (2,)
 
 

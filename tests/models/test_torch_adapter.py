@@ -76,7 +76,7 @@ def test_numbers_of_the_normalisation_are_checked(module: Any) -> None:
         models.as_logits_fn(module, mean=(0.5, 0.5, 0.5), std=(0.1, 0.0, 0.1))
     with pytest.raises(ValueError, match="as many values, got 2 and 3"):
         models.as_logits_fn(module, mean=(0.5, 0.5), std=(0.1, 0.1, 0.1))
-    with pytest.raises(TypeError, match="mean and std are for PyTorch modules, got .*lambda"):
+    with pytest.raises(TypeError, match=r"mean and std are for PyTorch modules, got .*lambda"):
         models.as_logits_fn(lambda images: images, mean=0.5, std=0.5)
 
 
