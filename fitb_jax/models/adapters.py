@@ -12,6 +12,7 @@ from jax.tree_util import GetAttrKey, Partial, register_pytree_with_keys_class
 from fitb_jax import checks
 from fitb_jax.heads import HEADS, with_head
 from fitb_jax.models.submodules import equinox_layers, keras_graph, keras_layers, linen_layers
+from fitb_jax.models.torch_adapter import ChannelValues, from_torch
 from fitb_jax.types import Array, Image, Logits, LogitsFn
 
 
@@ -47,7 +48,13 @@ def _name_of(function: Any, arguments: tuple[Any, ...]) -> str:
     return name or getattr(function, "__name__", None) or type(function).__name__
 
 
-def as_logits_fn(model: Any, *, head: str = "softmax") -> LogitsFn:
+def as_logits_fn(
+    model: Any,
+    *,
+    head: str = "softmax",
+    mean: ChannelValues | None = None,
+    std: ChannelValues | None = None,
+) -> LogitsFn:
     """Turn any classifier into a function of one image with its parameters as a pytree.
 
     The result is a `jax.tree_util.Partial`: it can be an argument of a jitted function (no retrace
@@ -60,20 +67,36 @@ def as_logits_fn(model: Any, *, head: str = "softmax") -> LogitsFn:
             - an Equinox module, or a pair `(module, state)` if it has one: called on ONE image
               (h, w, c), as is usual there, without a key; it is used in inference mode;
             - a Keras 3 model on the JAX backend, called on (n, h, w, c) with `training=False`;
+            - a PyTorch module (timm, torchvision, transformers, one's own), called on
+              (n, c, h, w); it is used in evaluation mode, and carried out by JAX;
             - any callable from images (n, h, w, c) to logits (n, k).
         head: what its outputs mean, a name of `heads.HEADS`, such as "probabilities" where the
             model ends with a softmax, or "binary" for one logit; see `heads.with_head`.
+        mean: of a PyTorch module: taken off images in [0, 1] before its first layer, a number or
+            one value per channel. By default what timm's `pretrained_cfg` says, or nothing.
+        std: what the difference is divided by; given with `mean`.
 
     Returns:
         A function from one image (h, w, c) to logits (k,).
 
     Raises:
-        TypeError: `model` is none of these; when called, outputs that are not one array.
+        TypeError: `model` is none of these; `mean` of what is no PyTorch module; when called,
+            outputs that are not one array.
         ValueError: an unknown head; a Keras model that is on another backend, not built, or ends
-            with an activation that `head` does not name; when called, outputs of another shape.
+            with an activation that `head` does not name; a PyTorch module without weights yet; a
+            mean or standard deviation that cannot be one; when called, outputs of another shape.
+        ImportError: a PyTorch module without torchax, or with one that does not work with it.
     """
     checks.check_choice("head", head, HEADS)
-    logits_fn = _converted(model, head)
+    if (network := from_torch(model, mean=mean, std=std)) is not None:
+        logits_fn: LogitsFn = Bound(*network)
+    elif mean is None and std is None:
+        logits_fn = _converted(model, head)
+    else:
+        raise TypeError(
+            f"mean and std are for PyTorch modules, got {checks.describe(model)}: normalise "
+            "inside of the model"
+        )
     return logits_fn if head == "softmax" else with_head(logits_fn, head)
 
 
@@ -94,8 +117,8 @@ def _converted(model: Any, head: str) -> LogitsFn:
         return Bound(_Batched(model, checks.describe(model)))
     raise TypeError(
         "model must be a Flax NNX module, a Flax Linen (module, variables) pair, an Equinox module "
-        "or (module, state) pair, a Keras model or a batched callable, got "
-        f"{checks.describe(model)}"
+        "or (module, state) pair, a Keras model, a PyTorch module or a batched callable, "
+        f"got {checks.describe(model)}"
     )
 
 

@@ -31,8 +31,8 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
     Args:
         logits_fn: from `models.load`, or `as_logits_fn` of a Flax NNX module with a method
             `features(images, perturbations)`, as the classifiers of this package have, of a Linen
-            or Equinox module, or of a functional or sequential Keras model: their layers are what
-            each submodule returns, by its name.
+            or Equinox module, of a functional or sequential Keras model, or of a PyTorch module:
+            their layers are what each submodule returns, by its name.
 
     Returns:
         A `Partial` over the same parameters, from one image to its layers by name. It also takes
@@ -112,7 +112,12 @@ def last_spatial_layer(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> str 
         return features_fn(image, perturbations)["logits"]
 
     shapes = jax.eval_shape(noted, image)
-    spatial = {name: shapes[name] for name in in_order if len(shapes[name].shape) == 3}
+    # What is pooled may keep its axes, with one place.
+    spatial = {
+        name: shapes[name]
+        for name in in_order
+        if len(shapes[name].shape) == 3 and shapes[name].shape[:2] != (1, 1)
+    }
     reaches, _ = dependence.needed(logits, spatial, image)
     return next((name for name in reversed(spatial) if reaches[name]), None)
 
@@ -138,6 +143,8 @@ def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
         inner, shift = arguments
         return Partial(_shifted, map_activations(inner, rule), shift)
     if _is_functional(function):
+        if not hasattr(function, "activation"):
+            raise TypeError("activation functions of a PyTorch module cannot be replaced")
         changed = dataclasses.replace(function, activation=rule(function.activation))
         return Partial(changed, *arguments)
     module = nnx.merge(*arguments)
@@ -204,7 +211,7 @@ def _taken_apart(logits_fn: LogitsFn, wanted: str) -> tuple[Any, tuple[Any, ...]
 def _is_functional(function: Any) -> bool:
     """Whether it is a network `(parameters, image) -> logits` that shows its layers."""
     is_network = dataclasses.is_dataclass(function) and not isinstance(function, type)
-    return is_network and hasattr(function, "features") and hasattr(function, "activation")
+    return is_network and hasattr(function, "features")
 
 
 class _Features(NamedTuple):
