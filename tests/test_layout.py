@@ -76,7 +76,16 @@ ALLOWED = {
     "plotting": {"evaluation"},
     "imagenet": set(),
     "cropping": {"checks"},
-    "models": {"checks", "cropping", "dependence", "heads", "imagenet", "renamed", "extras"},
+    "models": {
+        "checks",
+        "class_names",
+        "cropping",
+        "dependence",
+        "heads",
+        "imagenet",
+        "renamed",
+        "extras",
+    },
     # Which objects are difficult is said by `evaluation.aggregation`.
     "data": {"checks", "cropping", "imagenet", "renamed", "extras", "evaluation"},
     "__init__": {"fill", "extremal", "attribution", "saliency", "evaluation", "heads"},

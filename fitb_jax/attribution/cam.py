@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from fitb_jax import batching, checks, dependence, masks
 from fitb_jax.objectives import logit
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import (
     Array,
     Background,
@@ -322,7 +323,7 @@ def layer_gradient(
 
     nothing = jnp.zeros(shape.shape, shape.dtype)
     gradient, activations = jax.grad(perturbed, has_aux=True)(nothing)
-    return activations, gradient
+    return at_least_float32(activations), at_least_float32(gradient)
 
 
 def _layer(
@@ -331,7 +332,7 @@ def _layer(
     checks.check_explained(logits_fn, image, target)
     features_fn = features_of(logits_fn)
     _checked_layer(features_fn, image, layer)
-    return features_fn(image)[layer]
+    return at_least_float32(features_fn(image)[layer])
 
 
 def _checked_layer(features_fn: FeaturesFn, image: Image, layer: str) -> jax.ShapeDtypeStruct:
@@ -362,5 +363,4 @@ def _upsampled(values: Float[Array, "hl wl"], image: Image) -> Saliency:
 
 
 def _resized(values: Float[Array, "hl wl"], image: Image) -> Saliency:
-    same_type = values.astype(image.dtype)
-    return jax.image.resize(same_type, image.shape[:2], "linear", antialias=False)
+    return jax.image.resize(at_least_float32(values), image.shape[:2], "linear", antialias=False)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from fitb_jax import checks, dependence
 from fitb_jax.heads import HEADS
-from fitb_jax.models.adapters import apply_nnx
+from fitb_jax.models.adapters import Bound, apply_nnx
 from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn, Number
 
 ActivationRule: TypeAlias = Callable[[Callable[[Array], Array]], Callable[[Array], Array]]
@@ -50,18 +50,18 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
     )
     if isinstance(logits_fn, Partial) and hasattr(function, "features"):
         getattr(function, "check_layers", lambda: None)()
-        return Partial(_Features(function), *logits_fn.args)
+        return Bound(_Features(function), *logits_fn.args)
     head = getattr(function, "head", None)
     if isinstance(logits_fn, Partial) and head in HEADS:
-        return Partial(_HeadedFeatures(head), features_of(*logits_fn.args))
+        return Bound(_HeadedFeatures(head), features_of(*logits_fn.args))
     function, arguments = _taken_apart(logits_fn, wanted)
     if function is _shifted:
         inner, shift = arguments
-        return Partial(_shifted_features, features_of(inner), shift)
+        return Bound(_shifted_features, features_of(inner), shift)
     module = nnx.merge(*arguments)
     if not hasattr(module, "features"):
         raise TypeError(f"{wanted}; got {type(module).__name__}")
-    return Partial(_nnx_features, *arguments)
+    return Bound(_nnx_features, *arguments)
 
 
 def activations(
@@ -141,19 +141,19 @@ def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
     function, arguments = _taken_apart(logits_fn, wanted)
     if function is _shifted:
         inner, shift = arguments
-        return Partial(_shifted, map_activations(inner, rule), shift)
+        return Bound(_shifted, map_activations(inner, rule), shift)
     if _is_functional(function):
         if not hasattr(function, "activation"):
             raise TypeError("activation functions of a PyTorch module cannot be replaced")
         changed = dataclasses.replace(function, activation=rule(function.activation))
-        return Partial(changed, *arguments)
+        return Bound(changed, *arguments)
     module = nnx.merge(*arguments)
     parts = [part for _, part in nnx.iter_modules(module) if hasattr(part, "activation")]
     if not parts:
         raise ValueError(f"no part of {type(module).__name__} has an attribute `activation`")
     for part in parts:
         part.activation = rule(part.activation)
-    return Partial(apply_nnx, *nnx.split(module))
+    return Bound(apply_nnx, *nnx.split(module))
 
 
 def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
@@ -174,7 +174,7 @@ def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
     """
     if not callable(logits_fn):
         raise TypeError(f"logits_fn must be callable, got {type(logits_fn).__name__}")
-    return Partial(_shifted, logits_fn, jnp.asarray(shift, jnp.float32))
+    return Bound(_shifted, logits_fn, jnp.asarray(shift, jnp.float32))
 
 
 def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
@@ -191,7 +191,7 @@ def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
         ValueError: a factor that is not above 0.
     """
     checks.check_number("factor", factor, least=0, open_least=True)
-    return Partial(_scaled, jnp.asarray(factor, jnp.float32), logits_fn)
+    return Bound(_scaled, jnp.asarray(factor, jnp.float32), logits_fn)
 
 
 def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:

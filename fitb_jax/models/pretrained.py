@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import jax
 import numpy as np
 from flax import nnx
-from jax.tree_util import Partial
 from PIL import Image as Pictures
 
 from fitb_jax import checks, cropping, extras, imagenet
+from fitb_jax.class_names import find_class
 from fitb_jax.cropping import AnyImage
-from fitb_jax.models.adapters import as_logits_fn
+from fitb_jax.models.adapters import Bound, as_logits_fn
 from fitb_jax.models.architectures import torchvision
 from fitb_jax.models.architectures.efficientnet import (
     LITE,
@@ -47,6 +47,7 @@ class Pretrained(NamedTuple):
         wordnet_ids: likewise; none for classes of one's own.
         size: side of the image in pixels.
         mean_colour: what the network subtracts: an image of this colour is all zeros to it.
+        name: of the network, as in `load`.
     """
 
     logits_fn: LogitsFn
@@ -56,6 +57,26 @@ class Pretrained(NamedTuple):
     wordnet_ids: tuple[str, ...]
     size: int
     mean_colour: tuple[float, float, float]
+    name: str = "network"
+
+    def __repr__(self) -> str:
+        """Its name, size and number of classes, and none of its weights."""
+        return f"<{self.name}: {self.size} x {self.size} pixels, {len(self.class_names)} classes>"
+
+    def class_index(self, wanted: str) -> int:
+        """The index of the one class that is meant.
+
+        Args:
+            wanted: a name or one of its synonyms, an index, a WordNet id, or words that stand in
+                one name only; see `class_names.find_class`.
+
+        Returns:
+            The index, in [0, k).
+
+        Raises:
+            ValueError: no class is meant, or several, which are listed.
+        """
+        return find_class(wanted, self.class_names, wordnet_ids=self.wordnet_ids)
 
 
 def load(
@@ -116,7 +137,8 @@ def load(
     else:
         module = torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
         pretrained = _of_torchvision(module, normalisation or IMAGENET)
-    return pretrained if class_names is None else _renamed(pretrained, class_names)
+    pretrained = pretrained._replace(name=name)
+    return pretrained if class_names is None else _with_classes(pretrained, class_names)
 
 
 def untrained(name: str, *, key: Key, classes: int = 1000) -> Pretrained:
@@ -137,12 +159,15 @@ def untrained(name: str, *, key: Key, classes: int = 1000) -> Pretrained:
     checks.check_count("classes", classes)
     if name in LITE:
         network = dataclasses.replace(LITE[name], classes=int(classes))
-        return _lite(network, network.initial(key=key))
-    return _of_torchvision(torchvision.untrained(name, key=key, classes=int(classes)), IMAGENET)
+        drawn = _lite(network, network.initial(key=key))
+    else:
+        module = torchvision.untrained(name, key=key, classes=int(classes))
+        drawn = _of_torchvision(module, IMAGENET)
+    return drawn._replace(name=f"untrained {name}")
 
 
 def _lite(network: EfficientNetLite, parameters: Parameters) -> Pretrained:
-    return _pretrained(Partial(network, parameters), network.size, "lite", MEAN_COLOUR)
+    return _pretrained(Bound(network, parameters), network.size, "lite", MEAN_COLOUR)
 
 
 def _of_torchvision(module: nnx.Module, normalisation: Normalisation) -> Pretrained:
@@ -167,7 +192,7 @@ def _pretrained(
     )
 
 
-def _renamed(pretrained: Pretrained, class_names: Sequence[str]) -> Pretrained:
+def _with_classes(pretrained: Pretrained, class_names: Sequence[str]) -> Pretrained:
     count = len(pretrained.class_names)
     if isinstance(class_names, str) or len(class_names) != count:
         raise ValueError(

@@ -213,3 +213,12 @@ def test_an_untrained_network_has_the_structure_of_the_trained_one(
     logits = [jax.jit(net.logits_fn)(image) for net in (fresh, other)]
     assert all(bool(jnp.isfinite(each).all()) and each.std() > 0 for each in logits)
     assert abs(np.corrcoef(logits[0], logits[1])[0, 1]) < 0.3
+
+
+def test_a_network_prints_without_its_weights_and_knows_its_classes_by_name() -> None:
+    network = models.untrained("efficientnet_lite0", key=jax.random.key(0))
+    assert repr(network) == "<untrained efficientnet_lite0: 224 x 224 pixels, 1000 classes>"
+    assert len(repr(network.logits_fn)) < 100
+    assert network.class_names[network.class_index("Tabby")].startswith("tabby")
+    with pytest.raises(ValueError, match=r"class must be one of 2.*134: crane; 517: crane"):
+        network.class_index("crane")
