@@ -52,7 +52,7 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
         getattr(function, "check_layers", lambda: None)()
         return Bound(_Features(function), *logits_fn.args)
     head = getattr(function, "head", None)
-    if isinstance(logits_fn, Partial) and head in HEADS:
+    if isinstance(logits_fn, Partial) and isinstance(head, str) and head in HEADS:
         return Bound(_HeadedFeatures(head), features_of(*logits_fn.args))
     function, arguments = _taken_apart(logits_fn, wanted)
     if function is _shifted:

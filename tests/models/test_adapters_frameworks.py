@@ -148,7 +148,7 @@ def test_equinox_module_is_left_as_it_was() -> None:
 
 
 def test_a_pair_that_is_none_of_equinox_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"an Equinox module .*got tuple"):
+    with pytest.raises(TypeError, match=r"an Equinox module .*got a tuple of 2"):
         models.as_logits_fn((_Plain(key=jax.random.key(0)), 3))
 
 
