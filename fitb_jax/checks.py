@@ -4,6 +4,7 @@ Shapes and dtypes are always checked. Values are checked where they are known, t
 `jax.jit` and `jax.vmap`. Every message names the argument, what was given and what is allowed.
 """
 
+import difflib
 import functools
 import warnings
 from collections.abc import Collection, Sequence
@@ -18,6 +19,9 @@ from fitb_jax.types import LogitsFn
 
 LARGEST_PIXEL = 16.0
 """Images are meant to be in [0, 1]; a standardised one reaches about 5, one in bytes 255."""
+
+MOST_LISTED = 40
+"""Names in a message."""
 
 LEAST_SIDE = 16
 """An image of 1 or 3 rows and as many channels as this is one with its channels first."""
@@ -80,9 +84,15 @@ def check_key(key: Any, *, name: str = "key") -> None:
 
 
 def check_choice(name: str, value: str, allowed: Collection[str]) -> None:
-    """Raise ValueError unless `value` is one of `allowed`."""
-    if value not in allowed:
+    """Raise ValueError unless `value` is one of `allowed`; of many, the nearest are named."""
+    if value in allowed:
+        return
+    if len(allowed) <= MOST_LISTED:
         raise ValueError(f"{name} must be one of {sorted(allowed)}, got {value!r}")
+    near = difflib.get_close_matches(str(value), allowed, n=5, cutoff=0)
+    raise ValueError(
+        f"{name} must be one of {len(allowed)} names, the nearest are {near}, got {describe(value)}"
+    )
 
 
 def check_count(name: str, value: Any, *, least: int = 1) -> None:

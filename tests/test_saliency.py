@@ -131,3 +131,24 @@ def test_many_images_are_explained_for_the_class_that_is_predicted() -> None:
         target = int(image[1].sum() > image[0].sum())
         wanted = drawn(logits_fn, image, target, key=jax.random.fold_in(key, at))
         np.testing.assert_allclose(found[at], wanted, rtol=1e-6)
+
+
+def test_an_image_that_no_mask_changes_has_a_constant_map() -> None:
+    grey = jnp.full((8, 8, 1), 0.5)
+    logits_fn = problems.smooth_logits(shape=(8, 8, 1), classes=3)
+    network = extremal.NetworkConfig(frequencies=3, width=4, depth=2)
+    inr = extremal.InrConfig(network=network, grid=4, steps=3)
+    dense = extremal.DenseConfig(steps=3, spacing=2, radius=3)
+    maps = {
+        "extremal": saliency.extremal_saliency(logits_fn, grey, 1, key=KEY, config=inr),
+        "dense": saliency.dense_saliency(logits_fn, grey, 1, config=dense),
+        "rise": attribution.rise(
+            logits_fn, grey, 1, key=KEY, draws=8, cells=2, background=0.5, normalise="covariance"
+        ),
+        "occlusion": attribution.occlusion(logits_fn, grey, 1, window=2, stride=2, background=0.5),
+        "disjoint": extremal.disjoint_masks(
+            logits_fn, grey, 1, jnp.array([0.2, 0.3]), inr, key=KEY, method="joint"
+        ).masks[0],
+    }
+    for name, values in maps.items():
+        assert np.ptp(values) < 1e-5, name

@@ -17,7 +17,7 @@ OURS = ("fill-in, first order", "fill-in, second order", "extremal INR")
 
 FILL_FIRST, FILL_SECOND, EXTREMAL = OURS
 
-CONTROLS = ("random map", "centre", "Sobel edges")
+CONTROLS = tuple(control_methods.CONTROLS)
 """Names of the controls that ask no network."""
 
 BLURRED = "gradient, blurred"
@@ -86,7 +86,7 @@ def photo_methods(pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
 
 def controls() -> dict[str, SaliencyFn]:
     """Maps that ask no network, with the signature of methods."""
-    return dict(zip(CONTROLS, control_methods.CONTROLS, strict=True))
+    return dict(control_methods.CONTROLS)
 
 
 def blurred(method: SaliencyFn, *, blur: float = BLUR) -> SaliencyFn:

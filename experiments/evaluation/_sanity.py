@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import xarray as xr
 
-from experiments.common.methods import CONTROLS
 from experiments.common.networks import (
     Network,
     NetworkOptions,
@@ -18,12 +17,10 @@ from experiments.common.networks import (
     random_labels,
     with_network,
 )
-from experiments.common.scores import Check
 from experiments.core.experiment import Sweep
 from experiments.core.labelled import interval_variable
 from fitb_jax import ablation, evaluation, models
 from fitb_jax.evaluation.intervals import Interval
-from fitb_jax.evaluation.tables import intervals
 from fitb_jax.types import Image, Key, LogitsFn, SaliencyFn
 
 RANDOM_LABELS = "random labels"
@@ -146,20 +143,3 @@ def network_numbers(config: Any, found: xr.Dataset) -> dict[str, Interval]:
         **accuracies(config, found),
         "share of random labels fitted": Interval(*found["fitted"].values.tolist()),
     }
-
-
-def passes(check: Check, scores: xr.DataArray) -> xr.DataArray:
-    """Which methods pass a check by their scores (method, image), (method,).
-
-    A bound is one of the mean. Where there is none the method must beat each control: the 95 %
-    interval of the paired differences over images lies on the good side.
-    """
-    sign = 1 if check.is_high_good else -1
-    if check.bound is not None:
-        means = intervals(scores, over="image").sel(interval="estimate", drop=True)
-        return sign * means >= sign * check.bound
-    passed = xr.full_like(scores.isel(image=0, drop=True), True, bool)
-    for control in sorted({*CONTROLS} & {*scores["method"].values}):
-        better = sign * (scores - scores.sel({"method": control}, drop=True))
-        passed &= intervals(better, over="image").sel(interval="low", drop=True) > 0
-    return passed

@@ -18,11 +18,11 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
-from experiments.common.scores import ALIKE, CHECKS, INVARIANT
 from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import pictures
 from experiments.evaluation import _sanity
 from fitb_jax import ablation, plotting
+from fitb_jax.evaluation.board import ALIKE, CHECKS, INVARIANT, passes
 from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import Key, LogitsFn, SaliencyFn
 
@@ -142,7 +142,7 @@ def failures(found: xr.Dataset) -> dict[str, list[str]]:
     """The methods that fail each check."""
     failed = {}
     for name, (case, of) in _judged(found).items():
-        passed = _sanity.passes(CHECKS[name], found[of].sel(case=case))
+        passed = passes(CHECKS[name], found[of].sel(case=case))
         failed[CHECKS[name].title] = found["method"].values[~passed.values].tolist()
     return failed
 

@@ -23,11 +23,11 @@ from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
 from experiments.common.photographs import Explained, PhotographOptions, explained
-from experiments.common.scores import ALIKE, CHECKS, INVARIANT
 from experiments.core.experiment import Sweep, Tables, method_sweep, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.evaluation import _sanity
 from fitb_jax import ablation, evaluation, models
+from fitb_jax.evaluation.board import ALIKE, CHECKS, INVARIANT, passes
 from fitb_jax.evaluation.map_scores import faithfulness_scores
 from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import Key, LogitsFn, SaliencyFn
@@ -36,6 +36,20 @@ AT_ONCE = 32
 
 SAMPLES = 10
 """Images around an image, for max-sensitivity."""
+
+QUESTIONS = (
+    "random_network",
+    "random_labels",
+    "random_logit",
+    "input_shift",
+    "insertion",
+    "deletion",
+    "road",
+    "infidelity",
+    "sensitivity",
+    "gini",
+)
+"""The columns, of `CHECKS`."""
 
 NOT_OF_PHOTOGRAPHS = ("random_labels", "sensitivity")
 """Nobody trains on permuted ImageNet labels for a table; max-sensitivity asks for ten explanations
@@ -61,7 +75,7 @@ class Config(_sanity.SanityOptions, PhotographOptions):
     def columns(self) -> list[str]:
         """The checks that are made."""
         left_out = NOT_OF_PHOTOGRAPHS if self.source == "photographs" else ()
-        return [name for name in CHECKS if name not in left_out]
+        return [name for name in QUESTIONS if name not in left_out]
 
 
 def point(
@@ -165,7 +179,7 @@ def compute(config: Config, net: _sanity.Checked | Explained, found: xr.Dataset)
 def verdicts(found: xr.Dataset) -> dict[str, xr.DataArray]:
     """Which methods pass each check that is a judgement, (method,) by its name."""
     return {
-        name: _sanity.passes(check, found[name])
+        name: passes(check, found[name])
         for name, check in CHECKS.items()
         if name in found and check.is_high_good is not None
     }

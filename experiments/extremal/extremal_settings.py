@@ -352,7 +352,7 @@ left_out = unless_given("the default photographs are too few; give --photo-dir")
 
 SMOKE = {
     "areas": (0.1, 0.3),
-    "settings": (DEFAULT, "bandwidth 0.5", "penalty"),
+    "settings": (DEFAULT, "penalty"),
     "most_steps": 2,
     "timed": True,
 }

@@ -42,7 +42,7 @@ class Config(PhotographOptions):
     """Options of Figure 10.
 
     Attributes:
-        classes: indices of ImageNet classes.
+        classes: of ImageNet, by name or index.
         parts: masks of one partition: each image is seen with every part blank once.
         patch: side of a patch in pixels.
         noise_images: images of noise; 0 means as many as photographs.
@@ -50,14 +50,21 @@ class Config(PhotographOptions):
         coarse: standard deviation in pixels of the blur before maps are compared.
     """
 
-    classes: tuple[int, ...] = (281, 207, 817, 985, 963, 949)
+    classes: tuple[str, ...] = (
+        "tabby",
+        "golden retriever",
+        "sports car",
+        "daisy",
+        "pizza",
+        "strawberry",
+    )
     parts: int = 4
     patch: int = 32
     noise_images: int = 0
     size: float = fill.DEFAULT_STEP
     coarse: float = 8.0
 
-    ZERO_ALLOWED = frozenset({"classes", "noise_images"})
+    ZERO_ALLOWED = frozenset({"noise_images"})
 
 
 def update(logits_fn: LogitsFn, image: Image, mask: Mask, target: Target) -> Image:
@@ -71,6 +78,7 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     """E[dx] of every class, over every kind of images; and over both halves of them."""
     if len(net.images) < 4:  # an error needs two images in each half
         raise ValueError(f"count must leave at least 4 photographs, got {len(net.images)}")
+    classes = [net.pretrained.class_index(name) for name in config.classes]
     shape = net.images.shape[1:3]
     key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise = _noise(config.noise_images or len(net.images), shape, noise_key)
@@ -83,12 +91,12 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     }
     draw_masks = functools.partial(masks.partition, shape, config.parts, config.patch)
     found = []
-    count = len(sources) * len(config.classes)
+    count = len(sources) * len(classes)
     with tqdm(total=count, desc="E[dx]", disable=not config.progress) as bar:
         for logits_fn, images in sources.values():
             seen = jax.vmap(lambda key: draw_masks(key=key))(jax.random.split(key, len(images)))
             of_classes = []
-            for target in config.classes:
+            for target in classes:
                 halves = []
                 for own, masks_of in ((jnp.asarray(images[i::2]), seen[i::2]) for i in (0, 1)):
                     targets = jnp.full(len(own), target, jnp.int32)
@@ -97,9 +105,9 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
                 measures = measure(both["mean"].values, both["halves"].values, target)
                 of_classes.append(both.assign(jax.tree.map(float, measures)))
                 bar.update()
-            found.append(xr.concat(of_classes, pd.Index([*config.classes], name="label")))
+            found.append(xr.concat(of_classes, pd.Index(classes, name="label")))
     together = xr.concat(found, pd.Index([*sources], name="source"))
-    names = [net.class_name(target) for target in config.classes]
+    names = [net.class_name(target) for target in classes]
     together = together.assign(class_name=("label", names))
     return with_notes(together, f"{len(net.images)} photographs: {net.source}")
 
@@ -172,4 +180,4 @@ def caption(config: Config, found: xr.Dataset) -> str:
 
 load = explained
 
-SMOKE = {"count": 4, "classes": (281,), "parts": 2, "patch": 56}
+SMOKE = {"count": 4, "classes": ("tabby",), "parts": 2, "patch": 56}

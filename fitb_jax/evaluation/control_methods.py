@@ -1,5 +1,8 @@
 """Controls with the signature of methods: maps that ask no network, and a method's own maps."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import jax
 
 from fitb_jax import checks
@@ -26,8 +29,10 @@ def sobel_control(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key
     return sobel_edges(image)
 
 
-CONTROLS: tuple[SaliencyFn, ...] = (random_control, centre_control, sobel_control)
-"""Those that ask no network."""
+CONTROLS: Mapping[str, SaliencyFn] = MappingProxyType(
+    {"random map": random_control, "centre": centre_control, "Sobel edges": sobel_control}
+)
+"""Those that ask no network, by name."""
 
 
 def blurred_control(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import jax
 import pytest
 import xarray as xr
 
@@ -10,6 +11,8 @@ from tests.ablation import problem
 
 @pytest.fixture(scope="session")
 def whole_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    # What lasts a session is made before its module says `OPTIMISED`.
+    jax.config.update("jax_disable_most_optimizations", False)
     place = tmp_path_factory.mktemp("whole") / "store"
     problem.run(place, chunk=30, block=30)
     return place

@@ -81,6 +81,19 @@ def _infidelity(case: Case) -> jax.Array:
     ).infidelity
 
 
+def _average_drop(case: Case) -> jax.Array:
+    logits_fn = CLASSIFIERS[case.image.shape[-1]]
+    found = evaluation.average_drop(
+        logits_fn, case.image, case.saliency, case.target, background=0.5
+    )
+    return found.drop + found.gain
+
+
+def _single_deletion(case: Case) -> jax.Array:
+    logits_fn = CLASSIFIERS[case.image.shape[-1]]
+    return evaluation.single_deletion(logits_fn, case.image, case.saliency, case.target)
+
+
 def _same(share: float) -> float:
     return share
 
@@ -152,6 +165,8 @@ METRICS = {
     "deletion": Metric(_faithfulness(evaluation.deletion), needs_image=True, by_rank=True),
     "road": Metric(_road, needs_image=True, by_rank=True),
     "infidelity": Metric(_infidelity, needs_image=True),
+    "average_drop": Metric(_average_drop, needs_image=True),
+    "single_deletion": Metric(_single_deletion, needs_image=True),
 }
 
 BATCHED = {name: jax.jit(jax.vmap(metric.score)) for name, metric in METRICS.items()}

@@ -149,6 +149,7 @@ def test_every_metric_of_a_map_is_here() -> None:
         *("cascading_randomisation", "independent_randomisation", "compare", "compare_methods"),
         *("input_shift_case", "join_cases", "network_cases", "random_logit_case"),
         *("random_other_class", "similarity", "local_models", "local_radius"),
+        *("scoreboard", "score_table"),
         *("agreement", "agreement_between", "mean_map", "pairwise_agreement"),
     }
     functions = {

@@ -24,7 +24,7 @@ def test_controls_ask_no_network() -> None:
         control_maps.centre_point((6, 6)),
         control_maps.sobel_edges(IMAGE),
     )
-    for control, saliency in zip(control_methods.CONTROLS, expected, strict=True):
+    for control, saliency in zip(control_methods.CONTROLS.values(), expected, strict=True):
         np.testing.assert_array_equal(
             control(lambda image: image[0, 0], IMAGE, 0, key=KEY), saliency
         )

@@ -6,9 +6,8 @@ import numpy as np
 import xarray as xr
 
 from experiments import __main__ as command_line
-from experiments.common.scores import CHECKS
-from experiments.evaluation._sanity import passes
-from experiments.evaluation.scoreboard import Config, tables, verdicts
+from experiments.evaluation.scoreboard import QUESTIONS, Config, tables, verdicts
+from fitb_jax.evaluation.board import CHECKS, passes
 from tests.experiments import checks
 
 NAMES = ["random map", "centre", "Sobel edges", "good", "like a control", "bad"]
@@ -64,6 +63,6 @@ def test_of_photographs_what_a_pretrained_network_allows_is_asked(
     methods = ["--methods", "centre"]
     assert command_line.main(["scoreboard", "--smoke", *options, *methods, *folder]) == 0
     with xr.open_dataset(tmp_path / "scoreboard" / "results.nc") as found:
-        assert set(found) == set(CHECKS) - {"random_labels", "sensitivity"}
+        assert set(found) == set(QUESTIONS) - {"random_labels", "sensitivity"}
         assert found["method"].values.tolist() == ["centre"]
     checks.check_redrawn("scoreboard", tmp_path)

@@ -1,0 +1,76 @@
+"""Is a patch that the map calls important one whose absence counts? One patch at a time."""
+
+import jax.numpy as jnp
+
+from fitb_jax import checks, masks
+from fitb_jax.batching import chunked_vmap
+from fitb_jax.evaluation.map_similarity import spearman
+from fitb_jax.objectives import logit
+from fitb_jax.precision import at_least_float32
+from fitb_jax.types import (
+    Array,
+    Background,
+    Image,
+    LogitsFn,
+    Objective,
+    Saliency,
+    Scalar,
+    Target,
+)
+
+
+def single_deletion(
+    logits_fn: LogitsFn,
+    image: Image,
+    saliency: Saliency,
+    target: Target,
+    *,
+    cells: int = 4,
+    background: Background = 0.0,
+    objective: Objective = logit,
+    chunk: int = 16,
+) -> Scalar:
+    """Rank correlation, over the cells of a grid, of their sum in the map with what they are worth.
+
+    A cell is worth what the objective drops by when the cell shows the background. The score is as
+    published where the network was trained with cells deleted, so that a deletion is nothing new to
+    it; with any other network it says as much about the shock as about the map.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        saliency: (h, w), signed: what each pixel adds to the objective.
+        target: the class, in [0, k).
+        cells: along each side of the image, at least 2.
+        background: what a deleted cell shows: a number, one value per channel or an image.
+        objective: whose drop is measured.
+        chunk: images evaluated at once.
+
+    Returns:
+        In [-1, 1]; nan where all cells are worth the same, to the network or in the map.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+
+    Source: Hesse, Schaub-Meyer & Roth 2024, "Benchmarking the attribution quality of vision
+    models", section 3 (in-domain single deletion score).
+    """
+    checks.check_explained(logits_fn, image, target)
+    checks.check_saliency(saliency, image.shape[:2])
+    checks.check_background(background, image.shape)
+    checks.check_count("cells", cells, least=2)
+    if cells > min(image.shape[:2]):
+        raise ValueError(f"cells must be at most the image's {min(image.shape[:2])} pixels")
+    # The borders of cells that do not divide the image are a pixel off at most.
+    rows, columns = (jnp.arange(size) * cells // size for size in image.shape[:2])
+    own = rows[:, None] * cells + columns[None]
+    whole = objective(logits_fn(image), target)
+
+    def look(cell: Array) -> tuple[Scalar, Scalar]:
+        inside = own == cell
+        shown = masks.apply(image, (~inside).astype(image.dtype), background)
+        total = jnp.where(inside, at_least_float32(jnp.asarray(saliency)), 0).sum()
+        return whole - objective(logits_fn(shown), target), total
+
+    worth, attributed = chunked_vmap(look, chunk=chunk)(jnp.arange(cells**2))
+    return spearman(worth[None], attributed[None])

@@ -1,0 +1,122 @@
+"""One call asks methods every question, and controls the same."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.tree_util import Partial
+
+from fitb_jax import attribution, evaluation, saliency
+from fitb_jax.evaluation.board import CHECKS
+from fitb_jax.evaluation.control_methods import CONTROLS
+from fitb_jax.types import Array
+
+SIDE = 16
+KEY = jax.random.key(0)
+COUNT = 6
+
+
+def _patch_logits(weights: Array, image: Array) -> Array:
+    """Class 1 is how bright the upper left quarter is, class 2 the lower right one."""
+    half = SIDE // 2
+    parts = jnp.stack([image[:half, :half].mean(), image[half:, half:].mean()])
+    return jnp.concatenate([jnp.zeros(1), weights * (parts - 0.4)])
+
+
+NETWORK, OTHER = Partial(_patch_logits, jnp.full(2, 20.0)), Partial(_patch_logits, jnp.full(2, 9.0))
+FRESH = Partial(_patch_logits, jnp.array([0.0, -3.0]))
+IMAGES = jax.random.uniform(KEY, (COUNT, SIDE, SIDE, 1), minval=0.3)
+TARGETS = jnp.full(COUNT, 1)
+TRUTH = jnp.zeros((COUNT, SIDE, SIDE), bool).at[:, : SIDE // 2, : SIDE // 2].set(True)
+METHODS = {
+    "input x gradient": saliency.as_saliency(attribution.input_x_gradient),
+    "always the same": lambda logits_fn, image, target, *, key: jnp.indices((SIDE, SIDE))[0] * 1.0,
+}
+
+
+@pytest.fixture(scope="module")
+def board():
+    backgrounds = jax.random.uniform(jax.random.key(1), (5, SIDE, SIDE, 1), maxval=0.4)
+    return evaluation.scoreboard(
+        METHODS,
+        NETWORK,
+        IMAGES,
+        TARGETS,
+        key=KEY,
+        fresh_logits_fn=FRESH,
+        other_logits_fn=OTHER,
+        truth=TRUTH,
+        backgrounds=backgrounds,
+        areas=(0.1, 0.25),
+        move=2,
+        progress=False,
+    )
+
+
+def test_every_question_is_asked_of_methods_and_controls(board) -> None:
+    # Of networks of random labels, of shifts that a network takes back, and by many explanations
+    # more: `experiments` has them.
+    left_out = {"random_labels", "input_shift", "sensitivity"}
+    assert set(board["check"].values) == set(CHECKS) - left_out
+    assert board["method"].values.tolist() == [*CONTROLS, *METHODS]
+    assert board["kept"].sizes == {"method": 5, "image": COUNT, "area": 2}
+    assert np.isfinite(board["mean"].sel({"method": "input x gradient"})).all()
+
+
+def test_scores_are_those_of_their_functions(board) -> None:
+    key = jax.random.split(KEY, COUNT)[2]
+    image, truth = IMAGES[2], TRUTH[2]
+    order_key = jax.random.split(key, 5)[3]
+    own = board.isel(image=2).sel({"method": "input x gradient"})
+    found = attribution.input_x_gradient(NETWORK, image, 1)
+    np.testing.assert_allclose(own["pointing"], evaluation.pointing_game(found, truth))
+    np.testing.assert_allclose(
+        own["deletion"],
+        evaluation.deletion(
+            NETWORK, image, found, 1, key=jax.random.split(order_key, 3)[1]
+        ).area_under_curve,
+        rtol=1e-5,
+    )
+    np.testing.assert_allclose(own["precision"], [1, 1])
+    p = jax.nn.softmax(NETWORK(image))[1]
+    np.testing.assert_allclose(board["p_whole"][2], p, rtol=1e-5)
+
+
+def test_who_looks_where_the_network_does_passes_and_who_does_not_look_fails(board) -> None:
+    good, constant = (board["passed"].sel({"method": name}) for name in METHODS)
+    for name in ("random_logit", "two_keys", "insertion", "deletion", "precision", "kept"):
+        assert good.sel(check=name) == 1, name
+    for name in ("random_network", "random_logit", "insertion", "p_other_network", "precision"):
+        assert constant.sel(check=name) == 0, name
+    assert constant.sel(check="two_keys") == 1  # a map that never changes agrees with itself
+    assert np.isnan(good.sel(check="gini"))
+    better = board["difference"].sel({"method": "input x gradient", "check": "deletion"})
+    assert (better.sel(interval="low") > 0).all()
+    assert "paired" in board["deletion"].attrs["rule"]
+
+
+def test_it_prints(board) -> None:
+    table = evaluation.score_table(board)
+    assert table.index.tolist() == [*CONTROLS, *METHODS]
+    assert table.loc["input x gradient", "precision"] == "1.00 [1.00, 1.00] +"
+    passed = int(board["passed"].sel({"method": "input x gradient"}).sum())
+    assert table.loc["input x gradient", "passed"].startswith(f"{passed} of ")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_bad_arguments_are_named() -> None:
+    call = functools.partial(evaluation.scoreboard, METHODS, NETWORK, IMAGES, TARGETS, key=KEY)
+    for changes, message in (
+        ({"truth": TRUTH[:2]}, "truth must have shape"),
+        ({"backgrounds": IMAGES[:, :4]}, "backgrounds must have"),
+        ({"areas": (0.4, 0.1)}, "areas must ascend"),
+        ({"key": 3}, "key must be"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call(**changes)
+    with pytest.raises(ValueError, match="methods must hold"):
+        evaluation.scoreboard({}, NETWORK, IMAGES, TARGETS, key=KEY)
+    with pytest.raises(ValueError, match="not be called as a control"):
+        evaluation.scoreboard(dict(CONTROLS), NETWORK, IMAGES, TARGETS, key=KEY)
