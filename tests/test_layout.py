@@ -52,6 +52,7 @@ ALLOWED = {
     },
     "evaluation": {
         "renamed",
+        "extras",
         "objectives",
         "precision",
         "masks",

@@ -1,9 +1,9 @@
 """Should an explanation be believed? Scores of maps and masks, one image at a time."""
 
 from fitb_jax.evaluation.aggregation import summarise as summarise
-from fitb_jax.evaluation.average_drop import average_drop as average_drop
 from fitb_jax.evaluation.board import score_table as score_table
 from fitb_jax.evaluation.board import scoreboard as scoreboard
+from fitb_jax.evaluation.cell_deletion import single_deletion as single_deletion
 from fitb_jax.evaluation.complexity import count_components as count_components
 from fitb_jax.evaluation.complexity import entropy as entropy
 from fitb_jax.evaluation.complexity import gini as gini
@@ -14,6 +14,7 @@ from fitb_jax.evaluation.consistency import continuity as continuity
 from fitb_jax.evaluation.consistency import nestedness as nestedness
 from fitb_jax.evaluation.consistency import softness as softness
 from fitb_jax.evaluation.control_maps import controls as controls
+from fitb_jax.evaluation.dimming import average_drop as average_drop
 from fitb_jax.evaluation.faithfulness import deletion as deletion
 from fitb_jax.evaluation.faithfulness import insertion as insertion
 from fitb_jax.evaluation.intervals import Interval as Interval
@@ -47,7 +48,6 @@ from fitb_jax.evaluation.sanity import join_cases as join_cases
 from fitb_jax.evaluation.sanity import network_cases as network_cases
 from fitb_jax.evaluation.sanity import random_logit_case as random_logit_case
 from fitb_jax.evaluation.sanity import random_other_class as random_other_class
-from fitb_jax.evaluation.single_deletion import single_deletion as single_deletion
 from fitb_jax.evaluation.stability import agreement as agreement
 from fitb_jax.evaluation.stability import agreement_between as agreement_between
 from fitb_jax.evaluation.stability import mean_map as mean_map

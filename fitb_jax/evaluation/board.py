@@ -12,15 +12,15 @@ from jax.tree_util import Partial
 
 from fitb_jax import batching, checks, extras, masks
 from fitb_jax.batching import chunked_vmap
-from fitb_jax.evaluation.average_drop import average_drop
+from fitb_jax.evaluation.cell_deletion import single_deletion
 from fitb_jax.evaluation.control_methods import CONTROLS
+from fitb_jax.evaluation.dimming import average_drop
 from fitb_jax.evaluation.localisation import pointing_game, precision, relevance_rank
 from fitb_jax.evaluation.map_scores import faithfulness_scores
 from fitb_jax.evaluation.map_similarity import spearman, top_k_iou
 from fitb_jax.evaluation.ranking import top_weights
 from fitb_jax.evaluation.robustness import infidelity
 from fitb_jax.evaluation.sanity import random_other_class
-from fitb_jax.evaluation.single_deletion import single_deletion
 from fitb_jax.objectives import is_predicted, prob
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import (

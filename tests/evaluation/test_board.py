@@ -26,7 +26,7 @@ def _patch_logits(weights: Array, image: Array) -> Array:
 
 
 NETWORK, OTHER = Partial(_patch_logits, jnp.full(2, 20.0)), Partial(_patch_logits, jnp.full(2, 9.0))
-FRESH = Partial(_patch_logits, jnp.array([0.0, -3.0]))
+FRESH = Partial(_patch_logits, jnp.array([-3.0, 2.0]))
 IMAGES = jax.random.uniform(KEY, (COUNT, SIDE, SIDE, 1), minval=0.3)
 TARGETS = jnp.full(COUNT, 1)
 TRUTH = jnp.zeros((COUNT, SIDE, SIDE), bool).at[:, : SIDE // 2, : SIDE // 2].set(True)
