@@ -61,6 +61,7 @@ def single_deletion(
     checks.check_count("cells", cells, least=2)
     if cells > min(image.shape[:2]):
         raise ValueError(f"cells must be at most the image's {min(image.shape[:2])} pixels")
+    image = at_least_float32(image)
     # The borders of cells that do not divide the image are a pixel off at most.
     rows, columns = (jnp.arange(size) * cells // size for size in image.shape[:2])
     own = rows[:, None] * cells + columns[None]

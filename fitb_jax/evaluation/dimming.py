@@ -59,9 +59,10 @@ def average_drop(
     checks.check_explained(logits_fn, image, target)
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_background(background, image.shape)
+    image = at_least_float32(image)
     scaled = unit_range(at_least_float32(jnp.asarray(saliency)))
     whole = objective(logits_fn(image), target)
-    shown = masks.apply(image, scaled.astype(image.dtype), background)
+    shown = masks.apply(image, scaled, background)
     through = objective(logits_fn(shown), target)
     change = jnp.where(scaled.max() > scaled.min(), through - whole, jnp.nan)
     return AverageDrop(

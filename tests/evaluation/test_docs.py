@@ -20,7 +20,7 @@ def test_the_page_s_code_runs(capsys: pytest.CaptureFixture[str]) -> None:
     examples = evaluation.ExplainedImages(images, labels, images[..., 0])
     names: dict[str, Any] = {"train_set": examples, "test_set": examples}
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.S)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(block.replace("epochs=8", "epochs=1"), names)
     printed = capsys.readouterr().out
