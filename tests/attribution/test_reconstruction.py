@@ -155,3 +155,13 @@ def test_every_class_has_its_image_and_probability() -> None:
         one = attribution.reconstruct(logits_fn, START, target, config, key=keys[target]).image
         np.testing.assert_allclose(image, one, atol=1e-5)
         np.testing.assert_allclose(p[target], jax.nn.softmax(logits_fn(one))[target], atol=1e-5)
+
+
+def test_a_start_of_half_precision_is_searched_in_single() -> None:
+    start = jnp.full((6, 6, 1), 0.5, jnp.float16)
+    config = attribution.ReconstructionConfig(steps=3)
+    found = attribution.reconstruct(
+        problems.smooth_logits(shape=(6, 6, 1)), start, 1, config, key=jax.random.key(0)
+    )
+    assert found.image.dtype == jnp.float32
+    assert np.isfinite(found.history).all()
