@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, JaxprEqn, Var
 
+from fitb_jax.endings import final_activation
 from fitb_jax.types import LogitsFn
 
 LARGEST_PIXEL = 16.0
@@ -274,7 +274,7 @@ def count_classes(logits_fn: LogitsFn, image: Any) -> int:
         error.add_note(f"while logits_fn was traced on an image of {image.dtype} {image.shape}")
         raise
     classes = int(check_logits(outputs, of=f"an image of shape {tuple(image.shape)}").shape[0])
-    ending = _last_activation(jaxpr.jaxpr)
+    ending = final_activation(jaxpr.jaxpr)
     if ending is not None:
         _warn_of_probabilities(f"its last operation is a {ending}")
     return classes
@@ -334,49 +334,6 @@ def _warn_of_probabilities(reason: str) -> None:
         UserWarning,
         stacklevel=2,
     )
-
-
-_PASSES_ON = (
-    "squeeze",
-    "reshape",
-    "slice",
-    "dynamic_slice",
-    "convert_element_type",
-    "broadcast_in_dim",
-    "copy",
-    "gather",
-)
-
-
-def _last_activation(jaxpr: Jaxpr, place: int = 0) -> str | None:
-    """Whether the last thing computed of an output is a softmax or a sigmoid: its name, or None."""
-    produced: dict[Var, JaxprEqn] = {out: each for each in jaxpr.eqns for out in each.outvars}
-
-    def origin(variable: Any) -> tuple[JaxprEqn, int] | None:
-        """The equation that computes a value, seen through what only moves it."""
-        while isinstance(variable, Var) and variable in produced:
-            found = produced[variable]
-            if found.primitive.name not in _PASSES_ON:
-                return found, found.outvars.index(variable)
-            variable = found.invars[0]
-        return None
-
-    if (last := origin(jaxpr.outvars[place])) is None:
-        return None
-    equation, inner_place = last
-    inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
-    if inner is not None:
-        nested = getattr(inner, "jaxpr", inner)
-        if len(nested.outvars) != len(equation.outvars):
-            return None
-        return _last_activation(nested, inner_place)
-    if equation.primitive.name == "logistic":
-        return "sigmoid"
-    sources = [origin(each) for each in equation.invars]
-    names = [each and each[0].primitive.name for each in sources]
-    if equation.primitive.name == "div" and names == ["exp", "reduce_sum"]:
-        return "softmax"
-    return None
 
 
 def check_target(

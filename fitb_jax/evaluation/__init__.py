@@ -14,7 +14,7 @@ from fitb_jax.evaluation.consistency import continuity as continuity
 from fitb_jax.evaluation.consistency import nestedness as nestedness
 from fitb_jax.evaluation.consistency import softness as softness
 from fitb_jax.evaluation.control_maps import controls as controls
-from fitb_jax.evaluation.dimming import average_drop as average_drop
+from fitb_jax.evaluation.drop_and_gain import average_drop as average_drop
 from fitb_jax.evaluation.faithfulness import deletion as deletion
 from fitb_jax.evaluation.faithfulness import insertion as insertion
 from fitb_jax.evaluation.intervals import Interval as Interval

@@ -14,7 +14,7 @@ from fitb_jax import batching, checks, extras, masks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.evaluation.cell_deletion import single_deletion
 from fitb_jax.evaluation.control_methods import CONTROLS
-from fitb_jax.evaluation.dimming import average_drop
+from fitb_jax.evaluation.drop_and_gain import average_drop
 from fitb_jax.evaluation.localisation import pointing_game, precision, relevance_rank
 from fitb_jax.evaluation.map_scores import faithfulness_scores
 from fitb_jax.evaluation.map_similarity import spearman, top_k_iou

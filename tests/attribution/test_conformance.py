@@ -219,9 +219,8 @@ def test_images_of_half_precision_are_explained_alike(name: str, dtype: str) -> 
     wanted = compiled(name)(Partial(SMOOTH), x.astype(jnp.float32), jnp.asarray(1), KEY)
     assert found.dtype == jnp.float32
     assert np.isfinite(found).all()
-    # Pixels that cannot be told apart are not to be put in order.
-    close = np.abs(np.asarray(wanted) - np.asarray(found)) < 0.02 * np.ptp(wanted)
-    assert close.mean() >= 0.99 or stats.spearmanr(found, wanted, axis=None).statistic >= 0.99
+    if np.ptp(wanted) > 1e-4:
+        assert stats.spearmanr(found, wanted, axis=None).statistic >= 0.99
 
 
 @pytest.mark.parametrize("name", ["rise", "smoothgrad squared", "vargrad", "grad-cam"])
