@@ -1,6 +1,5 @@
 """PASCAL VOC 2007 and 2012 (Everingham et al. 2010, 2015), and what others write in that form."""
 
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +20,6 @@ CLASS_NAMES = (
 _VOID = 255
 _WHOLE = "all"
 """Split of a data set of one's own: every annotation there is."""
-
-_logger = logging.getLogger(__name__)
 
 
 def layout(
@@ -70,7 +67,8 @@ def own_layout(data_dir: Path, split: str, *, class_names: Sequence[str] | None 
     Raises:
         FileNotFoundError: a folder is missing, or there is no annotation.
         ValueError: there is no such split.
-        CorruptFileError: the list is damaged or empty.
+        CorruptFileError: the list is damaged or empty; or an annotation is, and no `class_names`
+            are given.
     """
     folder = files.first_existing(data_dir, ["Annotations"], "the annotations in VOC's form")
     annotations = [path for path in files.visible(folder) if path.suffix == ".xml"]
@@ -124,7 +122,9 @@ def _named_in(annotations: Sequence[Path]) -> tuple[str, ...]:
         try:
             names.update(item.name for item in xml_annotations.read(path).objects)
         except CorruptFileError as error:
-            _logger.warning("the classes of one file are not known; give class_names: %s", error)
+            # Without its names the classes after them would have other indices.
+            error.add_note("class_names must be given where an annotation is damaged")
+            raise
     return tuple(sorted(names))
 
 

@@ -221,3 +221,13 @@ def test_2012_is_read_alike(tmp_path: Path) -> None:
     photographs = data.photographs("voc2012", data_dir=layouts.voc(tmp_path, "2012"), size=8)
     assert photographs.names == ("000003", "000001")
     assert len(list(photographs)) == 2
+
+
+def test_a_damaged_annotation_shifts_no_label(own: Path) -> None:
+    (own / "Annotations/000001.xml").write_text("<annotation><object>")
+    with pytest.raises(data.CorruptFileError, match=r"000001\.xml") as raised:
+        data.photographs("voc", data_dir=own, on_corrupt="skip")
+    assert "class_names must be given" in raised.value.__notes__[0]
+    names = ("unicorn", "wyvern")
+    photographs = data.photographs("voc", data_dir=own, class_names=names, on_corrupt="skip")
+    assert [one.labels.tolist() for one in photographs] == [[UNICORN]]
