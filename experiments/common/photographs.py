@@ -175,7 +175,7 @@ def recognised(options: PhotographOptions) -> Explained:
     wanted = options.count or sys.maxsize
     for net in explained_in_parts(dataclasses.replace(options, count=0), _READ_AT_ONCE):
         is_right = (net.labels == data.UNLABELLED) | (net.labels == net.predicted)
-        kept.append(_select(net, np.flatnonzero(is_right)[:wanted]))
+        kept.append(select(net, np.flatnonzero(is_right)[:wanted]))
         wanted -= len(kept[-1].names)
         if not wanted:
             break
@@ -184,15 +184,17 @@ def recognised(options: PhotographOptions) -> Explained:
             f"photographs: {options.model} recognises none of {options.photographs}"
             + (f" in {options.photo_dir}" if options.photo_dir else "")
         )
-    return _join(kept)
+    return join(kept)
 
 
-def _select(net: Explained, places: np.ndarray) -> Explained:
+def select(net: Explained, places: np.ndarray) -> Explained:
+    """Some of the photographs."""
     arrays: dict[str, Any] = {name: getattr(net, name)[places] for name in _arrays(net)}
     return net._replace(names=[net.names[i] for i in places], **arrays)
 
 
-def _join(parts: list[Explained]) -> Explained:
+def join(parts: list[Explained]) -> Explained:
+    """All photographs of several parts, which share a network."""
     arrays: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts]) for name in _arrays(parts[0])
     }

@@ -24,7 +24,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
-from experiments.common.photographs import AreaOptions, Explained, recognised
+from experiments.common.judges import Judged, JudgedOptions, judged, kept_shares, through
+from experiments.common.photographs import Explained
 from experiments.common.timing import median_seconds
 from experiments.core.experiment import Sweep, Tables, method_sweep, unless_given
 from experiments.core.labelled import with_notes
@@ -49,11 +50,13 @@ FIELDS = {
         dims=("area",), meaning="share of the region on the object", nan_is_answer=True
     ),
     "probability": ablation.Field(dims=("area",), meaning="p(target) of the region on a blur"),
+    "p_judge": ablation.Field(dims=("area",), meaning="the same, by another network"),
+    "kept": ablation.Field(dims=("area",), meaning="share of held-out backgrounds with the class"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(AreaOptions):
+class Config(JudgedOptions):
     """Options of Table 10.
 
     Attributes:
@@ -66,7 +69,6 @@ class Config(AreaOptions):
     tolerance: int = 15
     methods: tuple[str, ...] = ()
     keys: int = 1
-    chunk: int = 1
 
     ZERO_ALLOWED = frozenset({"tolerance"})
 
@@ -108,6 +110,8 @@ def point(
     *,
     trained: LogitsFn,
     untrained: LogitsFn,
+    judge: LogitsFn,
+    held_out: jax.Array,
     areas: jax.Array,
     tolerance: jax.Array,
     method: Row,
@@ -130,23 +134,27 @@ def point(
             lambda area: evaluation.precision(extremal.binarise(decided, area, key=tie_key), truth)
         )(areas),
         "probability": extremal.probabilities_through(trained, pixels, target, regions),
+        "p_judge": through(judge, pixels, target, regions)[0],
+        "kept": kept_shares(trained, pixels, target, regions, held_out),
     }
 
 
-def sweep(config: Config, net: Explained) -> Iterator[Sweep]:
+def sweep(config: Config, net: Judged) -> Iterator[Sweep]:
     """Every line on every photograph, once for each random key."""
     for seed in range(config.seed, config.seed + config.keys):
-        untrained = net.untrained
+        untrained = net.net.untrained
         if seed != config.seed:
             untrained = models.untrained(config.model, key=jax.random.key(seed)).logits_fn
         yield method_sweep(
             point,
-            listed.chosen(rows(net.pretrained), config.methods),
-            net.located,
-            net.names,
+            listed.chosen(rows(net.net.pretrained), config.methods),
+            net.net.located,
+            net.net.names,
             seed=seed,
             shared={
-                **net._replace(untrained=untrained).networks,
+                **net.net._replace(untrained=untrained).networks,
+                "judge": net.shared["judge"],
+                "held_out": jnp.asarray(net.held_out),
                 "areas": jnp.asarray(config.areas, jnp.float32),
                 "tolerance": jnp.float32(config.tolerance),
             },
@@ -159,9 +167,9 @@ def sweep(config: Config, net: Explained) -> Iterator[Sweep]:
         )
 
 
-def compute(config: Config, net: Explained, *swept: xr.Dataset) -> xr.Dataset:
+def compute(config: Config, net: Judged, *swept: xr.Dataset) -> xr.Dataset:
     """The mean scores of every map of every photograph, and how long one map of each kind takes."""
-    timed = listed.chosen(rows(net.pretrained), config.methods)
+    timed = listed.chosen(rows(net.net.pretrained), config.methods)
     means = {
         name: (values.dims, np.mean([each[name].values for each in swept], 0))
         for name, values in swept[0][[*FIELDS]].items()
@@ -170,16 +178,19 @@ def compute(config: Config, net: Explained, *swept: xr.Dataset) -> xr.Dataset:
         swept[0]
         .assign(means)
         .assign(
-            object_area=("image", net.truths.mean((1, 2))),
-            object_class=("image", net.classes),
-            difficult=("image", net.difficult),
-            seconds=("method", [_seconds(net, row) for row in timed.values()]),
+            object_area=("image", net.net.truths.mean((1, 2))),
+            object_class=("image", net.net.classes),
+            difficult=("image", net.net.difficult),
+            seconds=("method", [_seconds(net.net, row) for row in timed.values()]),
         )
     )
-    notes = [f"{len(net.names)} photographs that {config.model} recognises: {net.source}"]
+    notes = [
+        f"{len(net.net.names)} photographs that {config.model} recognises: {net.net.source}",
+        f"another network is {config.judge}, which took no part",
+    ]
     if config.keys > 1:
         notes.append(f"scores of each photograph are means over {config.keys} random keys")
-    if not net.truths.any():
+    if not net.net.truths.any():
         notes.append(
             "the objects' places are not known: only p(class) of the regions says anything"
         )
@@ -218,6 +229,8 @@ def _scores(found: xr.Dataset) -> pd.DataFrame:
     columns += [mean("mass", "mass"), mean("rank", "rank"), mean("iou", "IoU, area")]
     columns.append(mean("precision", "precision, area {area:g}"))
     columns.append(mean("probability", "p(class), area {area:g}"))
+    columns.append(mean("p_judge", "p(class) by another network, area {area:g}"))
+    columns.append(mean("kept", "other backgrounds, area {area:g}"))
     return pd.concat([*columns, found["seconds"].to_series().rename("seconds a map")], axis=1)
 
 
@@ -311,7 +324,7 @@ def _mean(values: xr.DataArray, method: str) -> Interval:
     return mean_interval(values.sel({"method": method}))
 
 
-load = recognised
+load = judged
 
 left_out = unless_given(
     "nobody has marked the objects of the default photographs; give --photo-dir"
@@ -319,6 +332,7 @@ left_out = unless_given(
 
 SMOKE = {
     "count": 2,
+    "held_out": 2,
     "areas": (0.1, 0.3),
     "methods": ("random map", "gradient", "Grad-CAM"),
     "keys": 2,

@@ -12,6 +12,7 @@ from fitb_jax.extremal.background import make_blend as make_blend
 from fitb_jax.extremal.background import mean_colour as mean_colour
 from fitb_jax.extremal.certificate import certify as certify
 from fitb_jax.extremal.certificate import certify_stability as certify_stability
+from fitb_jax.extremal.config import PLAIN as PLAIN
 from fitb_jax.extremal.config import AreaForm as AreaForm
 from fitb_jax.extremal.config import AreaSpacing as AreaSpacing
 from fitb_jax.extremal.config import InrConfig as InrConfig
@@ -34,14 +35,14 @@ from fitb_jax.extremal.inr import fit_inr as fit_inr
 from fitb_jax.extremal.inr import inr_masks as inr_masks
 from fitb_jax.extremal.inr import inr_saliency as inr_saliency
 from fitb_jax.extremal.joint_areas import joint_exact_areas as joint_exact_areas
+from fitb_jax.extremal.mask_scores import MaskScores as MaskScores
+from fitb_jax.extremal.mask_scores import probabilities_through as probabilities_through
+from fitb_jax.extremal.mask_scores import score_masks as score_masks
 from fitb_jax.extremal.neighbours import Neighbours as Neighbours
 from fitb_jax.extremal.neighbours import nearest_neighbours as nearest_neighbours
 from fitb_jax.extremal.reptile import reptile_init as reptile_init
 from fitb_jax.extremal.reward import Variant as Variant
 from fitb_jax.extremal.reward import rewards as rewards
-from fitb_jax.extremal.scores import MaskScores as MaskScores
-from fitb_jax.extremal.scores import probabilities_through as probabilities_through
-from fitb_jax.extremal.scores import score_masks as score_masks
 from fitb_jax.extremal.sufficient import CONTROLS as CONTROLS
 from fitb_jax.extremal.sufficient import SufficientRegion as SufficientRegion
 from fitb_jax.extremal.sufficient import control_backgrounds as control_backgrounds

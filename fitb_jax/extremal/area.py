@@ -154,6 +154,25 @@ def softness_penalty(mask: Mask) -> Scalar:
     return jnp.mean(mask * (1 - mask)) / largest
 
 
+def boundary_penalty(mask: Mask) -> Scalar:
+    """How long the boundary of a mask is, relative to that of a disc of its area.
+
+    Args:
+        mask: (h, w) in [0, 1].
+
+    Returns:
+        Total variation over that of one disc, `8 sqrt(n a / pi)` steps for the area a of n pixels:
+        about 1 for a disc inside of the image, about sqrt(k) for k discs, 0 for a constant.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range.
+    """
+    checks.check_mask(mask, jnp.shape(mask)[-2:])
+    steps = sum(jnp.abs(jnp.diff(mask, axis=axis)).sum() for axis in (0, 1))
+    # A disc of less than a pixel is none.
+    return steps / (8 * jnp.sqrt(jnp.maximum(mask.sum(), 1) / jnp.pi))
+
+
 def check_area(area: Any, *, name: str = "area") -> None:
     """Refuse an area that no soft mask has.
 

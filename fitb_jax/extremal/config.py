@@ -32,6 +32,8 @@ class InrConfig:
     Attributes:
         network: what it looks like.
         area_form: "exact" solves for the threshold of each mask; "penalty" is `area_penalty`.
+        prior_gradients: of the prior of a fit that is given none, `prior.noisy_gradients`; with 0
+            such a fit has no prior, as in the paper.
         variant: "preserve" shows the mask, "delete" hides it, "dual" does both.
         objective: the reward, of logits and target.
         grid: the masks are fitted on so many rows and columns, at most those of the image. With
@@ -52,6 +54,9 @@ class InrConfig:
         softness_weight: of `softness_penalty` ("exact" only). With little of it the reward is of
             faint pixels, which a binary mask does not show; with much the first crisp mask stays
             where it is. A third and nearly three times as much are worse (`extremal_settings`).
+        boundary_weight: of `boundary_penalty`, total variation relative to a disc's.
+        shift: what the classifier sees is moved by up to so many pixels, anew at each step.
+        noise: deviation of Gaussian noise on what the classifier sees, anew at each step.
         penalty_weight: of `area_penalty` at the start ("penalty" only).
         penalty_growth: factor of `penalty_weight` at each step.
         tolerance: the fit stops when the objective grew by less than this from one run of
@@ -61,23 +66,31 @@ class InrConfig:
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
     area_form: AreaForm = field(default="exact", metadata={"static": True})
+    prior_gradients: int = field(default=16, metadata={"static": True})
     variant: Variant = field(default="preserve", metadata={"static": True})
     objective: Objective = field(default=log_prob, metadata={"static": True})
     grid: int = field(default=28, metadata={"static": True})
     areas_per_step: int = field(default=4, metadata={"static": True})
     area_spacing: AreaSpacing = field(default="linear", metadata={"static": True})
     chunk: int = field(default=2, metadata={"static": True})
-    steps: int = field(default=100, metadata={"static": True})
+    steps: int = field(default=50, metadata={"static": True})
     patience: int = field(default=30, metadata={"static": True})
     smallest_area: Any = 0.02
     largest_area: Any = 0.8
-    learning_rate: Any = 0.006
+    learning_rate: Any = 0.01
     score_scale: Any = 5.0
     softness_weight: Any = 3.0
+    boundary_weight: Any = 1.0
+    shift: int = field(default=0, metadata={"static": True})
+    noise: Any = 0.0
     penalty_weight: Any = 300.0
     penalty_growth: Any = 1.0035
     tolerance: Any = 0.01
     blur: Any = BLUR
+
+
+PLAIN = InrConfig(prior_gradients=0, boundary_weight=0.0, steps=100, learning_rate=0.006)
+"""No prior and no weight on the boundary: the paper's fit, but for the exact areas."""
 
 
 def regulariser_weight(config: InrConfig, step: Array | int) -> Any:
@@ -118,6 +131,8 @@ def check_config(config: InrConfig) -> None:
         raise ValueError(f"smallest_area must be at most largest_area, got {low} and {high}")
     for name in ("learning_rate", "score_scale", "penalty_growth"):
         checks.check_number(name, getattr(config, name), least=0, open_least=True)
-    for name in ("softness_weight", "penalty_weight", "blur"):
+    for name in ("shift", "prior_gradients"):
+        checks.check_count(name, getattr(config, name), least=0)
+    for name in ("softness_weight", "boundary_weight", "noise", "penalty_weight", "blur"):
         checks.check_number(name, getattr(config, name), least=0)
     checks.check_number("tolerance", config.tolerance)

@@ -22,8 +22,16 @@ from fitb_jax.extremal.background import (
 )
 from fitb_jax.extremal.config import InrConfig, check_config
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
-from fitb_jax.extremal.inr import fit_inr, inr_masks
+from fitb_jax.extremal.inr import (
+    boundary_cost,
+    fit_inr,
+    inr_masks,
+    own_prior,
+    view_of_step,
+    with_small_end,
+)
 from fitb_jax.extremal.joint_areas import joint_exact_areas
+from fitb_jax.extremal.prior import PRIOR_WEIGHT, scores_of
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.types import (
     Array,
@@ -33,6 +41,8 @@ from fitb_jax.types import (
     Image,
     Key,
     LogitsFn,
+    Number,
+    Saliency,
     Scalar,
     Target,
 )
@@ -70,6 +80,8 @@ def disjoint_masks(
     key: Key,
     method: DisjointMethod = "iterative",
     background: BackgroundName | Background = "blur",
+    prior: Saliency | None = None,
+    prior_weight: Number = PRIOR_WEIGHT,
 ) -> Disjoint:
     """Several masks that each let the classifier see what it needs, and do not overlap.
 
@@ -83,11 +95,13 @@ def disjoint_masks(
         image: (h, w, c) in [0, 1].
         target: class to explain, in [0, k).
         areas: (k,), of each mask; they add up to less than 1.
-        config: how the networks are fitted; its range of areas is not used, and its form of the
-            area is exact.
+        config: how the networks are fitted; its range of areas is not used. With the penalty form,
+            which only "iterative" has, areas are about those asked.
         key: random key.
         method: "iterative" or "joint".
         background: as in `fit_inr`.
+        prior: as in `fit_inr`; all masks have the same.
+        prior_weight: as in `fit_inr`.
 
     Returns:
         The masks at the resolution of the image.
@@ -98,14 +112,27 @@ def disjoint_masks(
     Source: Byra & Skibbe 2025, arXiv 2501.11784, algorithm 1; the joint form is ours.
     """
     checks.check_key(key)
-    config = dataclasses.replace(InrConfig() if config is None else config, area_form="exact")
+    config = InrConfig() if config is None else config
     checks.check_choice("method", method, get_args(DisjointMethod))
+    if method == "joint" and config.area_form != "exact":
+        raise ValueError(
+            f'config.area_form must be "exact" with method="joint", got {config.area_form!r}'
+        )
     _check_arguments(logits_fn, image, target, areas, config, background)
     find = _find_iteratively if method == "iterative" else _find_jointly
     # Areas of half precision would be off by more than masks are.
     areas = areas.astype(jnp.promote_types(image.dtype, jnp.float32))
-    masks, converged = find(logits_fn, image, target, areas, config, background, key=key)
     blend = make_blend(image, background, blur=config.blur)
+    if prior is not None:
+        checks.check_saliency(prior, (image.shape[0], image.shape[1]), name="prior")
+    elif config.prior_gradients:
+        # Once for all of them.
+        prior = own_prior(logits_fn, image, target, config, key=key)
+    # That of the fits is this one, or none.
+    config = dataclasses.replace(config, prior_gradients=0)
+    masks, converged = find(
+        logits_fn, image, target, areas, config, background, prior, prior_weight, key=key
+    )
     seen = rewards(logits_fn, target, blend, "preserve", config.objective)
     return Disjoint(
         masks=masks,
@@ -167,6 +194,8 @@ def _find_iteratively(
     areas: Array,
     config: InrConfig,
     background: Any,
+    prior: Array | None,
+    prior_weight: Number,
     *,
     key: Key,
 ) -> tuple[Array, Array]:
@@ -176,7 +205,15 @@ def _find_iteratively(
         area, key = inputs
         fixed = dataclasses.replace(config, smallest_area=area, largest_area=area, areas_per_step=1)
         inr = fit_inr(
-            logits_fn, image, target, fixed, key=key, background=background, available=available
+            logits_fn,
+            image,
+            target,
+            fixed,
+            key=key,
+            background=background,
+            available=available,
+            prior=prior,
+            prior_weight=prior_weight,
         )
         mask = inr_masks(inr, area[None], shape, available=available)[0]
         # The product of (1 - sigmoid) over the fits so far, rounding aside.
@@ -194,6 +231,8 @@ def _find_jointly(
     areas: Array,
     config: InrConfig,
     background: Any,
+    prior: Array | None,
+    prior_weight: Number,
     *,
     key: Key,
 ) -> tuple[Array, Array]:
@@ -201,21 +240,27 @@ def _find_jointly(
     coarse = min(config.grid, shape[0]), min(config.grid, shape[1])
     wanted = dataclasses.replace(config.network, outputs=count)
     graph, state = nnx.split(build(wanted, key=key))
+    added = None if prior is None else scores_of(prior, prior_weight)
+    if added is not None:
+        state = with_small_end(state, added)
     parameters, fixed = nnx.split_state(state, nnx.Param, Frequencies)
     blend = make_blend(image, background, blur=config.blur)
-    reward_of = rewards(logits_fn, target, blend, config.variant, config.objective)
+    view_key = jax.random.fold_in(key, 2)
 
     def masks_of(parameters: Any, on: tuple[int, int]) -> Array:
         # One network for fixed areas: their mean is all there is to condition on.
         scores = nnx.merge(graph, parameters, fixed)(grid(on), areas.mean())
         fine = jax.image.resize(scores.T.reshape(count, *on), (count, *shape), "linear")
-        return joint_exact_areas(config.score_scale * fine, areas)
+        scaled = config.score_scale * fine
+        return joint_exact_areas(scaled if added is None else scaled + added[None], areas)
 
     def objective(parameters: Any, step: Array) -> tuple[Scalar, tuple[Scalar, None]]:
         masks = masks_of(parameters, coarse)
+        view = view_of_step(blend, image, config, key=jax.random.fold_in(view_key, step))
+        reward_of = rewards(logits_fn, target, view, config.variant, config.objective)
         reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk).mean()
         penalty = jax.vmap(softness_penalty)(masks).mean()
-        merit = reward - config.softness_weight * penalty
+        merit = reward - config.softness_weight * penalty - boundary_cost(masks, config)
         return merit, (merit, None)
 
     found = ascend(

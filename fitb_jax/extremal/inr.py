@@ -9,6 +9,7 @@ from flax import nnx
 from fitb_jax import checks
 from fitb_jax.extremal.area import (
     area_penalty,
+    boundary_penalty,
     check_area,
     check_room,
     exact_area,
@@ -17,13 +18,22 @@ from fitb_jax.extremal.area import (
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import (
     BackgroundName,
+    Blend,
     check_background,
     hides_something,
     make_blend,
 )
+from fitb_jax.extremal.certificate import check_backgrounds
 from fitb_jax.extremal.config import InrConfig, check_config, regulariser_weight
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
-from fitb_jax.extremal.prior import PRIOR_START, PRIOR_WEIGHT, prior_scores
+from fitb_jax.extremal.perturbed import perturbed
+from fitb_jax.extremal.prior import (
+    PRIOR_START,
+    PRIOR_WEIGHT,
+    noisy_gradients,
+    prior_scores,
+    scores_of,
+)
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.objectives import score_of
 from fitb_jax.types import (
@@ -98,6 +108,7 @@ def fit_inr(
     *,
     key: Key,
     background: BackgroundName | Background = "blur",
+    backgrounds: Float[Array, "b h w c"] | None = None,
     available: Mask | None = None,
     initial: Any = None,
     prior: Saliency | None = None,
@@ -115,11 +126,14 @@ def fit_inr(
         key: random key of the network and of the areas.
         background: what blanks show: "blur", "pyramid", "mean", a number, one value per channel, or
             an image.
+        backgrounds: (b, h, w, c), images of which one is behind the masks of a step as often as
+            `background` is, such as other photographs.
         available: (h, w) in [0, 1], multiplied into every mask: 0 keeps a pixel blank.
         initial: where to start: an `Inr`, or the `state` of one, of the same network. It brings its
             frequencies: `config.network.bandwidth` then counts for nothing.
         prior: (h, w), a saliency map of any method, whose ranks are added to the scores of all
-            masks, after a blur. None, or a constant map, is the fit without.
+            masks, after a blur. None is the package's own, see `config.prior_gradients`; a constant
+            map is none.
         prior_weight: of the prior, at least 0; 0 is the fit without. An array argument.
 
     Returns:
@@ -134,9 +148,17 @@ def fit_inr(
     checks.check_key(key)
     config = InrConfig() if config is None else config
     _check_arguments(logits_fn, image, target, config, background, available)
+    if backgrounds is not None:
+        check_backgrounds(backgrounds, image)
+    blend = make_blend(image, background, blur=config.blur)
+    added = None
     if prior is not None:
         checks.check_saliency(prior, (image.shape[0], image.shape[1]), name="prior")
-    added = None if prior is None else prior_scores(prior, prior_weight)
+        added = prior_scores(prior, prior_weight)
+    elif config.prior_gradients:
+        checks.check_number("prior_weight", prior_weight, least=0)
+        own = own_prior(logits_fn, image, target, config, key=key)
+        added = scores_of(own, prior_weight)
     if added is not None and (known := checks.known(added)) is not None and not known.any():
         added = None
     network_key, area_key = jax.random.split(key)
@@ -151,17 +173,12 @@ def fit_inr(
         _check_initial(given, state)
         state = given
     elif added is not None:
-        last = state["last"]
-        factor = jnp.where((added != 0).any(), PRIOR_START, 1.0)
-        state["last"] = jax.tree.map(lambda leaf: leaf * factor, last)
+        state = with_small_end(state, added)
     parameters, fixed = nnx.split_state(state, nnx.Param, Frequencies)
     height, width, _ = image.shape
     coarse = min(config.grid, height), min(config.grid, width)
     positions = grid(coarse)
-    blend = make_blend(image, background, blur=config.blur)
-    reward_of = rewards(logits_fn, target, blend, config.variant, config.objective)
-
-    area_offset = jax.random.uniform(area_key)
+    area_offset, view_key = jax.random.uniform(area_key), jax.random.fold_in(key, 2)
 
     def objective(parameters: Any, step: Array) -> tuple[Scalar, tuple[Scalar, Any]]:
         areas = _stratified_areas(config, area_offset + step * _GOLDEN)
@@ -173,11 +190,15 @@ def fit_inr(
             return _mask(fine, area, config, available, added)
 
         masks = jax.vmap(mask_of)(areas)
+        step_key = jax.random.fold_in(view_key, step)
+        view = view_of_step(blend, image, config, key=step_key, backgrounds=backgrounds)
+        reward_of = rewards(logits_fn, target, view, config.variant, config.objective)
         reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk)
         penalty = jax.vmap(lambda mask, area: _penalty(mask, area, config))(masks, areas)
         now, at_last = (regulariser_weight(config, at) for at in (step, config.steps - 1))
-        merit = (reward - at_last * penalty).mean()
-        return (reward - now * penalty).mean(), (merit, (reward, areas, masks.mean((1, 2))))
+        boundary = boundary_cost(masks, config)
+        aim, merit = ((reward - weight * penalty).mean() - boundary for weight in (now, at_last))
+        return aim, (merit, (reward, areas, masks.mean((1, 2))))
 
     found = ascend(
         objective,
@@ -207,6 +228,76 @@ def fit_inr(
         p_blank=score(logits_fn(nothing), target),
         p_whole=score(logits_fn(everything), target),
     )
+
+
+def own_prior(
+    logits_fn: LogitsFn, image: Image, target: Target, config: InrConfig, *, key: Key
+) -> Saliency:
+    """The prior of a fit that is given none.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        config: with `prior_gradients` above 0.
+        key: of the fit.
+
+    Returns:
+        (h, w), at least 0.
+    """
+    return noisy_gradients(
+        logits_fn,
+        image,
+        target,
+        key=jax.random.fold_in(key, 3),
+        gradients=config.prior_gradients,
+        chunk=config.chunk,
+    )
+
+
+def with_small_end(state: Any, added: Array) -> Any:
+    """The start of a network whose scores are added to those of a prior.
+
+    Args:
+        state: of the network.
+        added: what is added to its scores, (h, w).
+
+    Returns:
+        The state, with a small last layer where something is added.
+    """
+    factor = jnp.where((added != 0).any(), PRIOR_START, 1.0)
+    state["last"] = jax.tree.map(lambda leaf: leaf * factor, state["last"])
+    return state
+
+
+def view_of_step(
+    blend: Blend,
+    image: Image,
+    config: InrConfig,
+    *,
+    key: Key,
+    backgrounds: Float[Array, "b h w c"] | None = None,
+) -> Blend:
+    """How one step of a fit sees the image through masks; see `perturbed.perturbed`."""
+    return perturbed(
+        blend, image, key=key, shift=config.shift, noise=config.noise, backgrounds=backgrounds
+    )
+
+
+def boundary_cost(masks: Float[Array, "k h w"], config: InrConfig) -> Scalar | float:
+    """What the boundaries of the masks of a step cost on average; nothing where none is asked.
+
+    Args:
+        masks: (k, h, w) in [0, 1].
+        config: with its `boundary_weight`.
+
+    Returns:
+        A scalar, at least 0.
+    """
+    known = checks.known(config.boundary_weight)
+    if known is not None and known == 0:
+        return 0.0
+    return config.boundary_weight * jax.vmap(boundary_penalty)(masks).mean()
 
 
 def inr_masks(

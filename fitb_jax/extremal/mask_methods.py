@@ -10,10 +10,12 @@ from typing import TypeAlias
 import jax
 
 from fitb_jax.evaluation import control_maps
+from fitb_jax.evaluation.map_similarity import centred_ranks
 from fitb_jax.extremal import dense, inr
-from fitb_jax.extremal.area import binarise
+from fitb_jax.extremal.area import binarise, exact_area
 from fitb_jax.extremal.config import InrConfig
-from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Target
+from fitb_jax.extremal.prior import PRIOR_WEIGHT
+from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Number, SaliencyFn, Target
 
 MaskMethod: TypeAlias = Callable[..., Float[Array, "a h w"]]
 
@@ -26,6 +28,9 @@ def fitted_masks(
     areas: Float[Array, "a"],
     *,
     key: Key,
+    prior_fn: SaliencyFn | None = None,
+    prior_weight: Number = PRIOR_WEIGHT,
+    backgrounds: Float[Array, "b h w c"] | None = None,
 ) -> Float[Array, "a h w"]:
     """The masks of one coordinate network, fitted for this.
 
@@ -35,12 +40,27 @@ def fitted_masks(
         image: (h, w, c) in [0, 1].
         target: the class.
         areas: (a,), shares of the image to show, ascending.
-        key: of the fit.
+        key: of the fit, and of the prior.
+        prior_fn: makes the prior; None is the fit's own.
+        prior_weight: as in `fit_inr`.
+        backgrounds: as in `fit_inr`.
 
     Returns:
         The masks, (a, h, w) in [0, 1].
     """
-    fitted = inr.fit_inr(logits_fn, image, target, config, key=key)
+    prior = None
+    if prior_fn is not None:
+        prior = prior_fn(logits_fn, image, target, key=jax.random.fold_in(key, 4))
+    fitted = inr.fit_inr(
+        logits_fn,
+        image,
+        target,
+        config,
+        key=key,
+        prior=prior,
+        prior_weight=prior_weight,
+        backgrounds=backgrounds,
+    )
     return inr.inr_masks(fitted, areas, (image.shape[0], image.shape[1]))
 
 
@@ -68,6 +88,38 @@ def free_masks(
     """
     del key
     return dense.dense_masks(logits_fn, image, target, areas, config)
+
+
+RANK_SCALE = 12.0
+"""Of `map_masks`: soft enough that no two ranks give the same value."""
+
+
+def map_masks(
+    saliency_fn: SaliencyFn,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    areas: Float[Array, "a"],
+    *,
+    key: Key,
+) -> Float[Array, "a h w"]:
+    """Masks that show the largest values of a saliency map.
+
+    Args:
+        saliency_fn: the method.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: the class.
+        areas: (a,), shares of the image to show, ascending.
+        key: of the map.
+
+    Returns:
+        Soft masks of these areas, (a, h, w) in (0, 1), whose pixels have the order of the map's;
+        `binarise` makes them its largest values.
+    """
+    saliency = saliency_fn(logits_fn, image, target, key=key)
+    scores = RANK_SCALE * centred_ranks(saliency).reshape(saliency.shape)
+    return jax.vmap(lambda area: exact_area(scores, area))(areas)
 
 
 def centred_discs(

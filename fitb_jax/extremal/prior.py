@@ -1,12 +1,14 @@
-"""Any saliency map as the place where the search for masks begins."""
+"""Any saliency map as the place where the search for masks begins, and one that asks for little."""
 
+import jax
 import jax.numpy as jnp
 
-from fitb_jax import checks
+from fitb_jax import batching, checks
 from fitb_jax.evaluation.map_similarity import centred_ranks
+from fitb_jax.objectives import logit
 from fitb_jax.precision import at_least_float32
 from fitb_jax.smoothing import gaussian_blur
-from fitb_jax.types import Array, Bool, Float, Number, Saliency
+from fitb_jax.types import Array, Bool, Float, Image, Key, LogitsFn, Number, Saliency, Target
 
 PRIOR_BLUR = 8 / 224
 """Standard deviation of the blur of a prior, as a share of the longer side."""
@@ -39,10 +41,59 @@ def prior_scores(
     checks.check_saliency(prior, name="prior")
     checks.check_number("prior_weight", weight, least=0)
     checks.check_number("blur", blur, least=0)
+    return scores_of(prior, weight, blur=blur)
+
+
+def scores_of(prior: Saliency, weight: Number, *, blur: Number = PRIOR_BLUR) -> Array:
+    """`prior_scores` of a map that may be nan, where a classifier is: it says nothing then.
+
+    See `prior_scores`.
+    """
     wide = at_least_float32(jnp.asarray(prior))
     smooth = gaussian_blur(wide[:, :, None], sigma=blur * max(prior.shape))[:, :, 0]
     ranks = 4 * centred_ranks(smooth).reshape(prior.shape)
     return jnp.where(has_order(wide), weight * ranks, 0)
+
+
+NOISE = 0.15
+"""Deviation of the noise of `noisy_gradients`."""
+
+
+def noisy_gradients(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    gradients: int,
+    chunk: int = 2,
+) -> Saliency:
+    """Where the logit reacts around the image: the prior of a fit that is given none.
+
+    The mean square of the gradient of the logit by the image, with Gaussian noise on the image.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        key: of the noise.
+        gradients: how many.
+        chunk: at once.
+
+    Returns:
+        (h, w), at least 0.
+
+    Source: Hooker et al. 2019, "A benchmark for interpretability methods in deep neural networks"
+    (SmoothGrad squared); `attribution.smoothgrad_squared` is the method with its options.
+    """
+
+    def squared(key: Key) -> Array:
+        noise = NOISE * jax.random.normal(key, image.shape, image.dtype)
+        slope = jax.grad(lambda x: logit(logits_fn(x), target))(image + noise)
+        return jnp.square(at_least_float32(slope)).sum(-1)
+
+    total = batching.chunked_sum(squared, chunk=chunk)(jax.random.split(key, gradients))
+    return total / gradients
 
 
 def has_order(prior: Saliency) -> Bool[Array, ""]:

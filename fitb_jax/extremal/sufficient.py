@@ -175,7 +175,7 @@ def sufficient_region(
         sizes = jnp.geomspace(config.smallest_area, config.largest_area, areas)
         candidates = inr_masks(inr, sizes, shape)
         sides = 2 if config.variant == "dual" else 1
-        gradient_calls = sides * inr.steps * config.areas_per_step
+        gradient_calls = config.prior_gradients + sides * inr.steps * config.areas_per_step
 
     count_kept = functools.partial(
         kept_count, logits_fn, image, target, objective=objective, chunk=chunk

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fitb_jax.extremal import area_penalty, binarise, exact_area, softness_penalty
+from fitb_jax.extremal.area import boundary_penalty
 from fitb_jax.types import Array
 
 SHAPE = (14, 18)
@@ -273,3 +274,16 @@ def test_softness_is_0_for_binary_and_1_for_constant_masks() -> None:
     np.testing.assert_allclose(softness_penalty(jnp.full(SHAPE, 0.2)), 1, rtol=1e-5)
     for empty in (jnp.zeros(SHAPE), jnp.ones(SHAPE)):
         np.testing.assert_allclose(softness_penalty(empty), 0, atol=1e-6)
+
+
+def test_the_boundary_of_discs_grows_with_the_root_of_their_number() -> None:
+    rows, columns = jnp.indices((96, 96))
+
+    def disc(row: int, column: int, radius: int) -> Array:
+        return ((rows - row) ** 2 + (columns - column) ** 2 <= radius**2).astype(jnp.float32)
+
+    np.testing.assert_allclose(boundary_penalty(disc(48, 48, 20)), 1, atol=0.06)
+    four = sum(disc(row, column, 10) for row in (24, 72) for column in (24, 72))
+    np.testing.assert_allclose(boundary_penalty(four), 2, atol=0.15)
+    np.testing.assert_allclose(boundary_penalty(jnp.full((8, 8), 0.3)), 0, atol=1e-6)
+    assert jnp.isfinite(jax.grad(boundary_penalty)(jnp.zeros((4, 4)))).all()

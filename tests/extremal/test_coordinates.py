@@ -159,7 +159,7 @@ def test_initial_weights_are_those_of_a_fit_that_is_given_none() -> None:
         return jnp.stack([image.mean(), image[0].mean()])
 
     image = jnp.linspace(0, 1, 48).reshape(4, 4, 3)
-    config = extremal.InrConfig(steps=2)
+    config = extremal.InrConfig(prior_gradients=0, boundary_weight=0.0, steps=2)
     key = jax.random.key(5)
     cold = extremal.fit_inr(logits_fn, image, 0, config, key=key)
     start = coordinates.initial_weights(config.network, key=key)

@@ -24,6 +24,8 @@ from tests.extremal.toys import IMAGE, OTHER, PATCH, SHARE, SIDE, looks_at
 
 LOGITS_FN = looks_at(PATCH, OTHER)
 CONFIG = InrConfig(
+    prior_gradients=0,
+    boundary_weight=0.0,
     network=NetworkConfig(frequencies=8, width=32, depth=2),
     grid=SIDE,
     steps=60,

@@ -23,7 +23,15 @@ from tests.extremal.toys import IMAGE, OTHER, PATCH, SHARE, SIDE, looks_at
 
 LOGITS_FN = looks_at(PATCH)
 NETWORK = NetworkConfig(bandwidth=0.5, frequencies=8, width=32, depth=2)
-CONFIG = InrConfig(network=NETWORK, grid=SIDE, steps=60, learning_rate=0.02, tolerance=-1e9)
+CONFIG = InrConfig(
+    prior_gradients=0,
+    boundary_weight=0.0,
+    network=NETWORK,
+    grid=SIDE,
+    steps=60,
+    learning_rate=0.02,
+    tolerance=-1e9,
+)
 KEY = jax.random.key(0)
 AREAS = jnp.asarray([0.05, SHARE, 0.4])
 

@@ -39,3 +39,33 @@ def test_controls_have_their_areas_and_do_not_depend_on_the_class(name: str) -> 
     found = method(0, AREAS, key=KEY)
     np.testing.assert_allclose(found.mean((1, 2)), AREAS, atol=0.05)
     np.testing.assert_array_equal(found, method(1, AREAS, key=KEY))
+
+
+def test_masks_of_a_map_show_its_largest_values() -> None:
+    saliency = jax.random.uniform(jax.random.key(5), SHAPE[:2])
+
+    def saliency_fn(*asked: object, key: jax.Array) -> jax.Array:
+        del asked, key
+        return saliency
+
+    found = mask_methods.map_masks(saliency_fn, LOGITS_FN, IMAGE, 1, AREAS, key=KEY)
+    np.testing.assert_allclose(found.mean((1, 2)), AREAS, atol=1e-5)
+    for mask, area in zip(found, AREAS, strict=True):
+        wanted = extremal.binarise(saliency, area)
+        np.testing.assert_array_equal(extremal.binarise(mask, area), wanted)
+
+
+def test_a_prior_of_another_method_is_asked_for_the_same_class() -> None:
+    config = extremal.InrConfig(steps=2)
+    asked = []
+
+    def prior_fn(logits_fn: object, image: jax.Array, target: int, *, key: jax.Array) -> jax.Array:
+        del logits_fn, key
+        asked.append(target)
+        return image[:, :, 0]
+
+    method = functools.partial(mask_methods.fitted_masks, config, LOGITS_FN, IMAGE, 1, AREAS)
+    found = method(key=KEY, prior_fn=prior_fn)
+    assert asked == [1]
+    inr = extremal.fit_inr(LOGITS_FN, IMAGE, 1, config, key=KEY, prior=IMAGE[:, :, 0])
+    np.testing.assert_allclose(found, extremal.inr_masks(inr, AREAS, SHAPE[:2]), atol=1e-6)

@@ -1,5 +1,7 @@
 """A saliency map as the place where the search for masks begins."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from fitb_jax import extremal
 from fitb_jax.evaluation.map_similarity import weighted_iou
-from fitb_jax.extremal.prior import prior_scores
+from fitb_jax.extremal.prior import noisy_gradients, prior_scores
 from fitb_jax.objectives import logit
 from tests import problems
 
@@ -21,6 +23,8 @@ CONFIG = extremal.InrConfig(
     learning_rate=0.02,
     # The logarithm of a probability near 1 asks for no more of the disc.
     objective=logit,
+    prior_gradients=0,
+    boundary_weight=0.0,
 )
 AREAS = jnp.array([0.1, 0.3])
 IMAGE = jax.random.uniform(jax.random.key(1), (SIDE, SIDE, 1))
@@ -35,15 +39,18 @@ def _masks(inr: extremal.Inr) -> np.ndarray:
 
 
 def test_a_prior_that_says_nothing_is_the_plain_fit_bit_for_bit() -> None:
-    plain, weightless, constant, pointing = (
-        _masks(extremal.fit_inr(LOGITS_FN, IMAGE, 1, CONFIG, key=KEY, **prior))
-        for prior in (
-            {},
-            {"prior": ELSEWHERE, "prior_weight": 0.0},
-            {"prior": jnp.full((SIDE, SIDE), 0.3)},
-            {"prior": ELSEWHERE},
+    own = dataclasses.replace(CONFIG, prior_gradients=2)
+    plain, weightless, constant, pointing, own_weightless = (
+        _masks(extremal.fit_inr(LOGITS_FN, IMAGE, 1, config, key=KEY, **prior))
+        for config, prior in (
+            (CONFIG, {}),
+            (CONFIG, {"prior": ELSEWHERE, "prior_weight": 0.0}),
+            (CONFIG, {"prior": jnp.full((SIDE, SIDE), 0.3)}),
+            (CONFIG, {"prior": ELSEWHERE}),
+            (own, {"prior_weight": 0.0}),
         )
     )
+    np.testing.assert_array_equal(own_weightless, plain)
     np.testing.assert_array_equal(weightless, plain)
     np.testing.assert_array_equal(constant, plain)
     assert np.abs(pointing - plain).max() > 0.1
@@ -83,3 +90,19 @@ def test_what_is_no_map_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             extremal.fit_inr(LOGITS_FN, IMAGE, 1, CONFIG, key=KEY, **wrong)
+
+
+def test_the_packages_own_prior_is_where_a_linear_logit_looks() -> None:
+    weights = jax.random.normal(jax.random.key(3), (SIDE, SIDE, 1))
+
+    def logits_fn(image: jax.Array) -> jax.Array:
+        return jnp.stack([(weights * image).sum(), jnp.asarray(0.0)])
+
+    found = noisy_gradients(logits_fn, IMAGE, 0, key=KEY, gradients=3)
+    np.testing.assert_allclose(found, weights[:, :, 0] ** 2, rtol=1e-5)
+    config = dataclasses.replace(CONFIG, prior_gradients=3, steps=2)
+    inr = extremal.fit_inr(logits_fn, IMAGE, 0, config, key=KEY)
+    np.testing.assert_allclose(inr.prior, prior_scores(weights[:, :, 0] ** 2, 8.0), atol=1e-4)
+    # A class that nothing changes has no prior.
+    inr = extremal.fit_inr(logits_fn, IMAGE, 1, config, key=KEY)
+    assert inr.prior is None

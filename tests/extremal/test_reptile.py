@@ -16,7 +16,15 @@ from tests.extremal.toys import IMAGE, PATCH, SIDE, looks_at
 
 LOGITS_FN = looks_at(PATCH)
 NETWORK = NetworkConfig(frequencies=8, width=32, depth=2)
-CONFIG = InrConfig(network=NETWORK, grid=SIDE, steps=10, learning_rate=0.02, tolerance=-1e9)
+CONFIG = InrConfig(
+    prior_gradients=0,
+    boundary_weight=0.0,
+    network=NETWORK,
+    grid=SIDE,
+    steps=10,
+    learning_rate=0.02,
+    tolerance=-1e9,
+)
 IMAGES = jnp.asarray(np.random.default_rng(1).uniform(0.4, 1, size=(3, SIDE, SIDE, 3)), jnp.float32)
 TARGETS = jnp.ones(3, jnp.int32)
 

@@ -24,7 +24,12 @@ from tests.extremal.toys import IMAGE, PATCH, SIDE, looks_at
 
 LOGITS_FN = looks_at(PATCH)
 SHORT = InrConfig(
-    network=NetworkConfig(frequencies=4, width=8, depth=1), grid=8, steps=3, areas_per_step=4
+    prior_gradients=0,
+    boundary_weight=0.0,
+    network=NetworkConfig(frequencies=4, width=8, depth=1),
+    grid=8,
+    steps=3,
+    areas_per_step=4,
 )
 
 

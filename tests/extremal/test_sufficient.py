@@ -248,7 +248,12 @@ def test_a_share_of_less_than_one_background_is_one() -> None:
 
 def test_candidates_are_fitted_where_none_are_given() -> None:
     config = InrConfig(
-        network=NetworkConfig(frequencies=8, width=16, depth=2), grid=16, steps=40, tolerance=-1e9
+        prior_gradients=0,
+        boundary_weight=0.0,
+        network=NetworkConfig(frequencies=8, width=16, depth=2),
+        grid=16,
+        steps=40,
+        tolerance=-1e9,
     )
     rng = np.random.default_rng(0)
     others = jnp.asarray(rng.uniform(0, 0.4, size=(24, *toys.IMAGE.shape)), jnp.float32)
@@ -282,7 +287,14 @@ def test_fits_of_both_sides_take_twice_as_many_gradients() -> None:
 
     def gradient_calls(variant: Any) -> int:
         config = InrConfig(
-            network=network, variant=variant, grid=GRID, steps=3, areas_per_step=2, tolerance=-1e9
+            prior_gradients=0,
+            boundary_weight=0.0,
+            network=network,
+            variant=variant,
+            grid=GRID,
+            steps=3,
+            areas_per_step=2,
+            tolerance=-1e9,
         )
         found = sufficient_region(
             _shows(CORNER),
