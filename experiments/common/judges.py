@@ -94,7 +94,11 @@ def judged(options: JudgedOptions) -> Judged:
     sources = [options]
     if options.also:
         layout, folder = options.also.split("=", 1)
-        also = {"photographs": layout, "photo_dir": Path(folder), "count": options.also_count}
+        also: dict[str, Any] = {
+            "photographs": layout,
+            "photo_dir": Path(folder),
+            "count": options.also_count,
+        }
         sources.append(dataclasses.replace(options, **also))
     nets = [recognised(source) for source in sources]
     size = nets[0].pretrained.size

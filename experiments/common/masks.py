@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -106,8 +106,7 @@ def controls(config: extremal.InrConfig) -> dict[str, MaskRow]:
 def priors(config: extremal.InrConfig, grad_cam: SaliencyFn | None) -> dict[str, MaskRow]:
     """The same fit from other priors: what is owed to the prior, and what to the fit."""
 
-    def of_random_class(*asked: Any, key: Key) -> Array:
-        logits_fn, image, target = asked
+    def of_random_class(logits_fn: LogitsFn, image: Array, target: Array, *, key: Key) -> Array:
         classes = jax.eval_shape(logits_fn, image).shape[0]
         other_key = jax.random.fold_in(key, 1)
         other = evaluation.random_other_class(target, classes, key=other_key)
@@ -122,9 +121,9 @@ def priors(config: extremal.InrConfig, grad_cam: SaliencyFn | None) -> dict[str,
         return evaluation.control_maps.random_smooth(image.shape[:2], key=key)
 
     found = {
-        PRIOR_ALONE: MaskRow(functools.partial(ways.map_masks, own_prior)),
-        f"{INR}, random prior": _with_prior(config, smooth),
-        f"{INR}, prior of a random class": _with_prior(config, of_random_class),
+        PRIOR_ALONE: MaskRow(functools.partial(ways.map_masks, as_saliency(own_prior))),
+        f"{INR}, random prior": _with_prior(config, as_saliency(smooth)),
+        f"{INR}, prior of a random class": _with_prior(config, as_saliency(of_random_class)),
     }
     if grad_cam is not None:
         found[f"{INR}, prior Grad-CAM"] = _with_prior(config, grad_cam)
