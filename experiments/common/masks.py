@@ -118,7 +118,7 @@ def priors(config: extremal.InrConfig, grad_cam: SaliencyFn | None) -> dict[str,
 
     def smooth(logits_fn: LogitsFn, image: Array, target: Array, *, key: Key) -> Array:
         del logits_fn, target
-        return evaluation.control_maps.random_smooth(image.shape[:2], key=key)
+        return evaluation.control_maps.random_smooth((image.shape[0], image.shape[1]), key=key)
 
     found = {
         PRIOR_ALONE: MaskRow(functools.partial(ways.map_masks, as_saliency(own_prior))),
