@@ -27,10 +27,10 @@ from fitb_jax.extremal.inr import (
     fit_inr,
     inr_masks,
     own_prior,
-    view_of_step,
     with_small_end,
 )
 from fitb_jax.extremal.joint_areas import joint_exact_areas
+from fitb_jax.extremal.perturbed import perturbed
 from fitb_jax.extremal.prior import PRIOR_WEIGHT, scores_of
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.types import (
@@ -256,7 +256,13 @@ def _find_jointly(
 
     def objective(parameters: Any, step: Array) -> tuple[Scalar, tuple[Scalar, None]]:
         masks = masks_of(parameters, coarse)
-        view = view_of_step(blend, image, config, key=jax.random.fold_in(view_key, step))
+        view = perturbed(
+            blend,
+            image,
+            key=jax.random.fold_in(view_key, step),
+            shift=config.shift,
+            noise=config.noise,
+        )
         reward_of = rewards(logits_fn, target, view, config.variant, config.objective)
         reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk).mean()
         penalty = jax.vmap(softness_penalty)(masks).mean()

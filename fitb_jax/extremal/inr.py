@@ -18,7 +18,6 @@ from fitb_jax.extremal.area import (
 from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import (
     BackgroundName,
-    Blend,
     check_background,
     hides_something,
     make_blend,
@@ -190,8 +189,14 @@ def fit_inr(
             return _mask(fine, area, config, available, added)
 
         masks = jax.vmap(mask_of)(areas)
-        step_key = jax.random.fold_in(view_key, step)
-        view = view_of_step(blend, image, config, key=step_key, backgrounds=backgrounds)
+        view = perturbed(
+            blend,
+            image,
+            key=jax.random.fold_in(view_key, step),
+            shift=config.shift,
+            noise=config.noise,
+            backgrounds=backgrounds,
+        )
         reward_of = rewards(logits_fn, target, view, config.variant, config.objective)
         reward = rewards_in_chunks(reward_of, masks, chunk=config.chunk)
         penalty = jax.vmap(lambda mask, area: _penalty(mask, area, config))(masks, areas)
@@ -268,20 +273,6 @@ def with_small_end(state: Any, added: Array) -> Any:
     factor = jnp.where((added != 0).any(), PRIOR_START, 1.0)
     state["last"] = jax.tree.map(lambda leaf: leaf * factor, state["last"])
     return state
-
-
-def view_of_step(
-    blend: Blend,
-    image: Image,
-    config: InrConfig,
-    *,
-    key: Key,
-    backgrounds: Float[Array, "b h w c"] | None = None,
-) -> Blend:
-    """How one step of a fit sees the image through masks; see `perturbed.perturbed`."""
-    return perturbed(
-        blend, image, key=key, shift=config.shift, noise=config.noise, backgrounds=backgrounds
-    )
 
 
 def boundary_cost(masks: Float[Array, "k h w"], config: InrConfig) -> Scalar | float:
