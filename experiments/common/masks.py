@@ -180,7 +180,9 @@ def rows(
     maps = photo_methods(pretrained)
     shown = {
         name: MaskRow(
-            functools.partial(ways.map_masks, maps[name]), is_random=name not in NOT_RANDOM
+            functools.partial(ways.map_masks, maps[name]),
+            is_random=name not in NOT_RANDOM,
+            is_repeated=name != "RISE",
         )
         for name in OF_MAPS
         if name in maps
@@ -192,7 +194,11 @@ def rows(
         **blind,
         **shown,
         **priors(config, maps.get("Grad-CAM")),
-        **{name: MaskRow(method) for name, method in methods.items() if name != DENSE},
+        **{
+            name: MaskRow(method, is_repeated=name == INR)
+            for name, method in methods.items()
+            if name != DENSE
+        },
         **{
             f"{INR}, {few} steps": MaskRow(
                 functools.partial(ways.fitted_masks, with_steps(config, min(few, config.steps)))
