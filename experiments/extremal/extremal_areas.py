@@ -24,7 +24,7 @@ from experiments.common.masks import DENSE, INR, PENALTY, mask_methods
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
-from experiments.extremal import _one_by_one as photographs
+from experiments.extremal import _explaining as photographs
 from fitb_jax import checks, evaluation, extremal, plotting
 from fitb_jax.types import Array, Float, Image, LogitsFn, Target
 

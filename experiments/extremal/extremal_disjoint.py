@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from experiments.common.photographs import Explained, PhotographOptions, recognised
 from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
-from experiments.extremal import _one_by_one as photographs
+from experiments.extremal import _explaining as photographs
 from fitb_jax import evaluation, extremal, plotting
 from fitb_jax.evaluation.tables import interval_table
 from fitb_jax.types import Array, Bool, Float, Image, Key, LogitsFn, Target

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Tables
 from experiments.core.labelled import with_notes
-from experiments.extremal import _one_by_one as photographs
+from experiments.extremal import _explaining as photographs
 from fitb_jax import checks, extremal, plotting
 from fitb_jax.types import Array, Image, Key, LogitsFn, Target
 

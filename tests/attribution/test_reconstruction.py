@@ -92,7 +92,7 @@ def test_jitter_shifts_what_is_looked_at() -> None:
     assert (np.asarray(found.image[:, :, 0] > 0) == inside).all()
 
 
-def test_many_classes_at_once_are_those_one_by_one() -> None:
+def test_many_classes_at_once_are_those_explaining() -> None:
     config = ReconstructionConfig(steps=10, jitter=1, total_variation=0.1)
     keys = jax.random.split(KEY, 3)
     many = jax.vmap(_compiled(config), in_axes=(None, 0, 0))(START, jnp.arange(3), keys)

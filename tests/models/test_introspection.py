@@ -65,7 +65,7 @@ def test_layers_are_those_of_the_classifier_and_can_be_perturbed(name: str) -> N
     }
 
     @jax.jit
-    def perturbed_one_by_one(features_fn, image, added):
+    def perturbed_explaining(features_fn, image, added):
         return {
             layer: features_fn(image, {layer: perturbation})
             for layer, perturbation in added.items()
@@ -73,7 +73,7 @@ def test_layers_are_those_of_the_classifier_and_can_be_perturbed(name: str) -> N
 
     names: list[str] = []  # in order: dicts leave compiled functions sorted by name
     jax.eval_shape(lambda image: names.extend(features_fn(image)), IMAGE)
-    for layer, found in perturbed_one_by_one(features_fn, IMAGE, added).items():
+    for layer, found in perturbed_explaining(features_fn, IMAGE, added).items():
         at = names.index(layer)
         np.testing.assert_allclose(found[layer], layers[layer] + added[layer], atol=1e-5)
         for before in names[:at]:
