@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import xarray as xr
 from matplotlib.figure import Figure
 
+from experiments.common.masks import with_steps
 from experiments.common.methods import EXTREMAL, controls, photo_methods
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Sweep, Tables, method_sweep, unless_asked
@@ -44,7 +45,7 @@ class Config(AreaOptions):
     methods: tuple[str, ...] = (
         EXTREMAL, DENSE, "gradient", "Grad-CAM", "occlusion", "RISE", "centre", "Sobel edges",
     )  # fmt: skip
-    steps: int = 100
+    steps: int = extremal.InrConfig().steps
     dense_steps: int = 800
 
 
@@ -57,7 +58,7 @@ FIELDS = {
 def columns(config: Config, pretrained: models.Pretrained) -> dict[str, SaliencyFn]:
     """The methods that are asked for, by name."""
     known = {**controls(), **photo_methods(pretrained)}
-    inr = extremal.InrConfig(steps=config.steps)
+    inr = with_steps(extremal.InrConfig(), config.steps)
     dense = extremal.DenseConfig(steps=config.dense_steps)
     known[EXTREMAL] = as_saliency(extremal_saliency, config=inr)
     known[DENSE] = as_saliency(dense_saliency, config=dense)

@@ -11,7 +11,14 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.judges import FIELDS, Judged, JudgedOptions, judge_row
+from experiments.common.judges import (
+    BLANK_TELLS,
+    FIELDS,
+    Judged,
+    JudgedOptions,
+    blank_tells,
+    judge_row,
+)
 from experiments.common.masks import MaskRow
 from experiments.common.timing import median_seconds
 from experiments.core.experiment import Sweep, Tables, method_sweep
@@ -90,14 +97,14 @@ def with_seconds(
         p_whole=("image", whole),
     )
     blank = found["p_blank"].isel(method=0)
-    has_it = int((blank > found["p_whole"] / 2).sum())
+    told = int(blank_tells(blank, found["p_whole"]).sum())
     return with_notes(
         found,
         f"{len(net.net.names)} photographs that {config.model} recognises, {net.is_outline.sum()} "
         f"with outlines, the others with boxes; another network is {config.judge}, other "
         f"backgrounds are {len(net.held_out)} photographs that no fit has seen",
-        f"where nothing is shown p(class) is {float(blank.mean()):.3f} on average, and above half "
-        f"of the whole photograph's for {has_it} photographs: masks prove nothing there",
+        f"where nothing is shown p(class) is {float(blank.mean()):.3f} on average; {told} "
+        f"photographs {BLANK_TELLS}",
     )
 
 

@@ -21,6 +21,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from experiments.common.masks import with_steps
 from experiments.common.photographs import Explained, PhotographOptions, recognised
 from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
@@ -61,7 +62,7 @@ class Config(PhotographOptions):
 
 def compute(config: Config, net: Explained) -> xr.Dataset:
     """Find the masks of every photograph by both methods, and score them binarised."""
-    settings = extremal.InrConfig(steps=config.steps)
+    settings = with_steps(extremal.InrConfig(), config.steps)
     areas = jnp.full(config.masks, config.area, jnp.float32)
 
     @functools.partial(jax.jit, static_argnames="method")

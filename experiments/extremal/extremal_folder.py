@@ -21,7 +21,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.masks import SCORE_FIELDS
+from experiments.common.judges import BLANK_TELLS, blank_tells
+from experiments.common.masks import SCORE_FIELDS, with_steps
 from experiments.common.photographs import AreaOptions, explained_in_parts
 from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
@@ -31,7 +32,7 @@ from fitb_jax.types import Array, LogitsFn
 
 NUMBERS = {
     "whole": ablation.Field(meaning="p(target) of the whole photograph"),
-    "converged": ablation.Field(meaning="whether the fit had stopped growing"),
+    "blank": ablation.Field(meaning="p(target) where nothing is shown"),
     **SCORE_FIELDS,
 }
 MAPS = {
@@ -72,8 +73,8 @@ def point(
     return {
         "masks": masks,
         "saliency": extremal.inr_saliency(inr, shape),
-        "whole": jax.nn.softmax(logits_fn(pixels))[target],
-        "converged": inr.converged,
+        "whole": inr.p_whole,
+        "blank": inr.p_blank,
         **extremal.score_masks(logits_fn, pixels, target, masks, areas)._asdict(),
     }
 
@@ -81,7 +82,7 @@ def point(
 def sweep(config: Config, net: None) -> Iterator[Sweep]:
     """Each part, read when the one before it is done."""
     del net
-    fit = extremal.InrConfig(steps=config.steps)
+    fit = with_steps(extremal.InrConfig(), config.steps)
     for number, part in enumerate(explained_in_parts(config, config.part)):
         names = [part.class_name(target) for target in part.targets]
         yield Sweep(
@@ -118,10 +119,8 @@ def compute(config: Config, net: None, *parts: xr.Dataset) -> xr.Dataset:
     found = found.isel(config=0, drop=True).load()
     source = parts[0]["source"].item()
     notes = [f"{found.sizes['image']} photographs in {len(parts)} parts: {source}"]
-    if late := int((~found["converged"]).sum()):
-        notes.append(
-            f"{late} fits were still growing at step {config.steps}, as most fits of 100 steps are"
-        )
+    if told := int(blank_tells(found["blank"], found["whole"]).sum()):
+        notes.append(f"{told} photographs {BLANK_TELLS}")
     return with_notes(found, *notes)
 
 
@@ -130,7 +129,11 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     count = found.sizes["image"]
     found = found.expand_dims(photographs=[count])
     means = functools.partial(interval_table, rows="photographs", over="image")
-    columns = [means(found["whole"], title="whole"), means(found["binary"], title="area {area:g}")]
+    columns = [
+        means(found["blank"], title="blank"),
+        means(found["whole"], title="whole"),
+        means(found["binary"], title="area {area:g}"),
+    ]
     return {"p of the class": pd.concat(columns, axis=1)}
 
 

@@ -19,6 +19,7 @@ from flax import nnx
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.common.masks import with_steps
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.labelled import with_notes
 from experiments.extremal import _explaining as photographs
@@ -53,7 +54,7 @@ class Config(AreaOptions):
 
 def compute(config: Config, net: Explained) -> xr.Dataset:
     """Fit one network, and keep what it computes on the way to each mask."""
-    settings = extremal.InrConfig(steps=config.steps)
+    settings = with_steps(extremal.InrConfig(), config.steps)
     areas = jnp.asarray(config.areas, jnp.float32)
 
     @jax.jit

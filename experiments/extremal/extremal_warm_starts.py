@@ -32,8 +32,8 @@ from fitb_jax.extremal.coordinates import initial_weights
 from fitb_jax.types import Array, Image, LogitsFn, Target
 
 COLD, OTHER, LEARNED = "fresh", "another photograph's", "learned from others"
-settings = functools.partial(extremal.InrConfig, tolerance=-1e9)
-"""The default fit, none of whose steps is saved by stopping early."""
+settings = functools.partial(dataclasses.replace, extremal.PLAIN, tolerance=-1e9)
+"""The plain fit, none of whose steps is saved by stopping early: a prior is a start of its own."""
 
 fresh = functools.partial(initial_weights, extremal.NetworkConfig())
 
@@ -59,7 +59,7 @@ class Config(AreaOptions):
 
     held_out: int = 2
     restarts: int = 2
-    budgets: tuple[int, ...] = (25, extremal.InrConfig().steps)
+    budgets: tuple[int, ...] = (25, extremal.PLAIN.steps)
     share: float = 0.95
     rounds: int = 12
     round_steps: int = 15

@@ -17,6 +17,8 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from experiments.common.judges import BLANK_TELLS, blank_tells
+from experiments.common.masks import with_steps
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Tables
 from experiments.core.labelled import with_notes
@@ -61,7 +63,7 @@ def load(config: Config) -> Explained:
 
 def compute(config: Config, net: Explained) -> xr.Dataset:
     """Fit one network to each photograph, and score its masks."""
-    settings = extremal.InrConfig(steps=config.steps)
+    settings = with_steps(extremal.InrConfig(), config.steps)
     low, high = float(settings.smallest_area), float(settings.largest_area)
     shown, swept = jnp.asarray(config.areas), jnp.linspace(low, high, config.frames)
 
@@ -82,7 +84,6 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
             **photographs.probabilities(logits_fn, image, target, masks, binary),
             "saliency": extremal.inr_saliency(inr, shape),
             "sweep": extremal.inr_masks(inr, swept, shape),
-            "converged": inr.converged,
             "objective": inr.history.objective[inr.steps - 1],
             "history": inr.history.reward.mean(1),
         }
@@ -100,10 +101,9 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
 
 def _notes(config: Config, found: xr.Dataset) -> list[str]:
     failed = ~np.isfinite(found["objective"].values)
-    late = ~found["converged"].values & ~failed
     meanings = {
         "the objective was not finite; the masks are of a network that was not fitted": failed,
-        f"still growing at step {config.steps}, as most fits of 100 steps are": late,
+        BLANK_TELLS: blank_tells(found["p_blank"], found["p_whole"]).values,
     }
     notes = [
         f"{meaning}: {', '.join(found['image'].values[which])}"
