@@ -63,6 +63,9 @@ class IgosConfig:
         noise: standard deviation of what is added to the pixels, drawn anew in each iteration.
         step_size: of Nesterov's rule, and the largest that the line search tries.
         shrinkage: what the line search multiplies a step by that does not fall enough.
+        search_weight: of the score where the line search compares. The reference implementation
+            of iGOS++ compares twice the score whose gradient it follows; with 1 no step raises the
+            objective.
         smallest_step: below it the line search makes no step.
         sufficient_decrease: share of what the slope promises that a step must fall by.
         blur: deviation of a blurred background, as a share of the image's longer side.
@@ -81,12 +84,13 @@ class IgosConfig:
     noise: Any = 0.045
     step_size: Any = 1000.0
     shrinkage: Any = 0.2
+    search_weight: Any = 2.0
     smallest_step: Any = 1e-5
     sufficient_decrease: Any = 1e-4
     blur: Any = BLUR
 
 
-IGOS = IgosConfig(variant="igos", iterations=20, path_steps=15, step_size=8.0)
+IGOS = IgosConfig(variant="igos", iterations=20, path_steps=15, step_size=8.0, search_weight=1.0)
 """I-GOS with the defaults of its reference implementation; those of `IgosConfig` are of iGOS++."""
 
 
@@ -152,9 +156,8 @@ def fit_igos(
 
     Source: Qi, Khorram & Li 2020, "Visualizing deep networks by optimizing with integrated
     gradients", arXiv 1905.00954; Khorram, Lawson & Li 2021, "iGOS++", arXiv 2012.15783. Weights,
-    steps and the halves are those of their reference implementation, which draws other noise in
-    each trial of the line search and compares twice the score there; here a step that is made
-    lowers the one objective whose gradient it follows.
+    steps and halves are those of their reference implementation, which draws other noise in each
+    trial of the line search and makes its smallest step where none falls enough.
     """
     checks.check_key(key)
     config = IgosConfig() if config is None else config
@@ -181,7 +184,11 @@ def fit_igos(
         values, last = carry
         drawn = (config.path_steps, *image.shape)
         noise = config.noise * jax.random.normal(jax.random.fold_in(key, t), drawn, image.dtype)
-        (objective, record), gradient = jax.value_and_grad(
+
+        def search_objective(score: Scalar, penalty: Scalar) -> Scalar:
+            return config.search_weight * score + penalty
+
+        (_, record), gradient = jax.value_and_grad(
             lambda values: objective_of(values, noise, rewards_in_chunks), has_aux=True
         )(values)
         if config.step_rule == "nesterov":
@@ -190,10 +197,10 @@ def fit_igos(
             moved = ahead + t / (t + 3) * (ahead - last)
         else:
             size = _line_search(
-                lambda values: objective_of(values, noise, _in_chunks)[0],
+                lambda values: search_objective(*objective_of(values, noise, _in_chunks)[1]),
                 values,
                 gradient,
-                objective,
+                search_objective(*record),
                 config,
             )
             moved = ahead = values - size * gradient
@@ -350,7 +357,7 @@ def _check_arguments(
         checks.check_count(name, getattr(config, name))
     for name in ("edge", "step_size", "smallest_step"):
         checks.check_number(name, getattr(config, name), least=0, open_least=True)
-    for name in ("l1_weight", "variation_weight", "noise", "blur"):
+    for name in ("l1_weight", "variation_weight", "noise", "search_weight", "blur"):
         checks.check_number(name, getattr(config, name), least=0)
     checks.check_number("sufficient_decrease", config.sufficient_decrease, least=0, most=1)
     # A factor of 1 would try one step for ever.

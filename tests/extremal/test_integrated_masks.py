@@ -56,7 +56,9 @@ def test_the_bilateral_variation_is_that_of_a_loop() -> None:
     np.testing.assert_allclose(found, turned, rtol=1e-9)
 
 
-def _objective(values: Array, image: Array, config: IgosConfig) -> Array:
+def _objective(
+    values: Array, image: Array, config: IgosConfig, *, score_weight: float = 1.0
+) -> Array:
     """Term by term and step by step."""
     across = jnp.asarray(_interpolation(SIDE, config.grid))
 
@@ -82,14 +84,15 @@ def _objective(values: Array, image: Array, config: IgosConfig) -> Array:
         else bilateral_variation(both, image, edge=config.edge)
     )
     l1 = jnp.where(both == 0, 0, both).mean()
-    return score / config.path_steps + l1 + 20 * smooth
+    return score_weight * score / config.path_steps + l1 + 20 * smooth
 
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("config", [PLUS_PLUS, PLAIN], ids=["igos++", "igos"])
 def test_steps_of_the_line_search_are_those_of_the_definition(config: IgosConfig) -> None:
     image = jnp.asarray(IMAGE, jnp.float64)
-    objective = jax.jit(lambda values: _objective(values, image, config))
+    weight = config.search_weight
+    objective = jax.jit(lambda values: _objective(values, image, config, score_weight=weight))
     gradient_of = jax.jit(jax.grad(lambda values: _objective(values, image, config)))
     values = jnp.zeros((1 if config.variant == "igos" else 2, 5, 5))
     sizes, history = [], []
@@ -106,7 +109,7 @@ def test_steps_of_the_line_search_are_those_of_the_definition(config: IgosConfig
         history.append(now)
     found = FIT(image, config, KEY)
     np.testing.assert_allclose(found.step_size, sizes, rtol=1e-6)
-    np.testing.assert_allclose(found.score + found.penalty, history, rtol=1e-6)
+    np.testing.assert_allclose(weight * found.score + found.penalty, history, rtol=1e-6)
     np.testing.assert_allclose(found.values, values, atol=1e-6)
     across = _interpolation(SIDE, 5)
     union = 1 - np.prod(1 - np.asarray(values), axis=0)
@@ -146,7 +149,13 @@ def test_without_penalty_a_linear_classifier_gives_the_sign_of_its_weights(confi
 @pytest.mark.parametrize("config", [IgosConfig(), IGOS], ids=["igos++", "igos"])
 def test_masks_find_the_patch_and_the_search_never_climbs(config: IgosConfig) -> None:
     config = dataclasses.replace(
-        config, grid=SIDE, noise=0.0, path_steps=4, iterations=12, variation_weight=1.0
+        config,
+        grid=SIDE,
+        noise=0.0,
+        path_steps=4,
+        iterations=12,
+        variation_weight=1.0,
+        search_weight=1.0,
     )
     found = FIT(IMAGE, config, KEY)
     assert (np.diff(found.score + found.penalty) <= 1e-6).all()
