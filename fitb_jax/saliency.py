@@ -232,3 +232,34 @@ def dense_saliency(
         logits_fn, image, target, wanted, config, background=background
     )
     return masks_of_areas.mean(0)
+
+
+def igos_saliency(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    config: extremal.IgosConfig | None = None,
+    background: extremal.BackgroundName | Background = "blur",
+) -> Saliency:
+    """The mask of iGOS++, or of I-GOS with `config=extremal.IGOS`.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        key: random key of the noise.
+        config: how it descends; `IgosConfig()` by default.
+        background: what blanks show, see `extremal.fit_igos`.
+
+    Returns:
+        (h, w) in [0, 1]; nan where the classifier's answers made the score not finite.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
+
+    Source: Khorram, Lawson & Li 2021, arXiv 2012.15783; Qi, Khorram & Li 2020, arXiv 1905.00954.
+    """
+    found = extremal.fit_igos(logits_fn, image, target, config, key=key, background=background)
+    return jnp.where(jnp.isfinite(found.score).all(), found.mask, jnp.nan)

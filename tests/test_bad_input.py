@@ -39,6 +39,7 @@ TRAINING = models.TrainingConfig(epochs=1, batch=2)
 NETWORK = extremal.NetworkConfig(frequencies=3, width=4, depth=2)
 INR = extremal.InrConfig(network=NETWORK, grid=3, steps=2)
 DENSE = extremal.DenseConfig(steps=2, spacing=2, radius=2)
+IGOS = extremal.IgosConfig(grid=3, iterations=2, path_steps=2)
 AREAS = jnp.array([0.2, 0.4])
 
 
@@ -89,6 +90,7 @@ def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
         extremal.make_blend: {"image": IMAGE},
         extremal.fit_inr: {**EXPLAINED, "config": INR, "key": KEY},
         extremal.dense_masks: {**EXPLAINED, "config": DENSE, "areas": AREAS},
+        extremal.fit_igos: {**EXPLAINED, "config": IGOS, "key": KEY},
         extremal.smooth_maximum: {"values": jnp.ones((2, 3)), "shape": (10, 20)},
         extremal.disjoint_masks: {**EXPLAINED, "config": INR, "areas": AREAS, "key": KEY},
         extremal.reptile_init: {
@@ -127,6 +129,10 @@ def _dense(**changes: Any) -> Callable[[], Any]:
     return lambda: _call(extremal.dense_masks, config=dataclasses.replace(DENSE, **changes))()
 
 
+def _igos(**changes: Any) -> Callable[[], Any]:
+    return lambda: _call(extremal.fit_igos, config=dataclasses.replace(IGOS, **changes))()
+
+
 def _build(**changes: Any) -> Callable[[], Any]:
     return lambda: models.build(dataclasses.replace(CLASSIFIER, **changes), key=KEY)
 
@@ -141,6 +147,7 @@ TAKES_IMAGE = [
     fill.fill,
     fill.nearest_prototype,
     extremal.fit_inr,
+    extremal.fit_igos,
     extremal.dense_masks,
     extremal.disjoint_masks,
     smoothing.gaussian_blur,
@@ -148,7 +155,8 @@ TAKES_IMAGE = [
     extremal.mean_colour,
     extremal.make_blend,
 ]
-EXTREMAL = [extremal.fit_inr, extremal.dense_masks, extremal.disjoint_masks]
+OF_AREAS = [extremal.dense_masks, extremal.disjoint_masks]
+EXTREMAL = [extremal.fit_inr, extremal.fit_igos, *OF_AREAS]
 TAKES_MASK = [
     *TAKES_IMAGE[:4],
     fill.fidelity,
@@ -263,8 +271,8 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     *((_call(f, scores=UPDATE), ValueError, r"scores must have shape \(h, w\)") for f in (extremal.exact_area, extremal.binarise)),
     *((_call(f, scores=NAN[:, :, 0]), ValueError, "scores must be finite") for f in (extremal.exact_area, extremal.binarise)),
     *((_call(f, mask=MASK * 2), ValueError, r"mask must lie in \[0, 1\]") for f in (extremal.area_penalty, extremal.softness_penalty)),
-    *((_call(f, areas=jnp.array([0.2, 1.0])), ValueError, "areas must lie in") for f in EXTREMAL[1:]),
-    *((_call(f, areas=jnp.array(0.2)), ValueError, "areas must have shape") for f in EXTREMAL[1:]),
+    *((_call(f, areas=jnp.array([0.2, 1.0])), ValueError, "areas must lie in") for f in OF_AREAS),
+    *((_call(f, areas=jnp.array(0.2)), ValueError, "areas must have shape") for f in OF_AREAS),
     (_call(extremal.exact_area, available=MASK[:4]), ValueError, "available must match"),
     (_call(extremal.exact_area, area=0.5, available=0.5 * jnp.ones_like(MASK)), ValueError, "area must be below the mean of available, 0.5"),
     (_call(extremal.joint_exact_areas, areas=jnp.array([0.5, 0.5])), ValueError, "areas must be positive and add up to less than 1"),
@@ -302,6 +310,11 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(extremal.smooth_maximum, shape=(20, 20)), ValueError, r"values must be one for every 7 pixels of \(20, 20\), \(3, 3\), got \(2, 3\)"),
     (_call(extremal.smooth_maximum, values=jnp.ones((2, 3), int)), TypeError, "values must be an array of floating"),
     (_dense(momentum=1.5), ValueError, r"momentum must lie in \[0, 1\], got 1.5"),
+    (_igos(variant="igos++"), ValueError, r"variant must be one of \['igos', 'igos_plus_plus'\], got 'igos\+\+'"),
+    (_igos(step_rule="armijo"), ValueError, "step_rule must be one of"),
+    (_igos(path_steps=0), ValueError, "path_steps must be at least 1"),
+    (_igos(shrinkage=1.0), ValueError, r"shrinkage must lie in \(0, 0.99\], got 1"),
+    (_igos(noise=-0.1), ValueError, "noise must lie in"),
     (_call(extremal.reptile_init, images=IMAGE), ValueError, r"images must have shape \(n, h, w, c\)"),
     (_call(extremal.reptile_init, images_per_round=5), ValueError, "images_per_round must be at most the 4 images, got 5"),
     (_call(extremal.reptile_init, rate=0.0), ValueError, r"rate must lie in \(0, 1\]"),

@@ -70,6 +70,8 @@ def test_the_start_of_a_fit_that_failed_is_no_explanation() -> None:
 
     config = extremal.InrConfig(grid=4, steps=3, network=extremal.NetworkConfig(width=4, depth=1))
     assert np.isnan(saliency.extremal_saliency(logits_fn, IMAGE, 0, key=KEY, config=config)).all()
+    igos = extremal.IgosConfig(grid=4, iterations=2, path_steps=2)
+    assert np.isnan(saliency.igos_saliency(logits_fn, IMAGE, 0, key=KEY, config=igos)).all()
 
 
 def test_fill_saliency_vmaps() -> None:
@@ -139,9 +141,11 @@ def test_an_image_that_no_mask_changes_has_a_constant_map() -> None:
     network = extremal.NetworkConfig(frequencies=3, width=4, depth=2)
     inr = extremal.InrConfig(network=network, grid=4, steps=3)
     dense = extremal.DenseConfig(steps=3, spacing=2, radius=3)
+    igos = extremal.IgosConfig(grid=4, iterations=2, path_steps=2)
     maps = {
         "extremal": saliency.extremal_saliency(logits_fn, grey, 1, key=KEY, config=inr),
         "dense": saliency.dense_saliency(logits_fn, grey, 1, config=dense),
+        "igos++": saliency.igos_saliency(logits_fn, grey, 1, key=KEY, config=igos),
         "rise": attribution.rise(
             logits_fn, grey, 1, key=KEY, draws=8, cells=2, background=0.5, normalise="covariance"
         ),

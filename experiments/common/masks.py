@@ -12,7 +12,7 @@ from fitb_jax import ablation, attribution, evaluation, extremal, models
 from fitb_jax.extremal import mask_methods as ways
 from fitb_jax.extremal.mask_methods import MaskMethod
 from fitb_jax.extremal.prior import noisy_gradients
-from fitb_jax.saliency import as_saliency
+from fitb_jax.saliency import as_saliency, igos_saliency
 from fitb_jax.types import Array, Float, Key, LogitsFn, SaliencyFn
 
 SCORE_FIELDS = {
@@ -82,7 +82,7 @@ PLAIN = "INR, plain"
 
 PRIOR_ALONE = "its prior alone"
 
-SLOW = (DENSE, "RISE, 4000 masks")
+SLOW = (DENSE, "RISE, 4000 masks", "iGOS++")
 """Rows that take minutes a photograph: asked for by name."""
 
 OF_MAPS = ("gradient", "Grad-CAM", "occlusion", "SmoothGrad squared", "RISE")
@@ -206,5 +206,6 @@ def rows(
             for few in FEWER_STEPS
         },
         SLOW[1]: MaskRow(functools.partial(ways.map_masks, many), is_repeated=False),
+        SLOW[2]: MaskRow(functools.partial(ways.map_masks, as_saliency(igos_saliency))),
         DENSE: MaskRow(methods[DENSE], is_random=False, is_repeated=False),
     }

@@ -244,8 +244,10 @@ def _given(name: str, classifier: Classifier) -> dict[str, Any]:
         case "activations":
             inside = functools.partial(_logit_of_outputs, head.to_logits)
             return {"map_activations": models.map_activations, "objective": inside}
-        case "config":
+        case "dense_config":
             return {"config": extremal.DenseConfig(objective=head.objective)}
+        case "igos_config":
+            return {"config": extremal.IgosConfig(objective=head.score)}
         case "score":
             return {"objective": head.score}
         case "update":

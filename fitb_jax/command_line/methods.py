@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-Needs: TypeAlias = Literal["layer", "activations", "objective", "score", "update", "config"]
+Needs: TypeAlias = Literal[
+    "layer", "activations", "objective", "score", "update", "dense_config", "igos_config"
+]
 """What a method is given besides its options: the last layer with places, a way to change the
 activation functions, what is to grow, what a judge reports, the rule of an update, or a whole
-configuration."""
+configuration of one kind."""
 
 _CHUNK: dict[str, Any] = {"chunk": 2}
 _NOISY = {"draws": 32, **_CHUNK}
@@ -168,7 +170,14 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "in the small masks that let the network see the class",
             "saliency.dense_saliency",
             "minutes",
-            needs="config",
+            needs="dense_config",
+        ),
+        "igos_plus_plus": Method(
+            "iGOS++",
+            "on the small, smooth mask without which the class goes, and with which it stays",
+            "saliency.igos_saliency",
+            "2 min",
+            needs="igos_config",
         ),
     }
 )

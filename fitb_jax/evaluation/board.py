@@ -118,6 +118,9 @@ CHECKS: Mapping[str, Check] = {
     "precision": Check("precision", "share of the masks that is on the object", True),
     "relevance_rank": Check("relevance rank", "share of the best pixels on the object", True),
     "average_drop": Check("average drop", "share of p(target) lost through the map", None),
+    "average_increase": Check(
+        "increase in confidence", "whether p(target) rises through the map", None
+    ),
     "average_gain": Check("average gain", "share of the missing p(target) won", None),
     "sensitivity": Check("max-sensitivity", "largest relative change under small noise", None),
     "gini": Check("Gini", "concentration of the magnitudes", None),
@@ -400,7 +403,11 @@ def _scores(
     found["infidelity"] = effect.scaled / effect.variation
     found["single_deletion"] = single_deletion(*judge, background=asked.colour, chunk=chunk)
     dimmed = average_drop(*judge, background=asked.colour, objective=objective)
-    found |= {"average_drop": dimmed.drop, "average_gain": dimmed.gain}
+    found |= {
+        "average_drop": dimmed.drop,
+        "average_increase": dimmed.increase,
+        "average_gain": dimmed.gain,
+    }
     shown = jax.vmap(lambda area: top_weights(saliency, area))(jnp.asarray(areas))
     blurred = _blurred(image)
 

@@ -34,6 +34,11 @@ from fitb_jax.extremal.inr import Inr as Inr
 from fitb_jax.extremal.inr import fit_inr as fit_inr
 from fitb_jax.extremal.inr import inr_masks as inr_masks
 from fitb_jax.extremal.inr import inr_saliency as inr_saliency
+from fitb_jax.extremal.integrated_masks import IGOS as IGOS
+from fitb_jax.extremal.integrated_masks import Igos as Igos
+from fitb_jax.extremal.integrated_masks import IgosConfig as IgosConfig
+from fitb_jax.extremal.integrated_masks import bilateral_variation as bilateral_variation
+from fitb_jax.extremal.integrated_masks import fit_igos as fit_igos
 from fitb_jax.extremal.joint_areas import joint_exact_areas as joint_exact_areas
 from fitb_jax.extremal.mask_scores import MaskScores as MaskScores
 from fitb_jax.extremal.mask_scores import probabilities_through as probabilities_through

@@ -56,7 +56,7 @@ def rewards(
 
 
 def rewards_in_chunks(
-    reward_fn: Callable[[Mask], Scalar], masks: Float[Array, "k h w"], *, chunk: int
+    reward_fn: Callable[..., Scalar], masks: Float[Array, "k h w"], *arguments: Array, chunk: int
 ) -> Float[Array, "k"]:
     """What each mask is worth, with what the classifier computes kept for a few masks at a time.
 
@@ -64,14 +64,16 @@ def rewards_in_chunks(
     gradient of a chunk is taken before the next chunk is begun.
 
     Args:
-        reward_fn: from `rewards`.
+        reward_fn: from `rewards`, or of a mask and more.
         masks: (k, h, w).
+        *arguments: what the function takes besides the mask, each with a leading axis of k.
         chunk: masks at once, at least 1. The result does not depend on it.
 
     Returns:
         The rewards, (k,).
     """
     fixed = jax.lax.stop_gradient(masks)
-    reward, gradient = chunked_vmap(jax.value_and_grad(reward_fn), chunk=chunk)(fixed)
+    of_one = jax.value_and_grad(reward_fn)
+    reward, gradient = chunked_vmap(of_one, chunk=chunk)(fixed, *arguments)
     # Nothing is added, but for the gradient, which is carried on to what made the masks.
     return reward + (jax.lax.stop_gradient(gradient) * (masks - fixed)).sum((1, 2))

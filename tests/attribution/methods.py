@@ -101,6 +101,7 @@ _INR = extremal.InrConfig(
     grid=6, steps=3, areas_per_step=2, network=extremal.NetworkConfig(width=8, depth=1)
 )
 _DENSE = extremal.DenseConfig(steps=3, spacing=2, radius=3)
+_IGOS = extremal.IgosConfig(grid=5, iterations=3, path_steps=2)
 METHODS = {
     "gradient": Method(attribution.gradient_magnitude, {}, _magnitude),
     "input x gradient": Method(attribution.input_x_gradient, {}, lambda w, x: (w * x).sum(-1)),
@@ -143,6 +144,7 @@ METHODS = {
     ),
     "extremal masks": Method(saliency.extremal_saliency, {"config": _INR}, None),
     "dense masks": Method(saliency.dense_saliency, {"config": _DENSE, "areas": (0.1, 0.3)}, None),
+    "igos++": Method(saliency.igos_saliency, {"config": _IGOS}, None),
 }
 OF_GIVEN_AREAS = ("extremal masks", "dense masks")
 NEVER_ZERO = (*OF_GIVEN_AREAS, "score-cam", "eigen-cam")

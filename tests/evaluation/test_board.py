@@ -80,6 +80,10 @@ def test_scores_are_those_of_their_functions(board) -> None:
         rtol=1e-5,
     )
     np.testing.assert_allclose(own["precision"], [1, 1])
+    dimmed = evaluation.average_drop(NETWORK, image, found, 1)
+    for name, wanted in dimmed._asdict().items():
+        np.testing.assert_allclose(own[f"average_{name}"], wanted, rtol=1e-5, err_msg=name)
+    assert set(np.unique(board["average_increase"])) == {0, 1}
     p = jax.nn.softmax(NETWORK(image))[1]
     np.testing.assert_allclose(board["p_whole"][2], p, rtol=1e-5)
 
