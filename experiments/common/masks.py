@@ -207,5 +207,8 @@ def rows(
         },
         SLOW[1]: MaskRow(functools.partial(ways.map_masks, many), is_repeated=False),
         SLOW[2]: MaskRow(functools.partial(ways.map_masks, as_saliency(igos_saliency))),
+        IGOS: MaskRow(
+            functools.partial(ways.map_masks, as_saliency(igos_saliency)), is_repeated=False
+        ),
         DENSE: MaskRow(methods[DENSE], is_random=False, is_repeated=False),
     }

@@ -20,7 +20,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import masks as listed
-from experiments.common.masks import INR, PLAIN, MaskRow
+from experiments.common.masks import IGOS, INR, PLAIN, MaskRow
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
@@ -47,7 +47,7 @@ class Config(PhotographOptions):
 
     count: int = 6
     area: float = 0.1
-    methods: tuple[str, ...] = ("Grad-CAM", "SmoothGrad squared", "RISE", PLAIN, INR)
+    methods: tuple[str, ...] = ("Grad-CAM", "RISE", IGOS, PLAIN, INR)
     initialisations: int = 2
     steps: int = 0
 
