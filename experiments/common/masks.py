@@ -82,7 +82,9 @@ PLAIN = "INR, plain"
 
 PRIOR_ALONE = "its prior alone"
 
-SLOW = (DENSE, "RISE, 4000 masks", "iGOS++")
+MANY, IGOS = "RISE, 4000 masks", "iGOS++"
+
+SLOW = (DENSE, MANY, IGOS)
 """Rows that take minutes a photograph: asked for by name."""
 
 OF_MAPS = ("gradient", "Grad-CAM", "occlusion", "SmoothGrad squared", "RISE")
@@ -205,8 +207,7 @@ def rows(
             )
             for few in FEWER_STEPS
         },
-        SLOW[1]: MaskRow(functools.partial(ways.map_masks, many), is_repeated=False),
-        SLOW[2]: MaskRow(functools.partial(ways.map_masks, as_saliency(igos_saliency))),
+        MANY: MaskRow(functools.partial(ways.map_masks, many), is_repeated=False),
         IGOS: MaskRow(
             functools.partial(ways.map_masks, as_saliency(igos_saliency)), is_repeated=False
         ),
