@@ -240,11 +240,13 @@ def _find_jointly(
     coarse = min(config.grid, shape[0]), min(config.grid, shape[1])
     wanted = dataclasses.replace(config.network, outputs=count)
     graph, state = nnx.split(build(wanted, key=key))
-    added = None if prior is None else scores_of(prior, prior_weight)
-    if added is not None:
+    blend = make_blend(image, background, blur=config.blur)
+    is_seen = hides_something(blend, image)
+    added = None
+    if prior is not None:
+        added = jnp.where(is_seen, scores_of(prior, prior_weight), 0)
         state = with_small_end(state, added)
     parameters, fixed = nnx.split_state(state, nnx.Param, Frequencies)
-    blend = make_blend(image, background, blur=config.blur)
     view_key = jax.random.fold_in(key, 2)
 
     def masks_of(parameters: Any, on: tuple[int, int]) -> Array:
@@ -277,7 +279,6 @@ def _find_jointly(
         patience=config.patience,
         tolerance=config.tolerance,
     )
-    is_seen = hides_something(blend, image)
     kept = jax.tree.map(lambda leaf: jnp.where(is_seen, leaf, 0), found.parameters)
     return masks_of(kept, shape), jnp.broadcast_to(found.converged, (count,))
 

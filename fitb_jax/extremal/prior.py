@@ -50,6 +50,7 @@ def scores_of(prior: Saliency, weight: Number, *, blur: Number = PRIOR_BLUR) -> 
     See `prior_scores`.
     """
     wide = at_least_float32(jnp.asarray(prior))
+    wide = jnp.where(jnp.isfinite(wide).all(), wide, 0)
     smooth = gaussian_blur(wide[:, :, None], sigma=blur * max(prior.shape))[:, :, 0]
     ranks = 4 * centred_ranks(smooth).reshape(prior.shape)
     return jnp.where(has_order(wide), weight * ranks, 0)
