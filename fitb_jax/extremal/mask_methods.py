@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import jax
+import jax.numpy as jnp
 
 from fitb_jax.evaluation import control_maps
-from fitb_jax.evaluation.map_similarity import centred_ranks
 from fitb_jax.extremal import dense, inr
 from fitb_jax.extremal.area import binarise, exact_area
 from fitb_jax.extremal.config import InrConfig
@@ -114,11 +114,13 @@ def map_masks(
         key: of the map.
 
     Returns:
-        Soft masks of these areas, (a, h, w) in (0, 1), whose pixels have the order of the map's;
-        `binarise` makes them its largest values.
+        Soft masks of these areas, (a, h, w) in (0, 1), whose pixels have the order of the map's,
+        equal ones in random order; `binarise` makes them its largest values.
     """
     saliency = saliency_fn(logits_fn, image, target, key=key)
-    scores = RANK_SCALE * centred_ranks(saliency).reshape(saliency.shape)
+    tie_breaks = jax.random.permutation(jax.random.fold_in(key, 1), saliency.size)
+    ranks = jnp.argsort(jnp.lexsort((tie_breaks, saliency.ravel())))
+    scores = RANK_SCALE * (ranks / saliency.size - 0.5).reshape(saliency.shape)
     return jax.vmap(lambda area: exact_area(scores, area))(areas)
 
 

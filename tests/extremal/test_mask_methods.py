@@ -55,6 +55,16 @@ def test_masks_of_a_map_show_its_largest_values() -> None:
         np.testing.assert_array_equal(extremal.binarise(mask, area), wanted)
 
 
+def test_a_map_of_ties_shows_no_corner_of_the_image() -> None:
+    def constant(logits_fn: object, image: jax.Array, *asked: object, key: jax.Array) -> jax.Array:
+        del logits_fn, asked, key
+        return jnp.zeros(image.shape[:2])
+
+    (mask,) = mask_methods.map_masks(constant, LOGITS_FN, IMAGE, 1, AREAS[1:], key=KEY)
+    shown = extremal.binarise(mask, 0.5)
+    np.testing.assert_allclose(shown[:6].mean(), 0.5, atol=0.2)
+
+
 def test_a_prior_of_another_method_is_asked_for_the_same_class() -> None:
     config = extremal.InrConfig(steps=2)
     asked = []
