@@ -11,7 +11,7 @@ from mkdocs.structure.files import File, Files
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from experiments.core import discovery, published
+from experiments.core import discovery, result_pages
 
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
@@ -29,7 +29,7 @@ def on_config(config: Any) -> Any:
     chapters = {
         title: [
             {every[name].title: f"results/{name}.md"}
-            for name in published.names()
+            for name in result_pages.names()
             if every[name].chapter == chapter
         ]
         for chapter, title in discovery.CHAPTERS.items()
@@ -51,11 +51,11 @@ def on_files(files: Files, config: Any) -> Files:
     Returns:
         The same, with a page for each experiment that was published.
     """
-    for name in published.names():
+    for name in result_pages.names():
         uri = f"results/{name}.md"
         if (old := files.get_file_from_path(uri)) is not None:
             files.remove(old)
-        files.append(File.generated(config, uri, content=published.page(name)))
+        files.append(File.generated(config, uri, content=result_pages.page(name)))
     for file in [file for file in files if file.src_uri.startswith("results/")]:
         if file.src_uri.endswith(".json"):
             files.remove(file)

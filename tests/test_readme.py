@@ -9,7 +9,7 @@ import jax
 import pytest
 import xarray as xr
 
-from experiments.core import published
+from experiments.core import result_pages
 from fitb_jax import data, models
 
 OPTIMISED = True
@@ -55,7 +55,7 @@ def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.Mon
 def test_every_link_exists() -> None:
     pages = ["README.md", "CONTRIBUTING.md", "experiments/README.md"]
     pages += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]
-    made = {ROOT / "docs" / "results" / f"{name}.md" for name in published.names()}
+    made = {ROOT / "docs" / "results" / f"{name}.md" for name in result_pages.names()}
     missing = []
     for page in pages:
         for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):

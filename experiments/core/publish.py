@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from experiments.core import artefact, discovery, published
+from experiments.core import artefact, discovery, result_pages
 from experiments.core.running import read_metrics
 from fitb_jax import checks
 
@@ -38,7 +38,7 @@ def run(config: Config) -> list[Path]:
     if not chosen:
         raise FileNotFoundError(f"no finished run in {config.results}")
     written = [path for name in chosen for path in _publish(config.results / name)]
-    _LOG.info("%d files written to %s", len(written), published.FOLDER)
+    _LOG.info("%d files written to %s", len(written), result_pages.FOLDER)
     return written
 
 
@@ -53,7 +53,7 @@ def _publish(folder: Path) -> list[Path]:
     kept = {name: metrics[name] for name in ("caption", "numbers", "tables")}
     # Where a file lay on the machine of the run is nobody's concern.
     kept["notes"] = [re.sub(r"(?<![\w.:/])(?:/[\w.+-]+)+/", "", each) for each in metrics["notes"]]
-    place = published.FOLDER / f"{folder.name}.json"
+    place = result_pages.FOLDER / f"{folder.name}.json"
     place.write_text(json.dumps({**kept, "made_by": made_by}, indent=1) + "\n")
     for earlier in place.parent.glob(f"{folder.name}.*.webp"):
         earlier.unlink()

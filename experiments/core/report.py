@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.core import artefact, discovery
-from experiments.core.published import made_with, text
+from experiments.core.result_pages import made_with, text
 from experiments.core.running import METRICS, read_metrics
 
 _TEMPLATES = Path(__file__).parent / "templates"

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from experiments.core import artefact
-from experiments.core.published import text
 from experiments.core.report import write_report
+from experiments.core.result_pages import text
 from tests.experiments import checks
 
 NAMES = ["fill_in", "inr_explain"]
