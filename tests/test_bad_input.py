@@ -70,6 +70,8 @@ def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
             "target": 0,
             "update": UPDATE,
         },
+        fill.inpaint: {"image": IMAGE, "mask": MASK},
+        fill.iterated: {**EXPLAINED, "mask": MASK, "key": KEY, "steps": 2},
         fill.first_order_all_classes: {"logits_fn": LOGITS_FN, "image": IMAGE, "mask": MASK},
         fill.step: {"image": IMAGE, "mask": MASK, "update": UPDATE},
         fill.nearest_prototype: {"image": IMAGE, "prototypes": IMAGES},
@@ -114,7 +116,7 @@ def _call(function: Callable, **changes: Any) -> Callable[[], Any]:
 
 
 def _train(**changes: Any) -> Callable[[], Any]:
-    return _call(models.train, training=dataclasses.replace(TRAINING, **changes))
+    return lambda: _call(models.train, training=dataclasses.replace(TRAINING, **changes))()
 
 
 def _inr(**changes: Any) -> Callable[[], Any]:
@@ -165,9 +167,10 @@ TAKES_MASK = [
     fill.threshold,
     masks.apply,
 ]
-TAKES_MASK += [extremal.blend_pyramid]
-TAKES_TARGET = [*TAKES_IMAGE[:3], fill.progressive, fill.fidelity, *EXTREMAL]
-TAKES_LOGITS_FN = [*TAKES_IMAGE[:6], *EXTREMAL]
+TAKES_MASK += [extremal.blend_pyramid, fill.inpaint, fill.iterated]
+TAKES_TARGET = [*TAKES_IMAGE[:3], fill.progressive, fill.iterated, fill.fidelity, *EXTREMAL]
+TAKES_LOGITS_FN = [*TAKES_IMAGE[:6], fill.iterated, *EXTREMAL]
+TAKES_IMAGE += [fill.inpaint, fill.iterated]
 
 NAN = jnp.full_like(IMAGE, jnp.nan)
 CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
@@ -196,6 +199,21 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(fill.second_order, damping=jnp.ones(2)), ValueError, "damping must be a scalar"),
     (_call(fill.second_order, steps=0), ValueError, "steps must be at least 1, got 0"),
     (_call(fill.second_order, steps=2.5), TypeError, "steps must be an integer"),
+    (_call(fill.iterated, key=0), TypeError, "key must be one random key"),
+    (_call(fill.iterated, steps=0), ValueError, "steps must be at least 1, got 0"),
+    (_call(fill.iterated, shift=-1), ValueError, "shift must be at least 0, got -1"),
+    (_call(fill.iterated, newton_every=-1), ValueError, "newton_every must be at least 0, got -1"),
+    (_call(fill.iterated, learning_rate=0.0), ValueError, r"learning_rate must lie in \(0, inf\], got 0"),
+    (_call(fill.iterated, noise=-0.1), ValueError, r"noise must lie in \[0, inf\], got -0.1"),
+    (_call(fill.iterated, total_variation=np.nan), ValueError, "total_variation must lie in"),
+    (_call(fill.iterated, parametrisation="wavelets"), ValueError, r"parametrisation must be one of \['fourier', 'pixels'\]"),
+    (_call(fill.iterated, start="blur"), ValueError, r"start must be one of \['inpainted', 'mean'\], got 'blur'"),
+    (_call(fill.iterated, start=jnp.zeros(5)), ValueError, "start must be a number, one value per channel"),
+    (_call(fill.inpaint, sigma=-1), ValueError, r"sigma must lie in \[0, inf\], got -1"),
+    (_train(noise=-0.1), ValueError, r"noise must lie in \[0, inf\], got -0.1"),
+    (_train(robust_norm="l1"), ValueError, r"robust_norm must be one of \['l2', 'linf'\], got 'l1'"),
+    (_train(robust_radius=-1.0), ValueError, r"robust_radius must lie in \[0, inf\], got -1"),
+    (_train(robust_steps=0), ValueError, "robust_steps must be at least 1, got 0"),
     (_call(fill.first_order_all_classes, chunk=0), ValueError, "chunk must be at least 1"),
     (lambda: Convolution(1, 1, kernel=5, stride=2, rngs=nnx.Rngs(0)), ValueError, "kernel must be a multiple of stride 2, got 5"),
     (_call(fill.threshold), ValueError, "exactly one of quantile, minimum and ink"),

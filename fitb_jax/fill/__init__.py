@@ -13,6 +13,12 @@ from fitb_jax.fill.filling import fill as fill
 from fitb_jax.fill.filling import progressive as progressive
 from fitb_jax.fill.filling import step as step
 from fitb_jax.fill.filling import threshold as threshold
+from fitb_jax.fill.inpainting import inpaint as inpaint
+from fitb_jax.fill.iterative import Iterated as Iterated
+from fitb_jax.fill.iterative import Parametrisation as Parametrisation
+from fitb_jax.fill.iterative import StartName as StartName
+from fitb_jax.fill.iterative import iterated as iterated
+from fitb_jax.fill.iterative import iterated_with_diagnostics as iterated_with_diagnostics
 from fitb_jax.fill.prototypes import Moments as Moments
 from fitb_jax.fill.prototypes import Prototype as Prototype
 from fitb_jax.fill.prototypes import class_prototypes as class_prototypes

@@ -2,6 +2,8 @@
 
 from fitb_jax.models.adapters import as_logits_fn as as_logits_fn
 from fitb_jax.models.adapters import stack as stack
+from fitb_jax.models.adversarial import Norm as Norm
+from fitb_jax.models.adversarial import projected_gradient as projected_gradient
 from fitb_jax.models.architectures.normalisation import Normalisation as Normalisation
 from fitb_jax.models.checkpoints import CheckpointError as CheckpointError
 from fitb_jax.models.checkpoints import restore as restore

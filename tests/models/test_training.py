@@ -4,9 +4,11 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from fitb_jax import models
 from fitb_jax.models.training import _shift
+from fitb_jax.types import LogitsFn
 from tests.models.conftest import CLASSIFIER, TRAINING
 
 RUN = jax.jit(functools.partial(models.train, CLASSIFIER, TRAINING))
@@ -74,3 +76,62 @@ def test_recipes_of_the_same_settings_are_equal_and_train(bars) -> None:
     found = recipe(images, labels, key=key)
     for a, b in zip(*map(jax.tree.leaves, (found, wanted)), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def _accuracy(logits_fn: LogitsFn, images: jax.Array, labels: jax.Array) -> float:
+    return float((models.predict(logits_fn, images) == labels).mean())
+
+
+def _moved(
+    logits_fn: LogitsFn, images: jax.Array, labels: jax.Array, norm: models.Norm, radius: float
+) -> jax.Array:
+    def loss(batch: jax.Array) -> jax.Array:
+        logits = jax.vmap(logits_fn)(batch)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+    return models.projected_gradient(loss, images, radius=radius, norm=norm)
+
+
+def test_a_radius_of_0_is_plain_training_to_the_bit(bars) -> None:
+    images, labels = map(jnp.asarray, bars)
+    how = dataclasses.replace(TRAINING, robust_radius=0.0, robust_norm="linf", robust_steps=7)
+    run = jax.jit(functools.partial(models.train, CLASSIFIER, how))
+    found, plain = (each(images, labels, key=jax.random.key(0)) for each in (run, RUN))
+    for a, b in zip(*map(jax.tree.leaves, (found, plain)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_robust_and_noisy_training_withstand_more(bars) -> None:
+    images, labels = map(jnp.asarray, bars)
+    plain = RUN(images, labels, key=jax.random.key(0)).logits_fn
+    examples = _moved(plain, images, labels, "l2", 1.0)
+    for changes in ({"robust_radius": 1.0}, {"noise": 0.3}):
+        how = dataclasses.replace(TRAINING, epochs=30, **changes)
+        trained = models.train(CLASSIFIER, how, images, labels, key=jax.random.key(0)).logits_fn
+        assert _accuracy(trained, images, labels) > 0.9
+        assert _accuracy(trained, examples, labels) > _accuracy(plain, examples, labels) + 0.1
+
+
+def test_examples_stay_in_the_ball_and_among_images(bars) -> None:
+    images, labels = map(jnp.asarray, bars)
+    plain = RUN(images, labels, key=jax.random.key(0)).logits_fn
+    for norm, radius, length in (
+        ("l2", 0.7, lambda d: np.sqrt((d**2).sum((1, 2, 3)))),
+        ("linf", 0.1, lambda d: np.abs(d).max((1, 2, 3))),
+    ):
+        moved = np.asarray(_moved(plain, images, labels, norm, radius))
+        lengths = length(moved - np.asarray(images))
+        assert moved.min() >= 0
+        assert moved.max() <= 1
+        assert lengths.max() <= radius * (1 + 1e-5)
+        assert np.median(lengths) > 0.8 * radius
+
+
+def test_the_worst_example_of_a_plane_is_known() -> None:
+    images = jnp.full((2, 6, 6, 1), 0.5)
+    slope = jax.random.normal(jax.random.key(0), (6, 6, 1))
+    for norm, direction in (("l2", slope / jnp.linalg.norm(slope)), ("linf", jnp.sign(slope))):
+        moved = models.projected_gradient(
+            lambda x: 1e-25 * (x * slope[None]).sum(), images, radius=0.1, norm=norm
+        )
+        np.testing.assert_allclose(moved - images, jnp.stack([0.1 * direction] * 2), atol=1e-6)
