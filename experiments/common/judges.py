@@ -185,25 +185,29 @@ def judge_row(
     asked = method.asked(trained, image, key=key)
     swept = jnp.concatenate([areas, _map_areas()])
 
-    def find(pixels: Array, key: Key) -> tuple[Array, Array]:
-        moved = {**asked, "pixels": pixels}
-        masks = method.masks(trained, untrained, moved, swept, key=key, backgrounds=seen)
+    def find(query: tuple[Array, Key]) -> tuple[Array, Array]:
+        pixels, key = query
+        masks = method.masks(
+            trained, untrained, {**asked, "pixels": pixels}, swept, key=key, backgrounds=seen
+        )
         return jax.vmap(extremal.binarise)(masks[: len(areas)], areas), masks[len(areas) :].mean(0)
 
-    binary, saliency = find(pixels, key)
+    # One program for all: another key, and the photograph moved.
+    queries = [(pixels, key)]
+    queries += [(pixels, jax.random.fold_in(key, 2))] * method.is_random
+    queries += [(jnp.roll(pixels, MOVE, (0, 1)), key)] * method.is_repeated
+    every, maps = jax.lax.map(find, jax.tree.map(lambda *leaves: jnp.stack(leaves), *queries))
+    binary, saliency = every[0], maps[0]
     target = asked["target"]
     decided = evaluation.localisation.leave_out(saliency, image["ignored"])
     by_judge = functools.partial(through, judge, pixels, target)
     p_judge, is_first = by_judge(binary)
-    unknown = jnp.full(areas.shape, jnp.nan), jnp.asarray(jnp.nan)
-    keys, moved = unknown, unknown
+    keys = moved = (jnp.full(areas.shape, jnp.nan), jnp.asarray(jnp.nan))
     if method.is_random:
-        again, again_map = find(pixels, jax.random.fold_in(key, 2))
-        keys = jax.vmap(weighted_iou)(binary, again), spearman(saliency, again_map)
+        keys = _agreement((binary, saliency), (every[1], maps[1]))
     if method.is_repeated:
-        rolled, rolled_map = find(jnp.roll(pixels, MOVE, (0, 1)), key)
         back = functools.partial(jnp.roll, shift=(-MOVE, -MOVE), axis=(-2, -1))
-        moved = jax.vmap(weighted_iou)(binary, back(rolled)), spearman(saliency, back(rolled_map))
+        moved = _agreement((binary, saliency), (back(every[-1]), back(maps[-1])))
     nothing = jnp.zeros((1, *pixels.shape[:2]))
     return {
         "p": extremal.probabilities_through(trained, pixels, target, binary),
@@ -221,6 +225,11 @@ def judge_row(
         "p_blank": extremal.probabilities_through(trained, pixels, target, nothing)[0],
         "p_judge_blank": by_judge(nothing)[0][0],
     }
+
+
+def _agreement(first: tuple[Array, Array], second: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Overlap of binary masks, and rank correlation of maps."""
+    return jax.vmap(weighted_iou)(first[0], second[0]), spearman(first[1], second[1])
 
 
 def _map_areas() -> Array:

@@ -210,7 +210,7 @@ def iterated_with_diagnostics(
         )
         found = derivatives.lanczos(lambda v: -product(v), gradient, steps=_PRODUCTS)
         direction = derivatives.damped_newton_step(found, _DAMPING).step
-        return found.start_norm * derivatives.unit_vector(direction), reached
+        return jnp.asarray(found.start_norm * derivatives.unit_vector(direction)), reached
 
     def step(state: _State, inputs: tuple[Array, Key]) -> tuple[_State, Scalar]:
         index, step_key = inputs

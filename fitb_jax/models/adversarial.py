@@ -51,7 +51,7 @@ def projected_gradient(
         gradient = jax.grad(loss_fn)(moved)
         if norm == "linf":
             change = moved + stride * jnp.sign(gradient) - images
-            change = jnp.clip(change, -radius, radius)
+            change = jnp.clip(change, -1 * radius, radius)
         else:
             change = moved + stride * gradient / _lengths(gradient) - images
             change = change * jnp.minimum(1, radius / _lengths(change))
