@@ -199,7 +199,7 @@ def iterated_with_diagnostics(
     def loss(values: Array, step_key: Key) -> tuple[Scalar, Scalar]:
         whole = filled(values)
         reached = objective(logits_fn(_perturbed(whole, shift, noise, key=step_key)), target)
-        return total_variation * _variation(whole) - reached, reached
+        return jnp.asarray(total_variation * _variation(whole) - reached), reached
 
     def plain(values: Array, step_key: Key) -> tuple[Array, Scalar]:
         return jax.grad(loss, has_aux=True)(values, step_key)
@@ -210,7 +210,7 @@ def iterated_with_diagnostics(
         )
         found = derivatives.lanczos(lambda v: -product(v), gradient, steps=_PRODUCTS)
         direction = derivatives.damped_newton_step(found, _DAMPING).step
-        return jnp.asarray(found.start_norm * derivatives.unit_vector(direction)), reached
+        return found.start_norm * derivatives.unit_vector(direction), reached
 
     def step(state: _State, inputs: tuple[Array, Key]) -> tuple[_State, Scalar]:
         index, step_key = inputs
