@@ -68,12 +68,13 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         masks = extremal.inr_masks(inr, areas, shape)
         binary = jax.vmap(extremal.binarise)(masks, areas)
         blend = extremal.make_blend(image, "blur", blur=settings.blur)
+        prior = jax.image.resize(inr.prior, coarse, "linear")
         return {
             "positions": positions.T.reshape(2, *coarse),
             "features": features.T[: config.features].reshape(-1, *coarse),
             "area_features": jax.vmap(coordinates.area_features)(areas),
             "scores": jax.vmap(
-                lambda area: settings.score_scale * network(positions, area).reshape(coarse)
+                lambda area: prior + settings.score_scale * network(positions, area).reshape(coarse)
             )(areas),
             "masks": masks,
             "seen": jax.vmap(blend)(masks),
@@ -107,7 +108,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
         "features\nof the area a": [
             (one["area_features"], f"a = {one['area']:g}") for one in of_area
         ],
-        f"scores s(u, a),\n{_size(found, COARSE)}": [(each, "") for each in scores],
+        f"scores with the prior,\n{_size(found, COARSE)}": [(each, "") for each in scores],
         "mask: sigmoid(s - tau)\nwith mean a": [
             (one["masks"].expand_dims(channel=1, axis=2), f"mean {one['masks'].mean():.4f}")
             for one in of_area
@@ -126,8 +127,8 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
         for axis, (values, text) in zip(axes[-1], cells, strict=True):
             _cell(axis, values, text)
     for place, sign in enumerate(("→", "+"), 1):
-        figure.text(place / 6, 0.46, sign, ha="center", fontsize=14)
-    for start, label in ((2, "MLP"), (3, "tau"), (4, "blend")):
+        figure.text(place / 6 - 0.012 * (place > 1), 0.46, sign, ha="center", fontsize=14)
+    for start, label in ((2, "MLP\n+ prior"), (3, "tau"), (4, "blend")):
         for left, right in zip(axes[start], axes[start + 1], strict=True):
             arrow = {"arrowstyle": "->", "color": "grey"}
             at = {"xycoords": right.transAxes, "textcoords": left.transAxes}
@@ -162,7 +163,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     """State what the network computes, and what the first and the last mask are worth."""
     first, last = found["p_soft"].isel(area=[0, -1])
     return (
-        "One network takes the position of a pixel and the area, and gives a score; the threshold "
+        "One network takes the position of a pixel and the area, and gives a score, to which that "
+        "of the prior is added; the threshold "
         f"tau makes the mean of the mask the area. p({found['class_name'].item()}) of what is seen "
         f"is {first:.2f} at area {first['area']:g} and {last:.2f} at {last['area']:g}; of the "
         f"whole photograph {found['p_whole']:.2f}."
