@@ -126,25 +126,29 @@ def tables(found: xr.Dataset, base: str) -> Tables:
     seconds = found["seconds"].to_series().rename("seconds")
     made = {
         "p of the class": pd.concat([columns(found, asked), seconds], axis=1),
-        "other draws": columns(found, draws),
+        "other draws": _known(columns(found, draws)),
         "the object": _on_objects(found),
     }
     if base in found["method"] and found.sizes["method"] > 1:
         names = ("p", "p_judge", "kept", "iou_keys", "iou_moved", "precision", "pointing", "parts")
         each = {name: paired_difference(found[name], method=base) for name in names}
-        made[f"less {base}"] = pd.concat(
-            [
-                interval_table(
-                    more,
-                    rows="method",
-                    over="image",
-                    title=name + (", area {area:g}" if "area" in more.dims else ""),
-                )
-                for name, more in each.items()
-            ],
-            axis=1,
-        )
+        less = [
+            interval_table(
+                more,
+                rows="method",
+                over="image",
+                title=name + (", area {area:g}" if "area" in more.dims else ""),
+            )
+            for name, more in each.items()
+        ]
+        made[f"less {base}"] = _known(pd.concat(less, axis=1))
     return made
+
+
+def _known(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows and cells of which something is known: not all methods are asked everything."""
+    known = table.map(lambda cell: not np.isnan(cell.estimate))
+    return table.astype(object).where(known, "")[known.any(axis=1)]
 
 
 def _on_objects(found: xr.Dataset) -> pd.DataFrame:
@@ -181,6 +185,8 @@ def chart(config: RowOptions, found: xr.Dataset) -> Figure:
     for panel, (name, title) in zip(panels, PANELS.items(), strict=True):
         means = intervals(found[name].sel(area=config.area), over="image")
         plotting.interval_chart(panel, means, groups="method", title=title, is_horizontal=True)
+        if name == "parts":
+            panel.set_xscale("log")
     figure.suptitle(f"The best {config.area:.0%} of the pixels: mean, 95 % interval", fontsize=10)
     return figure
 
@@ -199,6 +205,7 @@ def against_seconds(config: RowOptions, found: xr.Dataset) -> Figure:
                 method, (seconds, mean), xytext=(4, 3), textcoords="offset points", fontsize=6
             )
         axis.set_xscale("log")
+        axis.margins(x=0.15)
         axis.set_xlabel("seconds a photograph", fontsize=8)
         axis.set_title(f"{title}, the best {config.area:.0%} of the pixels", fontsize=9)
         axis.grid(alpha=0.3)
