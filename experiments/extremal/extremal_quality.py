@@ -4,7 +4,8 @@
 
 Needs: photographs with outlines or boxes, `--photographs LAYOUT --photo-dir DIR`; more of another
 layout, `--also LAYOUT=DIR2`.
-Expected: EXPECTED
+Expected: of a tenth of the image p(class) by another network 0.15 [0.08, 0.21], of
+Grad-CAM 0.06 [0.01, 0.12]; overlap of two keys 0.41 [0.35, 0.48] (36 photographs).
 
 Masks of every method and of controls are judged on the blur that they were fitted on, and by
 another network, other backgrounds, other draws and the place of the object. It resumes.
