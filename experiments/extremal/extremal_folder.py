@@ -4,7 +4,7 @@
 
 Needs: a folder of photographs.
 Expected: p(class) of the binary masks that rises with their area: of a tenth of the image about
-0.53, as in `extremal_quality`.
+0.36, as in `extremal_quality`.
 
 The photographs are read part by part, and the masks of each part lie in a zarr store of their own
 under `results/grids`, which xarray opens. A run that is stopped goes on at the photograph it had
