@@ -176,7 +176,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "iGOS++",
             "on the small, smooth mask without which the class goes, and with which it stays",
             "saliency.igos_saliency",
-            "2 min",
+            "minutes",
             needs="igos_config",
         ),
     }

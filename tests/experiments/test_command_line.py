@@ -38,7 +38,7 @@ def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
-    ("extremal_quality", {"penalty_steps": -1}, "penalty_steps must be at least 0, got -1"),
+    ("extremal_quality", {"steps": -1}, "steps must be at least 0, got -1"),
     ("extremal_quality", {"dense_steps": 0}, "dense_steps must be at least 1, got 0"),
     ("extremal_areas", {"largest": 1.5}, r"must ascend strictly within \(0, 1\), got 0.04 and 1.5"),
     ("extremal_areas", {"smallest": 0.6, "largest": 0.1}, "got 0.6 and 0.1"),

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from experiments.common import methods
+from experiments.common.judges import Judged
 from experiments.common.photographs import Explained
 from experiments.core import discovery, running
 from experiments.core.experiment import Experiment, Sweep
@@ -48,6 +49,9 @@ def test_scores_are_means_over_runs_of_each_key(monkeypatch: pytest.MonkeyPatch)
         names=["a", "b"],
         source="made here",
     )
+    backgrounds = np.zeros((1, 4, 4, 3), np.float32)
+    judge: Any = types.SimpleNamespace(logits_fn=None, size=4)
+    judged = Judged(net, judge, backgrounds, backgrounds, np.zeros(2, bool))
     alone = Config(seed=6, areas=(0.1,))
 
     def draw_untrained(name: str, *, key: jax.Array) -> types.SimpleNamespace:
@@ -74,7 +78,7 @@ def test_scores_are_means_over_runs_of_each_key(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(localisation, "rows", lambda pretrained: {"gradient": row})
     monkeypatch.setattr(localisation, "_seconds", lambda net, row: 0.0)
     monkeypatch.setattr(running, "run_sweep", run_sweep)
-    experiment = dataclasses.replace(Experiment.of(localisation), load=lambda config: net)
+    experiment = dataclasses.replace(Experiment.of(localisation), load=lambda config: judged)
     listed = discovery.experiments()["localisation"]
     for keys, expected in ((1, [0, 1]), (2, [0.5, 1])):
         found = running.compute(listed, experiment, Config(seed=5, keys=keys, areas=(0.1,)))
