@@ -205,7 +205,7 @@ def against_seconds(config: RowOptions, found: xr.Dataset) -> Figure:
                 method, (seconds, mean), xytext=(4, 3), textcoords="offset points", fontsize=6
             )
         axis.set_xscale("log")
-        axis.margins(x=0.15)
+        axis.margins(x=0.3)
         axis.set_xlabel("seconds a photograph", fontsize=8)
         axis.set_title(f"{title}, the best {config.area:.0%} of the pixels", fontsize=9)
         axis.grid(alpha=0.3)

@@ -73,7 +73,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
         f"{found.sizes['image']} photographs that {config.model} recognises, the best "
         f"{config.area:.0%} of the pixels of every method. {best}: p(class) {of('p')} by the "
         f"network and on the blur that masks are fitted with, {of('p_judge')} by {config.judge}, "
-        "which took no part."
+        "which took no part. The seconds of a photograph are for all areas."
     )
 
 

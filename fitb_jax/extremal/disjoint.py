@@ -22,16 +22,10 @@ from fitb_jax.extremal.background import (
 )
 from fitb_jax.extremal.config import InrConfig, check_config
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
-from fitb_jax.extremal.inr import (
-    boundary_cost,
-    fit_inr,
-    inr_masks,
-    own_prior,
-    with_small_end,
-)
+from fitb_jax.extremal.inr import boundary_cost, fit_inr, inr_masks
 from fitb_jax.extremal.joint_areas import joint_exact_areas
 from fitb_jax.extremal.perturbed import perturbed
-from fitb_jax.extremal.prior import PRIOR_WEIGHT, scores_of
+from fitb_jax.extremal.prior import PRIOR_WEIGHT, own_prior, scores_of, with_small_end
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.types import (
     Array,
@@ -122,6 +116,7 @@ def disjoint_masks(
     find = _find_iteratively if method == "iterative" else _find_jointly
     # Areas of half precision would be off by more than masks are.
     areas = areas.astype(jnp.promote_types(image.dtype, jnp.float32))
+    checks.check_number("prior_weight", prior_weight, least=0)
     blend = make_blend(image, background, blur=config.blur)
     if prior is not None:
         checks.check_saliency(prior, (image.shape[0], image.shape[1]), name="prior")

@@ -27,11 +27,11 @@ from fitb_jax.extremal.config import InrConfig, check_config, regulariser_weight
 from fitb_jax.extremal.coordinates import Frequencies, build, grid
 from fitb_jax.extremal.perturbed import perturbed
 from fitb_jax.extremal.prior import (
-    PRIOR_START,
     PRIOR_WEIGHT,
-    noisy_gradients,
+    own_prior,
     prior_scores,
     scores_of,
+    with_small_end,
 )
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.objectives import score_of
@@ -233,46 +233,6 @@ def fit_inr(
         p_blank=score(logits_fn(nothing), target),
         p_whole=score(logits_fn(everything), target),
     )
-
-
-def own_prior(
-    logits_fn: LogitsFn, image: Image, target: Target, config: InrConfig, *, key: Key
-) -> Saliency:
-    """The prior of a fit that is given none.
-
-    Args:
-        logits_fn: the classifier.
-        image: (h, w, c) in [0, 1].
-        target: class to explain, in [0, k).
-        config: with `prior_gradients` above 0.
-        key: of the fit.
-
-    Returns:
-        (h, w), at least 0.
-    """
-    return noisy_gradients(
-        logits_fn,
-        image,
-        target,
-        key=jax.random.fold_in(key, 3),
-        gradients=config.prior_gradients,
-        chunk=config.chunk,
-    )
-
-
-def with_small_end(state: Any, added: Array) -> Any:
-    """The start of a network whose scores are added to those of a prior.
-
-    Args:
-        state: of the network.
-        added: what is added to its scores, (h, w).
-
-    Returns:
-        The state, with a small last layer where something is added.
-    """
-    factor = jnp.where((added != 0).any(), PRIOR_START, 1.0)
-    state["last"] = jax.tree.map(lambda leaf: leaf * factor, state["last"])
-    return state
 
 
 def boundary_cost(masks: Float[Array, "k h w"], config: InrConfig) -> Scalar | float:

@@ -1,10 +1,13 @@
 """Any saliency map as the place where the search for masks begins, and one that asks for little."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from fitb_jax import batching, checks
 from fitb_jax.evaluation.map_similarity import centred_ranks
+from fitb_jax.extremal.config import InrConfig
 from fitb_jax.objectives import logit
 from fitb_jax.precision import at_least_float32
 from fitb_jax.smoothing import gaussian_blur
@@ -16,9 +19,8 @@ PRIOR_BLUR = 8 / 224
 PRIOR_START = 0.1
 """With a prior the network's last layer starts this much smaller: the prior is what is seen."""
 
-
 PRIOR_WEIGHT = 8.0
-"""The highest and lowest rank are twice this far from the middle."""
+"""Of a prior: its scores are from -2 to 2 times this."""
 
 
 def prior_scores(
@@ -95,6 +97,46 @@ def noisy_gradients(
 
     total = batching.chunked_sum(squared, chunk=chunk)(jax.random.split(key, gradients))
     return total / gradients
+
+
+def own_prior(
+    logits_fn: LogitsFn, image: Image, target: Target, config: InrConfig, *, key: Key
+) -> Saliency:
+    """The prior of a fit that is given none.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class to explain, in [0, k).
+        config: with `prior_gradients` above 0.
+        key: of the fit.
+
+    Returns:
+        (h, w), at least 0.
+    """
+    return noisy_gradients(
+        logits_fn,
+        image,
+        target,
+        key=jax.random.fold_in(key, 3),
+        gradients=config.prior_gradients,
+        chunk=config.chunk,
+    )
+
+
+def with_small_end(state: Any, added: Array) -> Any:
+    """The start of a network whose scores are added to those of a prior.
+
+    Args:
+        state: of the network.
+        added: what is added to its scores, (h, w).
+
+    Returns:
+        The state, with a small last layer where something is added.
+    """
+    factor = jnp.where((added != 0).any(), PRIOR_START, 1.0)
+    state["last"] = jax.tree.map(lambda leaf: leaf * factor, state["last"])
+    return state
 
 
 def has_order(prior: Saliency) -> Bool[Array, ""]:
