@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import shlex
 import sys
 from typing import Any
 
@@ -81,7 +82,7 @@ def _dispatch(name: str, arguments: list[str]) -> None:
     experiment = load(every[name])
     default = experiment.default(smoke="--smoke" in arguments, full="--full" in arguments)
     options = _parsed(experiment.config, arguments, name, default=default)
-    command = " ".join(["python -m experiments", name, *arguments])
+    command = shlex.join(["python", "-m", "experiments", name, *arguments])
     from experiments.core.running import run  # `--help` has been answered without it
 
     with logging_redirect_tqdm():

@@ -51,10 +51,11 @@ def _publish(folder: Path) -> list[Path]:
         raise ValueError(f"{folder} is of files that no commit knows (commit {commit})")
     metrics = read_metrics(folder)
     kept = {name: metrics[name] for name in ("caption", "numbers", "tables")}
-    # Where a file lay on the machine of the run is nobody's concern.
-    kept["notes"] = [re.sub(r"(?<![\w.:/])(?:/[\w.+-]+)+/", "", each) for each in metrics["notes"]]
+    made_by["command"] = re.sub(r" --(results \S+|no-progress)", "", made_by["command"])
     place = result_pages.FOLDER / f"{folder.name}.json"
-    place.write_text(json.dumps({**kept, "made_by": made_by}, indent=1) + "\n")
+    text = json.dumps({**kept, "notes": metrics["notes"], "made_by": made_by}, indent=1)
+    # Where a file lay on the machine of the run is nobody's concern.
+    place.write_text(re.sub(r"(?<![\w.:/])(?:/[\w.+-]+)+/", "", text) + "\n")
     for earlier in place.parent.glob(f"{folder.name}.*.webp"):
         earlier.unlink()
     figures = []
