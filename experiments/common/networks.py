@@ -2,7 +2,9 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -126,10 +128,18 @@ class Ensemble(NamedTuple):
 
 
 def ensemble(
-    options: NetworkOptions, count: int, train: data.Images, test: data.Images
+    options: NetworkOptions,
+    count: int,
+    train: data.Images,
+    test: data.Images,
+    changes: Mapping[str, Any] = MappingProxyType({}),
 ) -> Ensemble:
-    """Train networks at once, by `vmap` over their seeds, or find them again."""
+    """Train networks at once, by `vmap` over their seeds, or find them again.
+
+    Their training is that of the options but for some `changes`.
+    """
     classifier, training = configurations(options, train)
+    training = dataclasses.replace(training, **changes)
     untrained = _untrained(options, classifier)
     if options.plan:
         return Ensemble([untrained] * count, untrained, [])

@@ -1,165 +1,156 @@
-"""Figure 8: Fill in the blanks of a photograph.
+"""Figure 8: Fill in the blanks of a photograph, by several networks.
 
-    python -m experiments photo_fill_in    # 40 s
-    python -m experiments photo_fill_in --photographs folder --photo-dir MY_PHOTOS --patches 16 56
+    python -m experiments photo_fill_in    # 3 min
 
-Needs: nothing (five photographs of scikit-image).
-Expected: fills along plain gradients are noise and no picture of the class (`photo_fidelity`: a
-blur of two pixels removes 98 % of the update).
+Needs: the extra `lite` for more than one network.
+Expected: TODO 0
 
-Updates and fills of three photographs for their two top classes, at three patch sizes.
+Photographs filled in for their own class and for others by each network; all judge all fills.
 """
 
 import dataclasses
 import functools
-from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Tables
 from experiments.core.labelled import pictures, with_notes
-from experiments.fill import _photo_updates
-from experiments.fill._photo_updates import FIRST_ORDER, NEWTON, SMOOTHED_MEAN
+from experiments.fill import _photo_networks
+from experiments.fill._photo_networks import Loaded
 from fitb_jax import batching, fill, masks, plotting
-from fitb_jax.extremal import mean_colour
-from fitb_jax.smoothing import gaussian_blur
+from fitb_jax.fill.inpainting import visible_mean
 from fitb_jax.types import Array, Image, Key, LogitsFn, Mask, Target
 
-Found: TypeAlias = dict[str, Array]
-
-RULES = (FIRST_ORDER, NEWTON, SMOOTHED_MEAN)
-SHOWN = ("whole", "masked", "filled", "filled, then blurred")
+OWN = "own class"
+UNFILLED = ("whole", "masked", "inpainted")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(PhotographOptions):
+class Config(_photo_networks.SeveralNetworks):
     """Options of Figure 8.
 
     Attributes:
-        classes: top classes of each photograph that it is filled in for.
+        others: classes that each photograph is filled in for besides its own.
         ratio: share of the patches that are blank.
-        patches: sides of a patch in pixels, a figure each.
-        steps: of Lanczos.
-        size: root mean square change of the blanks, in units of intensity.
-        smoothing: standard deviation in pixels of the blur that tells noise from shape.
+        patch: side of a patch in pixels.
     """
 
     count: int = 3
-    classes: int = 2
+    others: tuple[str, ...] = ("strawberry", "golden retriever")
     ratio: float = 0.5
-    patches: tuple[int, ...] = (16, 32, 56)
-    steps: int = 8
-    size: float = fill.DEFAULT_STEP
-    smoothing: float = 2.0
-    chunk: int = 1
+    patch: int = 32
 
 
-def compute(config: Config, net: Explained) -> xr.Dataset:
-    """Update and fill every photograph for its top classes, at every patch size."""
-    images = jnp.asarray(net.images)
-    logits = jax.jit(jax.vmap(net.pretrained.logits_fn))(images)
-    targets = jax.lax.top_k(logits, config.classes)[1]
-    keys = jax.random.split(jax.random.key(config.seed), len(images))
-    rules = _photo_updates.rules(min(config.patches), config.steps)
-
-    def of_class(logits_fn: LogitsFn, image: Image, mask: Mask, key: Key, target: Target) -> Found:
-        background = mean_colour(image)
-        updates = jnp.stack([rules[name](logits_fn, image, mask, target, key) for name in RULES])
-        move = functools.partial(fill.step, image, mask, size=config.size, background=background)
-        fills = jnp.stack([move(update) for update in updates])
-        blurs = [gaussian_blur(filled, sigma=config.smoothing) for filled in fills]
-        blurred = jnp.stack([masks.apply(image, mask, blur) for blur in blurs])
-        masked = masks.apply(image, mask, background)
-        seen = jnp.concatenate([image[None], masked[None], fills, blurred])
-        p = jax.nn.softmax(jax.vmap(logits_fn)(seen))[:, target]
-        return {"updates": updates, "fills": fills, "masked": masked, "p": p}
+def compute(config: Config, net: Loaded) -> xr.Dataset:
+    """Every fill of every photograph, and what all networks say of it."""
+    shown = net.photographs
+    images = jnp.asarray(shown.images)
+    others = [shown.pretrained.class_index(name) for name in config.others]
+    targets = jnp.asarray([[target, *others] for target in shown.targets.tolist()])
+    mask_key, fill_key = jax.random.split(jax.random.key(config.seed))
+    mask_keys = jax.random.split(mask_key, len(images))
+    draw_mask = functools.partial(
+        masks.random_patches, images.shape[1:3], config.ratio, config.patch
+    )
+    seen = jax.vmap(lambda key: draw_mask(key=key))(mask_keys)
 
     @jax.jit
-    def explain(logits_fn: LogitsFn, images: Array, targets: Array, seen: Array) -> Found:
-        def one(image: Image, targets: Array, mask: Mask, key: Key) -> Found:
-            return jax.lax.map(functools.partial(of_class, logits_fn, image, mask, key), targets)
+    def fill_all(logits_fn: LogitsFn) -> Array:
+        def one(image: Image, mask: Mask, targets: Array, key: Key) -> Array:
+            def of_class(target: Target) -> Image:
+                return fill.iterated(logits_fn, image, mask, target, key=key, steps=config.steps)
 
-        return batching.chunked_vmap(one, chunk=config.chunk)(images, targets, seen, keys)
+            return jax.lax.map(of_class, targets)
 
-    parts = []
-    for patch in config.patches:
-        draw_mask = functools.partial(masks.random_patches, images.shape[1:3], config.ratio, patch)
-        seen = jax.vmap(lambda key, draw=draw_mask: draw(key=key))(keys)
-        found = jax.device_get(explain(net.pretrained.logits_fn, images, targets, seen))
-        # What no rule changes stands beside each.
-        p = np.split(found["p"], [1, 2, 2 + len(RULES)], axis=-1)
-        shown = np.stack(np.broadcast_arrays(*p), -1)
-        parts.append(
-            xr.Dataset(
-                pictures("image", mask=seen)
-                | pictures("image", "top", masked=found["masked"])
-                | pictures("image", "top", "rule", updates=found["updates"], fills=found["fills"])
-                | {"p": (("image", "top", "rule", "shown"), shown)}
-            )
-        )
-    names = [[net.class_name(target) for target in row] for row in np.asarray(targets)]
-    found = xr.concat(parts, pd.Index([*config.patches], name="patch")).assign(
-        pictures("image", pixels=net.images)
-        | pictures("image", "top", target=targets, class_name=names)
+        keys = jax.random.split(fill_key, len(images))
+        return batching.chunked_vmap(one, chunk=config.chunk)(images, seen, targets, keys)
+
+    @jax.jit
+    def judge_all(logits_fn: LogitsFn, stages: Array) -> Array:
+        logits = jax.lax.map(logits_fn, stages.reshape(-1, *stages.shape[3:]))
+        p = jax.nn.softmax(logits).reshape(*stages.shape[:3], -1)
+        return jnp.take_along_axis(p, targets[:, :, None, None], axis=3)[..., 0]
+
+    masked = jax.vmap(lambda i, m: masks.apply(i, m, visible_mean(i, m)))(images, seen)
+    begun = jnp.stack([images, masked, jax.vmap(fill.inpaint)(images, seen)], axis=1)
+    same = jnp.broadcast_to(begun[:, None], (*targets.shape, *begun.shape[1:]))
+    fills = jnp.stack([fill_all(each) for each in net.trained.values()], axis=2)
+    stages = jnp.concatenate([same, fills], axis=2)
+    p = jnp.stack([judge_all(judge, stages) for judge in net.trained.values()], axis=3)
+    names = [[shown.class_name(target) for target in row] for row in np.asarray(targets)]
+    found = xr.Dataset(
+        pictures("image", "stage", begun=begun)
+        | pictures("image", "asked", "network", fills=fills)
+        | {"p": (("image", "asked", "shown", "judge"), np.asarray(p))},
+        {
+            "image": shown.names,
+            "stage": [*UNFILLED],
+            "asked": [OWN, *config.others],
+            "network": [*net.trained],
+            "shown": [*UNFILLED, *net.trained],
+            "judge": [*net.trained],
+            "class_name": (("image", "asked"), names),
+        },
     )
-    found = found.assign_coords(image=net.names, rule=[*RULES], shown=[*SHOWN])
-    return with_notes(found, f"{len(net.images)} photographs: {net.source}")
+    return with_notes(found, *net.notes)
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
-    """Mean probabilities of the classes by patch size and rule."""
-    means = found["p"].mean(("image", "top")).stack(line=("patch", "rule"))
-    table = means.transpose("line", "shown").to_pandas().rename_axis(index=["patch", "update"])
-    return {"p of the class": table}
+    """Mean p of the class asked for, by every network."""
+    means = found["p"].mean("image").stack(line=("asked", "shown"))
+    table = means.transpose("line", "judge").to_pandas()
+    return {"p of the class asked for": table.rename_axis(index=["asked", "shown"])}
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
-    """A row for each photograph and class: masked, then update and fill for each rule."""
-    titles = ["photograph", "masked", *(title for rule in RULES for title in (rule, "fill"))]
-    figures = {}
-    for patch in config.patches:
-        rows = []
-        for i, j in np.ndindex(found["class_name"].shape):
-            of = found.sel(patch=patch).isel(image=i, top=j)
-            p, mask, image = of["p"], of["mask"].values, of["pixels"].values
-            row = [(image, f"p({_short(of['class_name'].item())}) {p[0, 0]:.2f}")]
-            row.append((of["masked"].values, f"{p[0, 1]:.2f}"))
-            for rule in RULES:
-                update, filled = (of[each].sel(rule=rule).values for each in ("updates", "fills"))
-                row.append((plotting.overlay(image, mask, update), ""))
-                row.append((filled, f"{p.sel(rule=rule, shown='filled'):.2f}"))
-            rows.append(row)
-        grid = plotting.captioned_grid(rows, column_titles=titles, size=1.5)
-        figures[f"photo_fill_in_{patch}"] = grid
-    return figures
+    """A row for each photograph and class, with p of the class by every network."""
+    rows, titles = [], []
+    for i, j in np.ndindex(found["class_name"].shape):
+        of = found.isel(image=i, asked=j)
+        stages = [*of["begun"].values, *of["fills"].values]
+        p = of["p"].transpose("shown", "judge").values
+        said = [" ".join(f"{value:.2f}" for value in values) for values in p]
+        rows.append([*zip(stages, said, strict=True)])
+        titles.append(f"{of['class_name'].item()[:18]}")
+    columns = [*UNFILLED, *(f"by {_short(name)}" for name in found["network"].values)]
+    grid = plotting.captioned_grid(rows, column_titles=columns, row_titles=titles, size=1.6)
+    return {"photo_fill_in": grid}
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 16 else f"{name[:15]}."
+    return name.removeprefix("efficientnet_").capitalize()
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
-    """State what the best fill does to the prediction, and whether it is noise."""
-    means = found["p"].mean(("image", "top")).stack(line=("patch", "rule"))
-    best = means.isel(line=int(means.sel(shown="filled").argmax("line")))
-    masked, filled, blurred = (f"{best.sel(shown=name):.2f}" for name in SHOWN[1:])
+    """State what is shown, and what networks say of each other's fills."""
+    p = found["p"].mean("image")
+    filled = p.sel(shown=found["network"].values).rename(shown="network")
+    is_other = filled["network"] != filled["judge"]
+    by_others = filled.where(is_other | (found.sizes["judge"] == 1)).mean(("network", "judge"))
+    before = p.sel(shown="masked").mean("judge")
+    own, other = by_others.sel(asked=OWN), by_others.drop_sel(asked=OWN).mean()
+    judges = ", ".join(_short(str(name)) for name in found["judge"].values)
     return (
-        f"Patches hide {config.ratio:.0%} of each photograph. Updates for its top {config.classes} "
-        "classes, red to brighten and blue to darken, and fills along them. The best for p(class), "
-        f"{best['rule'].values} at patches of {best['patch'].values}, takes it from {masked} "
-        f"(masked) to {filled}, and {blurred} is left after a blur of the blanks by "
-        f"{config.smoothing:g} pixels: what the blur takes away was noise and not a shape."
+        f"Patches of {config.patch} pixels hide {config.ratio:.0%} of each photograph, which is "
+        f"filled in {config.steps} steps for the class beside the row. Under each picture p of "
+        f"that class by {judges}. For its own class networks that took no part say {own:.2f} "
+        f"(masked {before.sel(asked=OWN):.2f}), for other classes {other:.2f} (masked "
+        f"{before.drop_sel(asked=OWN).mean():.2f})."
     )
 
 
-load = explained
+load = _photo_networks.load
 
-SMOKE = {"count": 1, "classes": 1, "patches": (56,), "steps": 2}
+SMOKE = {
+    "count": 1,
+    "networks": ("efficientnet_lite0",),
+    "others": ("strawberry",),
+    "patch": 16,
+    "steps": 2,
+}
 
-FULL = {"count": 0, "classes": 3}
+FULL = {"count": 0, "steps": 256}

