@@ -1,4 +1,4 @@
-"""Figure 32: Classes and activations in the plane.
+"""Figure 34: Classes and activations in the plane.
 
     python -m experiments embedding    # 2 min
 
@@ -42,7 +42,7 @@ METHODS = ("PCA", "t-SNE")
 
 @dataclasses.dataclass(frozen=True)
 class Config(NetworkOptions):
-    """Options of Figure 32.
+    """Options of Figure 34.
 
     Attributes:
         model: pretrained network whose last layer's weights are shown, see `models.load`.

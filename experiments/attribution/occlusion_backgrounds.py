@@ -1,4 +1,4 @@
-"""Figure 30: A black square says nothing where the image is black.
+"""Figure 32: A black square says nothing where the image is black.
 
     python -m experiments occlusion_backgrounds    # 2 min
 
@@ -43,7 +43,7 @@ EFFECTS = {"silent": "squares without effect", "on_black": "magnitude on black p
 
 @dataclasses.dataclass(frozen=True)
 class Config(NetworkOptions):
-    """Options of Figure 30.
+    """Options of Figure 32.
 
     Attributes:
         window: side of the square that makes the maps.

@@ -1,4 +1,4 @@
-"""Figure 29: The same photographs by several methods.
+"""Figure 31: The same photographs by several methods.
 
     python -m experiments photo_maps    # 15 min
 
@@ -32,7 +32,7 @@ DENSE = "dense masks"
 
 @dataclasses.dataclass(frozen=True)
 class Config(AreaOptions):
-    """Options of Figure 29.
+    """Options of Figure 31.
 
     Attributes:
         count: photographs; 0 means all.

@@ -1,4 +1,4 @@
-"""Figure 31: Images that maximise a class.
+"""Figure 33: Images that maximise a class.
 
     python -m experiments reconstructions    # 1 min
 
@@ -62,7 +62,7 @@ LINES: dict[str, Any] = {"rows": ("search", "network"), "over": "label"}
 
 @dataclasses.dataclass(frozen=True)
 class Config(NetworkOptions):
-    """Options of Figure 31.
+    """Options of Figure 33.
 
     Attributes:
         steps: of each search.

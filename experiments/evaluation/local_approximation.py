@@ -1,4 +1,4 @@
-"""Figure 28: How far a local model of the classifier holds.
+"""Figure 30: How far a local model of the classifier holds.
 
     python -m experiments local_approximation    # 4 min
 
@@ -174,7 +174,7 @@ def perturbations(architecture: models.Architecture, share: float) -> dict[str, 
 
 @dataclasses.dataclass(frozen=True)
 class Config(NetworkOptions):
-    """Options of Figure 28.
+    """Options of Figure 30.
 
     Attributes:
         steps: shares of a perturbation at which the models are compared with J.

@@ -1,4 +1,4 @@
-"""Figure 23, Table 10: Localisation of every method, and of controls.
+"""Figure 25, Table 12: Localisation of every method, and of controls.
 
     python -m experiments localisation --photographs manifest --photo-dir DIR    # 40 s a photograph
 
@@ -57,7 +57,7 @@ FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(JudgedOptions):
-    """Options of Table 10.
+    """Options of Table 12.
 
     Attributes:
         tolerance: of the pointing game, in pixels.

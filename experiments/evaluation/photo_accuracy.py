@@ -1,4 +1,4 @@
-"""Figure 22, Table 9: Accuracy of a pretrained network.
+"""Figure 24, Table 11: Accuracy of a pretrained network.
 
     python -m experiments photo_accuracy --photographs imagenet --photo-dir ILSVRC/val    # 15 s
 
@@ -33,7 +33,7 @@ TOP = 5
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Table 9.
+    """Options of Table 11.
 
     Attributes:
         bins: of the predicted probability.

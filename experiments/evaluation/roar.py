@@ -1,4 +1,4 @@
-"""Figure 25, Table 12: Remove and retrain.
+"""Figure 27, Table 14: Remove and retrain.
 
     python -m experiments roar    # 6 min
 

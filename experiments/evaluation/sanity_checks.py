@@ -1,4 +1,4 @@
-"""Figure 24, Table 11: Sanity checks of every method.
+"""Figure 26, Table 13: Sanity checks of every method.
 
     python -m experiments sanity_checks    # 3 min
 

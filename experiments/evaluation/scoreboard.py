@@ -1,4 +1,4 @@
-"""Figure 26, Table 13: Scoreboard of every method and check.
+"""Figure 28, Table 15: Scoreboard of every method and check.
 
     python -m experiments scoreboard    # 10 min, 1 h with --source photographs
 

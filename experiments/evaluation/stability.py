@@ -1,4 +1,4 @@
-"""Figure 27, Table 14: Agreement of explanations across networks.
+"""Figure 29, Table 16: Agreement of explanations across networks.
 
     python -m experiments stability    # 8 min
 
@@ -78,7 +78,7 @@ Methods = tuple[tuple[str, SaliencyFn | None], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Config(NetworkOptions):
-    """Options of Figure 27.
+    """Options of Figure 29.
 
     Attributes:
         activation: "relu" is what deconvnet and guided backpropagation are made for.

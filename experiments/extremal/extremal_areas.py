@@ -1,4 +1,4 @@
-"""Figure 14: Masks over a fine sweep of areas.
+"""Figure 16: Masks over a fine sweep of areas.
 
     python -m experiments extremal_areas    # 5 min
 
@@ -40,7 +40,7 @@ SAME, FINE = "areas of the dense masks", "all areas"
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Figure 14.
+    """Options of Figure 16.
 
     Attributes:
         smallest: area of the sweep.

@@ -1,4 +1,4 @@
-"""Figure 17: Several masks that do not overlap.
+"""Figure 19: Several masks that do not overlap.
 
     python -m experiments extremal_disjoint    # 4 min
 
@@ -40,7 +40,7 @@ SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Figure 17.
+    """Options of Figure 19.
 
     Attributes:
         masks: of each photograph.

@@ -1,4 +1,4 @@
-"""Figure 19, Table 6: The masks of a folder of photographs.
+"""Figure 21, Table 8: The masks of a folder of photographs.
 
     python -m experiments extremal_folder --photographs folder --photo-dir DIR   # 15 s a photograph
 
@@ -44,7 +44,7 @@ MAPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(AreaOptions):
-    """Options of Figure 19.
+    """Options of Figure 21.
 
     Attributes:
         steps: of each fit.

@@ -1,4 +1,4 @@
-"""Figure 16: The same photographs, fitted twice, by several methods.
+"""Figure 18: The same photographs, fitted twice, by several methods.
 
     python -m experiments extremal_initialisations    # 5 min
 
@@ -36,7 +36,7 @@ SHOWN = 2
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Figure 16.
+    """Options of Figure 18.
 
     Attributes:
         area: of the masks.

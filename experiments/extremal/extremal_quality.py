@@ -1,4 +1,4 @@
-"""Figure 13, Table 3: Masks, judged by what had no part in their search.
+"""Figure 15, Table 5: Masks, judged by what had no part in their search.
 
     python -m experiments extremal_quality --photographs coco_polygons --photo-dir DIR --also manifest=DIR2    # 3 min a photograph
 
@@ -27,7 +27,7 @@ from fitb_jax.extremal import DenseConfig
 
 @dataclasses.dataclass(frozen=True)
 class Config(_judged.RowOptions):
-    """Options of Table 3.
+    """Options of Table 5.
 
     Attributes:
         dense_steps: of the free masks.

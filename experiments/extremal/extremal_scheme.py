@@ -1,4 +1,4 @@
-"""Figure 12: From positions to masks, step by step.
+"""Figure 14: From positions to masks, step by step.
 
     python -m experiments extremal_scheme    # 1 min
 
@@ -38,7 +38,7 @@ DIMS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(AreaOptions):
-    """Options of Figure 12.
+    """Options of Figure 14.
 
     Attributes:
         count: the last of so many photographs is drawn.

@@ -1,4 +1,4 @@
-"""Figure 15, Table 4: Settings of the coordinate network.
+"""Figure 17, Table 6: Settings of the coordinate network.
 
     python -m experiments extremal_settings --photographs coco_polygons --photo-dir DIR --part even    # 3 min a photograph
 
@@ -57,7 +57,7 @@ WEIGHTS = {f"prior weight {weight:g}": weight for weight in (4.0, 16.0)}
 
 @dataclasses.dataclass(frozen=True)
 class Config(_judged.RowOptions):
-    """Options of Table 4."""
+    """Options of Table 6."""
 
 
 def rows(config: Config) -> dict[str, MaskRow]:

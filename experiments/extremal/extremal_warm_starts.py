@@ -1,4 +1,4 @@
-"""Figure 18, Table 5: Steps from a warm start and from a cold one.
+"""Figure 20, Table 7: Steps from a warm start and from a cold one.
 
     python -m experiments extremal_warm_starts    # 4 min
 
@@ -44,7 +44,7 @@ WINDOW = 8
 
 @dataclasses.dataclass(frozen=True)
 class Config(AreaOptions):
-    """Options of Figure 18.
+    """Options of Figure 20.
 
     Attributes:
         held_out: photographs that are fitted, the last ones; the others are learned from.

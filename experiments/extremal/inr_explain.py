@@ -1,4 +1,4 @@
-"""Figure 11: Which part of a photograph is enough.
+"""Figure 13: Which part of a photograph is enough.
 
     python -m experiments inr_explain    # 15 s a photograph
 
@@ -36,7 +36,7 @@ DIMS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(AreaOptions):
-    """Options of Figure 11.
+    """Options of Figure 13.
 
     Attributes:
         target: class to explain; the predicted (or true) one by default.

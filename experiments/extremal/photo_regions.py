@@ -1,4 +1,4 @@
-"""Figure 21, Table 8: The smallest part of a photograph that keeps its class.
+"""Figure 23, Table 10: The smallest part of a photograph that keeps its class.
 
     python -m experiments photo_regions --photographs manifest --photo-dir DIR    # 10 min
 
@@ -42,7 +42,7 @@ FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Figure 21.
+    """Options of Figure 23.
 
     Attributes:
         count: photographs that are read; the first of them are explained, all are backgrounds.

@@ -1,4 +1,4 @@
-"""Figure 20, Table 7: The smallest part of a digit that keeps its class.
+"""Figure 22, Table 9: The smallest part of a digit that keeps its class.
 
     python -m experiments sufficient_regions    # 10 s a digit
 
@@ -48,7 +48,7 @@ FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Config(networks.NetworkOptions):
-    """Options of Figure 20.
+    """Options of Figure 22.
 
     Attributes:
         required: shares of the search's backgrounds that must keep the class.

@@ -1,4 +1,4 @@
-"""Figure 4: Mask ratio x patch size.
+"""Figure 5: Mask ratio x patch size.
 
     python -m experiments fill_ablation    # 20 s
 
@@ -28,7 +28,7 @@ SHOWN = (("trained", "first"), ("trained", "second"), ("untrained", "first"))
 
 @dataclasses.dataclass(frozen=True)
 class Config(_fidelity.GridOptions):
-    """Options of Figure 4.
+    """Options of Figure 5.
 
     Attributes:
         digit: label of the test image shown.

@@ -1,4 +1,4 @@
-"""Figure 7: Large ablation with bands over networks.
+"""Figure 8: Large ablation with bands over networks.
 
     python -m experiments fill_ablation_large    # 45 s
 

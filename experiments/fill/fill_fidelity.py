@@ -1,4 +1,4 @@
-"""Figure 6, Table 1: Fidelity of the fill-ins.
+"""Figure 7, Table 2: Fidelity of the fill-ins.
 
     python -m experiments fill_fidelity --datasets mnist_5k fashion_mnist    # 100 s
 

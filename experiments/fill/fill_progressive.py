@@ -1,4 +1,4 @@
-"""Figure 3: Progressive masking.
+"""Figure 4: Progressive masking.
 
     python -m experiments fill_progressive --digits 3 8    # 10 s
 
@@ -33,7 +33,7 @@ SCORES = {"p": "p(target)", "correct": "accuracy"}
 
 @dataclasses.dataclass(frozen=True)
 class Config(networks.NetworkOptions):
-    """Options of Figure 3.
+    """Options of Figure 4.
 
     Attributes:
         digits: labels of the test images shown (the first of each).

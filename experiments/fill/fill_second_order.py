@@ -1,4 +1,4 @@
-"""Figure 5: First against second order.
+"""Figure 6: First against second order.
 
     python -m experiments fill_second_order    # 30 s
 
@@ -34,7 +34,7 @@ _DIAGNOSED = 200
 
 @dataclasses.dataclass(frozen=True)
 class Config(_fidelity.FidelityOptions):
-    """Options of Figure 5.
+    """Options of Figure 6.
 
     Attributes:
         digits: labels of the test images shown (the first of each).

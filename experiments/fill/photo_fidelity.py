@@ -1,4 +1,4 @@
-"""Figure 9, Table 2: Fidelity of fills of photographs.
+"""Figure 10, Table 3: Fidelity of fills of photographs.
 
     python -m experiments photo_fidelity    # 2 min
     python -m experiments photo_fidelity --photographs imagenet --photo-dir DIR
@@ -39,7 +39,7 @@ OF_NETWORK = "network of the updates"
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Table 2.
+    """Options of Table 3.
 
     Attributes:
         ratio: share of the patches that are blank.

@@ -1,4 +1,4 @@
-"""Figure 8: Fill in the blanks of a photograph, by several networks.
+"""Figure 9: Fill in the blanks of a photograph, by several networks.
 
     python -m experiments photo_fill_in    # 3 min
 
@@ -31,7 +31,7 @@ UNFILLED = ("whole", "masked", "inpainted")
 
 @dataclasses.dataclass(frozen=True)
 class Config(_photo_networks.SeveralNetworks):
-    """Options of Figure 8.
+    """Options of Figure 9.
 
     Attributes:
         others: classes that each photograph is filled in for besides its own.

@@ -1,4 +1,4 @@
-"""Figure 10, Table 4: Fills of photographs in many steps, judged by other networks.
+"""Figure 11, Table 4: Fills of photographs in many steps, judged by other networks.
 
     python -m experiments photo_iterated --photographs manifest --photo-dir DIR --count 40    # 1 h
 

@@ -1,4 +1,4 @@
-"""Figure 10: E[dx] of ImageNet classes.
+"""Figure 12: E[dx] of ImageNet classes.
 
     python -m experiments photo_prototypes    # 1 min
 
@@ -39,7 +39,7 @@ _MAP = ("row", "column", "channel")
 
 @dataclasses.dataclass(frozen=True)
 class Config(PhotographOptions):
-    """Options of Figure 10.
+    """Options of Figure 12.
 
     Attributes:
         classes: of ImageNet, by name or index.
