@@ -157,6 +157,29 @@ def patch_grid(shape: tuple[int, ...], patch: Any) -> tuple[Any, Any]:
     return -(-shape[0] // patch), -(-shape[1] // patch)
 
 
+def grid_cells(shape: tuple[int, ...], cells: int) -> Int[Array, "h w"]:
+    """Which cell of a grid that covers the image each pixel is in.
+
+    Args:
+        shape: (height, width) in pixels.
+        cells: along each side of the image; where they do not divide it, some are a pixel longer.
+
+    Returns:
+        (height, width), in [0, cells^2), row by row.
+
+    Raises:
+        TypeError, ValueError: no shape, or more cells than pixels along a side.
+    """
+    checks.check_shape(shape)
+    checks.check_count("cells", cells)
+    if cells > min(shape):
+        raise ValueError(
+            f"cells must be at most the image's shorter side {min(shape)}, got {cells}"
+        )
+    rows, columns = (jnp.arange(size) * cells // size for size in shape)
+    return rows[:, None] * cells + columns[None]
+
+
 def from_patches(
     values: Bool[Array, "rows columns"] | Float[Array, "rows columns"],
     shape: tuple[int, ...],

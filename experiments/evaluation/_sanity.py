@@ -21,7 +21,7 @@ from experiments.core.experiment import Sweep
 from experiments.core.labelled import interval_variable
 from fitb_jax import ablation, evaluation, models
 from fitb_jax.evaluation.intervals import Interval
-from fitb_jax.types import Image, Key, LogitsFn, SaliencyFn
+from fitb_jax.types import SaliencyFn
 
 RANDOM_LABELS = "random labels"
 RANDOM_LOGIT = "random logit"
@@ -78,31 +78,6 @@ def checked(options: SanityOptions) -> Checked:
     return Checked(net, noise.fitted, layers, cases, shared)
 
 
-def compare(
-    method: SaliencyFn,
-    image: Image,
-    label: jax.Array,
-    *,
-    reference: LogitsFn,
-    others: LogitsFn,
-    shift: jax.Array,
-    key: Key,
-) -> evaluation.sanity.MapComparison:
-    """The map of `reference`, and how like it are those of `others`, another class, the shift."""
-    method_key, class_key = jax.random.split(key)
-    # All in one structure, so that the method is compiled once for all checks.
-    still = models.shift_input(reference, 0.0)
-    still_others = jax.vmap(lambda logits_fn: models.shift_input(logits_fn, 0.0))(others)
-    cases = evaluation.join_cases(
-        evaluation.network_cases(still_others, image, label),
-        evaluation.random_logit_case(still, image, label, key=class_key),
-        evaluation.input_shift_case(
-            models.shift_input(reference, shift), image, label, shift=shift
-        ),
-    )
-    return evaluation.compare(method, evaluation.Case(still, image, label), cases, key=method_key)
-
-
 def sanity_sweep(
     options: SanityOptions,
     found: Checked,
@@ -110,10 +85,10 @@ def sanity_sweep(
     methods: Mapping[str, SaliencyFn],
     *,
     fields: Mapping[str, ablation.Field],
+    shared: Mapping[str, Any],
     at_once: int | None = None,
-    **shared: Any,
 ) -> Sweep:
-    """Every method on every test image, `at_once` of them or all; `shared` beside the networks."""
+    """Every method on every test image, `at_once` of them or all."""
     images, labels = head(found.net.test, options.test_images)
     at_once = min(len(images), at_once or len(images))
     return Sweep(
@@ -125,7 +100,7 @@ def sanity_sweep(
         fields=fields,
         key=jax.random.key(options.seed),
         key_axes=("image",),
-        shared={**found.shared, **shared},
+        shared=shared,
         chunk=at_once,
         # As many as there are: a device fills its lanes up, and the images are few.
         lanes=at_once,

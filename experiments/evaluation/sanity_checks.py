@@ -21,7 +21,7 @@ from experiments.common import methods as listed
 from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import pictures
 from experiments.evaluation import _sanity
-from fitb_jax import ablation, plotting
+from fitb_jax import ablation, evaluation, models, plotting
 from fitb_jax.evaluation.board import ALIKE, CHECKS, INVARIANT, passes
 from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import Key, LogitsFn, SaliencyFn
@@ -56,8 +56,18 @@ def point(
 ) -> dict[str, jax.Array]:
     """The maps of one method of one image, the reference first, and the similarities."""
     pixels, target = image["pixels"], image["target"]
-    found = _sanity.compare(
-        method, pixels, target, reference=reference, others=others, shift=shift, key=key
+    method_key, class_key = jax.random.split(key)
+    # All in one structure, so that the method is compiled once for all checks.
+    still = models.shift_input(reference, 0.0)
+    still_others = jax.vmap(lambda logits_fn: models.shift_input(logits_fn, 0.0))(others)
+    shifted = models.shift_input(reference, shift)
+    cases = evaluation.join_cases(
+        evaluation.network_cases(still_others, pixels, target),
+        evaluation.random_logit_case(still, pixels, target, key=class_key),
+        evaluation.input_shift_case(shifted, pixels, target, shift=shift),
+    )
+    found = evaluation.compare(
+        method, evaluation.Case(still, pixels, target), cases, key=method_key
     )
     maps = jnp.concatenate([found.reference[None], found.maps])
     return {"maps": maps, **found.similarity._asdict()}
@@ -79,7 +89,8 @@ def sweep(config: Config, net: _sanity.Checked) -> Sweep:
         "layer": ("layer", net.layers),
     }
     return dataclasses.replace(
-        _sanity.sanity_sweep(config, net, point, rows, fields=fields), about=about
+        _sanity.sanity_sweep(config, net, point, rows, fields=fields, shared=net.shared),
+        about=about,
     )
 
 

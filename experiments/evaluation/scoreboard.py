@@ -11,6 +11,7 @@ allows. It resumes.
 
 import dataclasses
 import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
@@ -22,14 +23,14 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
+from experiments.common.networks import ensemble
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Sweep, Tables, method_sweep, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.evaluation import _sanity
-from fitb_jax import ablation, evaluation, models
-from fitb_jax.evaluation.board import ALIKE, CHECKS, INVARIANT, passes
-from fitb_jax.evaluation.map_scores import faithfulness_scores
-from fitb_jax.evaluation.tables import interval_table, intervals
+from fitb_jax import ablation, models
+from fitb_jax.evaluation.board import ALIKE, CHECKS, INVARIANT, judged, method_scores
+from fitb_jax.evaluation.tables import interval_table
 from fitb_jax.types import Key, LogitsFn, SaliencyFn
 
 AT_ONCE = 32
@@ -37,23 +38,16 @@ AT_ONCE = 32
 SAMPLES = 10
 """Images around an image, for max-sensitivity."""
 
-QUESTIONS = (
-    "random_network",
-    "random_labels",
-    "random_logit",
-    "input_shift",
-    "insertion",
-    "deletion",
-    "road",
-    "infidelity",
-    "sensitivity",
-    "gini",
-)
-"""The columns, of `CHECKS`."""
+BEHIND = 16
+"""Training images that are put behind the masks of a map."""
 
-NOT_OF_PHOTOGRAPHS = ("random_labels", "sensitivity")
-"""Nobody trains on permuted ImageNet labels for a table; max-sensitivity asks for ten explanations
-more of each photograph."""
+NOT_OF_PHOTOGRAPHS = ("random_labels", "in_domain_deletion", "sensitivity", "kept")
+"""Nobody trains on permuted ImageNet labels, or with cells deleted, for a table; max-sensitivity
+asks for ten explanations more of each photograph; photographs behind masks are in the tables of
+masks."""
+
+NEEDS_TRUTH = ("pointing", "precision", "relevance_rank")
+"""The place of the objects is asked by `localisation`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,54 +59,35 @@ class Config(_sanity.SanityOptions, PhotographOptions):
             photographs and a pretrained one.
         test_images: test images explained.
         chunk: images of the curves of a photograph evaluated at once.
+        judge: of photographs, the network that takes no part.
     """
 
     source: Literal["digits", "photographs"] = "digits"
     test_images: int = 32
     chunk: int = 2
+    judge: str = "efficientnet_lite2"
 
     @property
     def columns(self) -> list[str]:
         """The checks that are made."""
         left_out = NOT_OF_PHOTOGRAPHS if self.source == "photographs" else ()
-        return [name for name in QUESTIONS if name not in left_out]
+        return [name for name in CHECKS if name not in (*left_out, *NEEDS_TRUTH)]
 
 
 def point(
     *,
     method: SaliencyFn,
-    image: dict[str, jax.Array],
-    reference: LogitsFn,
-    others: LogitsFn,
-    shift: jax.Array,
-    colour: jax.Array,
+    image: Mapping[str, jax.Array],
+    witnesses: Mapping[str, Any],
     key: Key,
-    columns: tuple[str, ...],
-    chunk: int,
+    columns: Sequence[str],
+    **settings: Any,
 ) -> dict[str, jax.Array]:
-    """Every check of one method on one image; `others` has every layer random, or random labels."""
-    pixels, target = image["pixels"], image["target"]
-    map_key, order_key, noise_key = jax.random.split(key, 3)
-    found = _sanity.compare(
-        method, pixels, target, reference=reference, others=others, shift=shift, key=map_key
+    """Every check of one method on one image; where masks are asked for, their mean over areas."""
+    scores = method_scores(
+        method, image=image["pixels"], target=image["target"], key=key, **witnesses, **settings
     )
-    saliency, alike = found.reference, found.similarity
-    networks = [name for name in columns if name in ("random_network", "random_labels")]
-    scores = {name: alike.spearman_magnitude[i] for i, name in enumerate(networks)}
-    scores |= {"random_logit": alike.spearman[-2], "input_shift": alike.spearman[-1]}
-    asked = (reference, pixels, saliency, target)
-    scores |= faithfulness_scores(*asked, colour=colour, chunk=chunk, key=order_key)
-    if "sensitivity" in columns:
-        method_key, noise_key, near_key = jax.random.split(noise_key, 3)
-        scores["sensitivity"] = evaluation.max_sensitivity(
-            lambda near: method(reference, near, target, key=method_key),
-            pixels,
-            key=near_key,
-            samples=SAMPLES,
-        ).relative
-    # Of the effect of noise, what the map does not predict: 1 is a map of zeros.
-    effect = evaluation.infidelity(*asked, key=noise_key, chunk=chunk)
-    return {**scores, "infidelity": effect.scaled / effect.variation}
+    return {name: scores[name].mean() for name in columns}
 
 
 def load(config: Config) -> _sanity.Checked | Explained:
@@ -129,18 +104,16 @@ def sweep(config: Config, net: _sanity.Checked | Explained) -> Sweep:
     }
     ask = functools.partial(point, columns=tuple(config.columns))
     if isinstance(net, _sanity.Checked):
-        # Every layer random, and random labels.
-        picked = np.array([len(net.layers) - 1, 2 * len(net.layers) - 1])
         return _sanity.sanity_sweep(
             config,
             net,
-            functools.partial(ask, chunk=AT_ONCE),
+            functools.partial(ask, chunk=AT_ONCE, samples=SAMPLES),
             _rows(config, listed.small_methods(config.architecture)),
             fields=fields,
+            shared={"witnesses": _small_witnesses(config, net)},
             at_once=AT_ONCE,
-            others=jax.tree.map(lambda leaf: leaf[picked], net.shared["others"]),
-            colour=jnp.asarray(net.net.train.images.mean((0, 1, 2)), jnp.float32),
         )
+    logits_fn = net.pretrained.logits_fn
     return method_sweep(
         functools.partial(ask, chunk=config.chunk),
         _rows(config, listed.photo_methods(net.pretrained)),
@@ -148,14 +121,49 @@ def sweep(config: Config, net: _sanity.Checked | Explained) -> Sweep:
         net.names,
         seed=config.seed,
         shared={
-            "reference": net.pretrained.logits_fn,
-            "colour": jnp.asarray(net.pretrained.mean_colour, jnp.float32),
-            "others": models.stack([net.untrained]),
-            "shift": jnp.float32(config.shift),
+            "witnesses": {
+                **_shifted(config.shift, logits_fn=logits_fn, fresh_logits_fn=net.untrained),
+                "other_logits_fn": models.load(config.judge).logits_fn,
+                "colour": jnp.asarray(net.pretrained.mean_colour, jnp.float32),
+            }
         },
         fields=fields,
         name=config.source,
     )
+
+
+def _small_witnesses(config: Config, net: _sanity.Checked) -> dict[str, Any]:
+    """Networks of the same digits: random ones, another seed, and those of other trainings."""
+    train, test = net.net.train, net.net.test
+    # Every layer random, and random labels.
+    fresh, of_labels = (
+        jax.tree.map(lambda leaf, at=at: leaf[at], net.shared["others"])
+        for at in (len(net.layers) - 1, 2 * len(net.layers) - 1)
+    )
+    apart = dataclasses.replace(config, seed=config.seed + 1)
+    of_cells = ensemble(config, 1, train, test, {"deleted_cells": 4}).trained[0]
+    return {
+        **_shifted(
+            config.shift,
+            logits_fn=net.net.trained,
+            fresh_logits_fn=fresh,
+            labels_logits_fn=of_labels,
+            cells_logits_fn=of_cells,
+        ),
+        "other_logits_fn": ensemble(apart, 1, train, test).trained[0],
+        "backgrounds": jnp.asarray(train.images[-BEHIND:]),
+        "colour": jnp.asarray(train.images.mean((0, 1, 2)), jnp.float32),
+    }
+
+
+def _shifted(shift: float, **networks: LogitsFn) -> dict[str, Any]:
+    """All networks in one structure, so that a method is compiled once for all of them."""
+    still = {name: models.shift_input(one, 0.0) for name, one in networks.items()}
+    return {
+        **still,
+        "shifted_logits_fn": models.shift_input(networks["logits_fn"], shift),
+        "shift": jnp.float32(shift),
+    }
 
 
 def _rows(config: Config, methods: dict[str, SaliencyFn]) -> dict[str, SaliencyFn]:
@@ -164,7 +172,8 @@ def _rows(config: Config, methods: dict[str, SaliencyFn]) -> dict[str, SaliencyF
 
 
 def compute(config: Config, net: _sanity.Checked | Explained, found: xr.Dataset) -> xr.Dataset:
-    """The scores, and what is said of the networks."""
+    """The scores, who passes, and what is said of the networks."""
+    found = judged(found)
     if isinstance(net, _sanity.Checked):
         return _sanity.with_networks(found, net)
     is_wrong = (net.labels >= 0) & (net.labels != net.predicted)
@@ -176,42 +185,35 @@ def compute(config: Config, net: _sanity.Checked | Explained, found: xr.Dataset)
     )
 
 
-def verdicts(found: xr.Dataset) -> dict[str, xr.DataArray]:
-    """Which methods pass each check that is a judgement, (method,) by its name."""
-    return {
-        name: passes(check, found[name])
-        for name, check in CHECKS.items()
-        if name in found and check.is_high_good is not None
-    }
-
-
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """Means with intervals over images, how many checks are passed, and which are not."""
+    names = found["check"].values.tolist()
     each = [
-        interval_table(found[name], rows="method", over="image", title=check.title)
-        for name, check in CHECKS.items()
-        if name in found
+        interval_table(found[name], rows="method", over="image", title=CHECKS[name].title)
+        for name in names
     ]
-    passed = verdicts(found)
-    board = pd.DataFrame({CHECKS[name].title: one.to_series() for name, one in passed.items()})
-    table = pd.concat(each, axis=1)
-    table["passed"] = [f"{count} of {len(passed)}" for count in board.sum(axis=1)]
-    table["fails"] = [", ".join(board.columns[~line]) for line in board.to_numpy()]
+    table, passed = pd.concat(each, axis=1), found["passed"].transpose("method", "check")
+    asked = passed.notnull().sum("check").values
+    table["passed"] = [
+        f"{int(count)} of {of}" for count, of in zip(passed.sum("check").values, asked, strict=True)
+    ]
+    titles = np.array([CHECKS[name].title for name in names])
+    table["fails"] = [", ".join(titles[line == 0]) for line in passed.values]
     return {"scoreboard": table}
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     """The means of every method, on green where a check is passed and on red where not."""
-    names, passed = [name for name in CHECKS if name in found], verdicts(found)
+    names = found["check"].values.tolist()
     methods = found["method"].values.tolist()
-    unjudged = np.zeros(len(methods), int)
-    shades = [np.where(passed[name], 1, 2) if name in passed else unjudged for name in names]
+    passed = found["passed"].transpose("check", "method").values
+    shades = np.select([passed == 1, passed == 0], [1, 2], 0).T
     figure = Figure(figsize=(3 + 1.05 * len(names), 1.4 + 0.3 * len(methods)), layout="constrained")
     axis = figure.subplots()
     colours = ListedColormap(["#eeeeee", "#b7e0b1", "#f2b8b0"])
-    axis.imshow(np.stack(shades, 1), cmap=colours, vmin=0, vmax=2, aspect="auto")
+    axis.imshow(shades, cmap=colours, vmin=0, vmax=2, aspect="auto")
     for column, name in enumerate(names):
-        means = intervals(found[name], over="image").sel(interval="estimate").values
+        means = found["mean"].sel(check=name, interval="estimate").values
         for row, mean in enumerate(means):
             axis.text(column, row, f"{mean:.2f}", ha="center", va="center", fontsize=8)
     arrows = {None: "", True: "\nhigh is good", False: "\nlow is good"}
@@ -236,7 +238,8 @@ def _of(config: Config, found: xr.Dataset) -> str:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """Say who passes most, the rule, and what is not asked."""
-    passed = xr.concat([*verdicts(found).values()], "check").sum("check")
+    passed = found["passed"].sum("check")
+    asked_of = int(found["passed"].notnull().all("method").sum())
     best = found["method"].values[(passed == passed.max()).values].tolist()
     asked = (
         "Random labels and max-sensitivity are left out: nobody trains on permuted ImageNet labels "
@@ -250,7 +253,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
     return (
         "Every method and control against the checks of a map and a network, over "
-        f"{_of(config, found)}. Most checks, {int(passed.max())} of {len(verdicts(found))}, are "
+        f"{_of(config, found)}. Most checks, {int(passed.max())} of {asked_of}, are "
         f"passed by {', '.join(best)}. A sanity check is failed where the mean rank correlation "
         f"with the map of another network (magnitudes) or class (signed) is above {ALIKE:g}, or "
         f"that after the shift below {INVARIANT:g}; insertion, deletion, ROAD and infidelity where "

@@ -63,7 +63,7 @@ class Way(NamedTuple):
 def ways(steps: int) -> dict[str, Way]:
     """All lines of the table by name."""
     plain = functools.partial(_iterated, steps=steps)
-    changed = {
+    changed: dict[str, dict[str, Any]] = {
         "iterated, from the mean colour": {"start": "mean"},
         "iterated, pixels": {"parametrisation": "pixels", "learning_rate": 0.02},
         "iterated, no shift and noise": {"shift": 0, "noise": 0.0},

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -19,7 +19,7 @@ from fitb_jax.evaluation.localisation import pointing_game, precision, relevance
 from fitb_jax.evaluation.map_scores import faithfulness_scores
 from fitb_jax.evaluation.map_similarity import spearman, top_k_iou
 from fitb_jax.evaluation.ranking import top_weights
-from fitb_jax.evaluation.robustness import infidelity
+from fitb_jax.evaluation.robustness import infidelity, max_sensitivity
 from fitb_jax.evaluation.sanity import random_other_class
 from fitb_jax.objectives import is_predicted, prob
 from fitb_jax.smoothing import gaussian_blur
@@ -109,6 +109,9 @@ CHECKS: Mapping[str, Check] = {
     "single_deletion": Check(
         "single deletion", "Spearman over cells of the map and the drop by deletion", True
     ),
+    "in_domain_deletion": Check(
+        "IDSDS", "the same of a network that was trained with cells deleted", True
+    ),
     "p_shown": Check("p shown", "p(target) through the map's masks, on a blur", None),
     "p_other_network": Check(
         "p, other network", "p(target) through the same masks by another network", True
@@ -125,17 +128,7 @@ CHECKS: Mapping[str, Check] = {
     "sensitivity": Check("max-sensitivity", "largest relative change under small noise", None),
     "gini": Check("Gini", "concentration of the magnitudes", None),
 }
-"""By name. A new check is an entry here and a value in `_scores`."""
-
-
-class _Asked(NamedTuple):
-    """What the checks look at besides the method; None where the caller gave nothing."""
-
-    logits_fn: LogitsFn
-    fresh_logits_fn: LogitsFn | None
-    other_logits_fn: LogitsFn | None
-    backgrounds: Float[Array, "b h w c"] | None
-    colour: Float[Array, "..."]
+"""By name. A new check is an entry here and a value in `method_scores`."""
 
 
 def scoreboard(
@@ -146,12 +139,17 @@ def scoreboard(
     *,
     key: Key,
     fresh_logits_fn: LogitsFn | None = None,
+    labels_logits_fn: LogitsFn | None = None,
+    shifted_logits_fn: LogitsFn | None = None,
+    shift: float = 1.0,
+    cells_logits_fn: LogitsFn | None = None,
     other_logits_fn: LogitsFn | None = None,
     truth: Bool[Array, "n h w"] | None = None,
     backgrounds: Float[Array, "b h w c"] | None = None,
     areas: Sequence[float] = AREAS,
     colour: Background = 0.0,
     move: int = 8,
+    samples: int = 0,
     objective: Objective = prob,
     chunk: int = 8,
     progress: bool = True,
@@ -165,12 +163,19 @@ def scoreboard(
         targets: (n,), the class that is explained in each.
         key: random key of everything; all methods have the same draws.
         fresh_logits_fn: the same network with random weights, for `random_network`.
+        labels_logits_fn: the same network trained on random labels, for `random_labels`.
+        shifted_logits_fn: the network for images to which `shift` is added, such as
+            `models.shift_input(logits_fn, shift)`, for `input_shift`.
+        shift: see `shifted_logits_fn`.
+        cells_logits_fn: the same network trained with `models.TrainingConfig(deleted_cells=4)`,
+            for `in_domain_deletion`.
         other_logits_fn: a network that took no part, for `p_other_network`.
         truth: (n, h, w), where the object is, for `pointing`, `precision` and `relevance_rank`.
         backgrounds: (b, h, w, c), other images that no method has seen, for `kept`.
         areas: shares of the image that the masks of a map show: its largest values.
         colour: what deleted pixels show, such as the mean colour that the network subtracts.
         move: pixels by which the image is rolled to the lower right, for `moved`.
+        samples: images around each image, for `sensitivity`; 0 leaves it out.
         objective: a probability: `prob`, or `sigmoid_prob` for several labels.
         chunk: images at once inside of a score.
         progress: whether to show a bar.
@@ -196,35 +201,54 @@ def scoreboard(
     checks.check_background(colour, images.shape[1:], name="colour")
     checks.check_count("move", move)
     checks.check_count("chunk", chunk)
-    shape = images.shape[1:]
-    asked = _Asked(
-        _as_argument(logits_fn),
-        None if fresh_logits_fn is None else _as_argument(fresh_logits_fn),
-        None if other_logits_fn is None else _as_argument(other_logits_fn),
-        backgrounds,
-        jnp.asarray(colour, images.dtype),
-    )
+    checks.check_count("samples", samples, least=0)
+    networks = {
+        "logits_fn": logits_fn,
+        "fresh_logits_fn": fresh_logits_fn,
+        "labels_logits_fn": labels_logits_fn,
+        "shifted_logits_fn": shifted_logits_fn,
+        "cells_logits_fn": cells_logits_fn,
+        "other_logits_fn": other_logits_fn,
+    }
+    asked: dict[str, Any] = {
+        **{name: _as_argument(one) for name, one in networks.items() if one is not None},
+        "shift": jnp.float32(shift),
+        "colour": jnp.asarray(colour, images.dtype),
+        "backgrounds": backgrounds,
+    }
     keys = jax.random.split(key, len(images))
     # Numbers, since a key is no array of the host.
     places = np.arange(len(images))
-    ask = functools.partial(
-        _scores, areas=tuple(areas), move=move, objective=objective, chunk=chunk
-    )
-    given = [np.asarray(images), np.asarray(targets), places]
+    each: dict[str, Any] = {
+        "image": np.asarray(images),
+        "target": np.asarray(targets),
+        "place": places,
+    }
     if truth is not None:
-        given.append(np.asarray(truth))
-    of_images = (0,) * len(given)
+        each["truth"] = np.asarray(truth)
+    settings: dict[str, Any] = {
+        "areas": areas,
+        "move": move,
+        "samples": samples,
+        "objective": objective,
+        "chunk": chunk,
+    }
+
+    def ask(method: SaliencyFn, asked: dict[str, Any], case: dict[str, Any]) -> dict[str, Array]:
+        place, given = case["place"], {n: v for n, v in case.items() if n != "place"}
+        return method_scores(method, **asked, **given, key=keys[place], **settings)
+
     found = {}
     for name, method in {**CONTROLS, **methods}.items():
-        score = jax.jit(jax.vmap(functools.partial(ask, method), in_axes=(None, *of_images)))
+        score = jax.jit(jax.vmap(functools.partial(ask, method), in_axes=(None, 0)))
         found[name] = batching.stream(
-            functools.partial(_with_keys, score, asked, keys),
-            *given,
+            lambda *rows, score=score: score(asked, dict(zip(each, rows, strict=True))),
+            *each.values(),
             chunk=1,
             label=name,
             progress=progress,
         )
-    whole, blank = _whole_and_blank(asked, images, targets, objective)
+    whole, blank = _whole_and_blank(logits_fn, images, targets, objective)
     names = [*found]
     variables: dict[str, Any] = {}
     for name in sorted(found[names[0]], key=[*CHECKS].index):
@@ -239,7 +263,10 @@ def scoreboard(
             "p_blank": ("image", blank, {"meaning": "p(target) where nothing is shown"}),
         },
         {"method": names, "image": places, "area": list(areas)},
-        {"image_shape": str(tuple(shape)), "proves_nothing": int((blank > whole / 2).sum())},
+        {
+            "image_shape": str(tuple(images.shape[1:])),
+            "proves_nothing": int((blank > whole / 2).sum()),
+        },
     )
     return judged(board)
 
@@ -344,18 +371,6 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     return pd.DataFrame(rows, index=pd.Index(methods, name="method"))
 
 
-def _with_keys(
-    score: Callable[..., dict[str, Array]],
-    asked: _Asked,
-    keys: Array,
-    images: Array,
-    targets: Array,
-    places: Array,
-    *truth: Array,
-) -> dict[str, Array]:
-    return score(asked, images, targets, keys[places], *truth)
-
-
 def _as_argument(logits_fn: LogitsFn) -> LogitsFn:
     """A function that a compiled program takes with its parameters."""
     return logits_fn if isinstance(logits_fn, Partial) else Partial(logits_fn)
@@ -365,49 +380,116 @@ def _per_image(scores: "xr.DataArray") -> "xr.DataArray":
     return scores.mean("area") if "area" in scores.dims else scores
 
 
-def _scores(
+def method_scores(
     method: SaliencyFn,
-    asked: _Asked,
+    logits_fn: LogitsFn,
     image: Image,
     target: Target,
-    key: Key,
-    truth: Bool[Array, "h w"] | None = None,
     *,
-    areas: tuple[float, ...],
-    move: int,
-    objective: Objective,
-    chunk: int,
-) -> dict[str, Array]:
-    """Every check of one method on one image, by the names of `CHECKS`."""
+    key: Key,
+    fresh_logits_fn: LogitsFn | None = None,
+    labels_logits_fn: LogitsFn | None = None,
+    shifted_logits_fn: LogitsFn | None = None,
+    shift: Scalar | float = 1.0,
+    cells_logits_fn: LogitsFn | None = None,
+    other_logits_fn: LogitsFn | None = None,
+    truth: Bool[Array, "h w"] | None = None,
+    backgrounds: Float[Array, "b h w c"] | None = None,
+    areas: Sequence[float] = AREAS,
+    colour: Background = 0.0,
+    move: int = 8,
+    samples: int = 0,
+    objective: Objective = prob,
+    chunk: int = 8,
+) -> dict[str, Float[Array, "..."]]:
+    """Every check of one method on one image: what `scoreboard` asks, to be vmapped or swept.
+
+    Args:
+        method: what is judged.
+        logits_fn: the classifier that is explained.
+        image: (h, w, c) in [0, 1].
+        target: the class that is explained, in [0, k).
+        key: random key of everything.
+        fresh_logits_fn: see `scoreboard`, as all that follows.
+        labels_logits_fn: trained on random labels.
+        shifted_logits_fn: for images to which `shift` is added.
+        shift: a number.
+        cells_logits_fn: trained with cells deleted.
+        other_logits_fn: took no part.
+        truth: (h, w), where the object is.
+        backgrounds: (b, h, w, c), other images.
+        areas: (a,), of the masks of a map.
+        colour: what deleted pixels show.
+        move: pixels.
+        samples: images around the image.
+        objective: a probability.
+        chunk: images at once inside of a score.
+
+    Returns:
+        Scalars, or (a,) where a check asks for masks, by the names of `CHECKS`; of each check that
+        the arguments allow.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+    """
+    checks.check_explained(logits_fn, image, target)
+    checks.check_key(key)
     map_key, again_key, class_key, order_key, noise_key = jax.random.split(key, 5)
-    explain = functools.partial(method, asked.logits_fn)
-    saliency = explain(image, target, key=map_key)
-    overlap = functools.partial(top_k_iou, saliency, area=AREA_OF_AGREEMENT)
-    classes = checks.count_classes(asked.logits_fn, image)
-    found: dict[str, Array] = {}
-    if asked.fresh_logits_fn is not None:
-        of_fresh = method(asked.fresh_logits_fn, image, target, key=map_key)
-        found["random_network"] = spearman(saliency, of_fresh, absolute=True)
+    queries: dict[str, _Query] = {"own": (logits_fn, image, target, map_key)}
+    classes = checks.count_classes(logits_fn, image)
     if classes > 1:
         other = random_other_class(target, classes, key=class_key)
-        found["random_logit"] = spearman(saliency, explain(image, other, key=map_key))
-    found["two_keys"] = overlap(explain(image, target, key=again_key))
-    rolled = explain(jnp.roll(image, move, axis=(0, 1)), target, key=map_key)
-    found["moved"] = overlap(jnp.roll(rolled, -move, axis=(0, 1)))
-    judge = (asked.logits_fn, image, saliency, target)
-    found |= faithfulness_scores(
-        *judge, colour=asked.colour, chunk=chunk, key=order_key, objective=objective
-    )
+        queries["random_logit"] = (logits_fn, image, other, map_key)
+    queries["two_keys"] = (logits_fn, image, target, again_key)
+    queries["moved"] = (logits_fn, jnp.roll(image, move, axis=(0, 1)), target, map_key)
+    networks = {
+        "random_network": fresh_logits_fn,
+        "random_labels": labels_logits_fn,
+        "in_domain_deletion": cells_logits_fn,
+    }
+    for name, network in networks.items():
+        if network is not None:
+            queries[name] = (network, image, target, map_key)
+    if shifted_logits_fn is not None:
+        queries["input_shift"] = (shifted_logits_fn, image + shift, target, map_key)
+    maps = _maps(method, queries)
+    saliency = maps.pop("own")
+    judge = (logits_fn, image, saliency, target)
+    how: dict[str, Any] = {
+        "colour": colour,
+        "chunk": chunk,
+        "key": order_key,
+        "objective": objective,
+    }
+    found: dict[str, Array] = faithfulness_scores(*judge, **how)
+    for name in ("random_network", "random_labels", "random_logit", "input_shift"):
+        if name in maps:
+            is_network = name in networks
+            found[name] = spearman(saliency, maps[name], absolute=is_network)
+    maps["moved"] = jnp.roll(maps["moved"], -move, axis=(0, 1))
+    for name in ("two_keys", "moved"):
+        found[name] = top_k_iou(saliency, maps[name], area=AREA_OF_AGREEMENT)
     effect = infidelity(*judge, key=noise_key, chunk=chunk)
     # Of the effect of noise, what the map does not predict: 1 is a map of zeros.
     found["infidelity"] = effect.scaled / effect.variation
-    found["single_deletion"] = single_deletion(*judge, background=asked.colour, chunk=chunk)
-    dimmed = average_drop(*judge, background=asked.colour, objective=objective)
+    found["single_deletion"] = single_deletion(*judge, background=colour, chunk=chunk)
+    if cells_logits_fn is not None:
+        of_cells = maps["in_domain_deletion"]
+        found["in_domain_deletion"] = single_deletion(cells_logits_fn, image, of_cells, target)
+    dimmed = average_drop(*judge, background=colour, objective=objective)
     found |= {
         "average_drop": dimmed.drop,
         "average_increase": dimmed.increase,
         "average_gain": dimmed.gain,
     }
+    if samples:
+        near_key, draw_key = jax.random.split(jax.random.fold_in(noise_key, 1))
+        found["sensitivity"] = max_sensitivity(
+            lambda near: method(logits_fn, near, target, key=draw_key),
+            image,
+            key=near_key,
+            samples=samples,
+        ).relative
     shown = jax.vmap(lambda area: top_weights(saliency, area))(jnp.asarray(areas))
     blurred = _blurred(image)
 
@@ -417,11 +499,11 @@ def _scores(
 
         return jax.lax.map(through, shown.astype(image.dtype))
 
-    found["p_shown"] = p_by(asked.logits_fn)
-    if asked.other_logits_fn is not None:
-        found["p_other_network"] = p_by(asked.other_logits_fn)
-    if asked.backgrounds is not None:
-        found["kept"] = _kept(asked, image, target, shown, objective, chunk)
+    found["p_shown"] = p_by(logits_fn)
+    if other_logits_fn is not None:
+        found["p_other_network"] = p_by(other_logits_fn)
+    if backgrounds is not None:
+        found["kept"] = _kept(logits_fn, image, target, shown, backgrounds, objective, chunk)
     if truth is not None:
         at_areas = [precision(saliency, truth, area=area) for area in areas]
         found |= {
@@ -432,33 +514,54 @@ def _scores(
     return found
 
 
+_Query = tuple[LogitsFn, Image, Target, Key]
+
+
+def _maps(method: SaliencyFn, queries: Mapping[str, _Query]) -> dict[str, Float[Array, "h w"]]:
+    """The map of each query; those of networks of one structure are one program, one by one."""
+    alike: dict[Any, list[str]] = {}
+    queries = {name: (_as_argument(query[0]), *query[1:]) for name, query in queries.items()}
+    for name, (network, *_) in queries.items():
+        leaves, structure = jax.tree.flatten(network)
+        shapes = tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+        alike.setdefault((structure, shapes), []).append(name)
+    found: dict[str, Array] = {}
+    for names in alike.values():
+        asked = [(n, i, jnp.asarray(t), k) for n, i, t, k in (queries[name] for name in names)]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *asked)
+        maps = jax.lax.map(lambda one: method(one[0], one[1], one[2], key=one[3]), stacked)
+        found |= dict(zip(names, maps, strict=True))
+    return found
+
+
 def _kept(
-    asked: _Asked,
+    logits_fn: LogitsFn,
     image: Image,
     target: Target,
     shown: Float[Array, "a h w"],
+    backgrounds: Float[Array, "b h w c"],
     objective: Objective,
     chunk: int,
 ) -> Float[Array, "a"]:
     """Share of the backgrounds on which each mask keeps the class."""
 
     def is_kept(mask: Mask, background: Image) -> Scalar:
-        logits = asked.logits_fn(masks.apply(image, mask.astype(image.dtype), background))
+        logits = logits_fn(masks.apply(image, mask.astype(image.dtype), background))
         return (is_predicted(logits, target, objective=objective) == 1).astype(jnp.float32)
 
     def share(mask: Mask) -> Scalar:
         behind = functools.partial(is_kept, mask)
-        return chunked_vmap(behind, chunk=chunk)(asked.backgrounds).mean()
+        return chunked_vmap(behind, chunk=chunk)(backgrounds).mean()
 
     return jax.lax.map(share, shown)
 
 
 def _whole_and_blank(
-    asked: _Asked, images: Any, targets: Any, objective: Objective
+    logits_fn: LogitsFn, images: Any, targets: Any, objective: Objective
 ) -> tuple[np.ndarray, np.ndarray]:
     def look(image: Image, target: Array) -> tuple[Scalar, Scalar]:
         seen = (image, _blurred(image))
-        whole, blank = (objective(asked.logits_fn(each), target) for each in seen)
+        whole, blank = (objective(logits_fn(each), target) for each in seen)
         return whole, blank
 
     whole, blank = jax.jit(lambda *rows: jax.lax.map(lambda row: look(*row), rows))(images, targets)

@@ -33,8 +33,9 @@ def single_deletion(
     """Rank correlation, over the cells of a grid, of their sum in the map with what they are worth.
 
     A cell is worth what the objective drops by when the cell shows the background. The score is as
-    published where the network was trained with cells deleted, so that a deletion is nothing new to
-    it; with any other network it says as much about the shock as about the map.
+    published where the network was trained with cells deleted
+    (`models.TrainingConfig(deleted_cells=4)`), so that a deletion is nothing new to it; with any
+    other network it says as much about the shock as about the map.
 
     Args:
         logits_fn: the classifier.
@@ -59,12 +60,8 @@ def single_deletion(
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_background(background, image.shape)
     checks.check_count("cells", cells, least=2)
-    if cells > min(image.shape[:2]):
-        raise ValueError(f"cells must be at most the image's {min(image.shape[:2])} pixels")
     image = at_least_float32(image)
-    # The borders of cells that do not divide the image are a pixel off at most.
-    rows, columns = (jnp.arange(size) * cells // size for size in image.shape[:2])
-    own = rows[:, None] * cells + columns[None]
+    own = masks.grid_cells(image.shape[:2], cells)
     whole = objective(logits_fn(image), target)
 
     def look(cell: Array) -> tuple[Scalar, Scalar]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from fitb_jax import checks
+from fitb_jax import checks, masks
 from fitb_jax.models.adapters import as_logits_fn
 from fitb_jax.models.adversarial import Norm, projected_gradient
 from fitb_jax.models.classifiers import ClassifierConfig, build
@@ -33,6 +33,9 @@ class TrainingConfig:
         shift: the images are moved at random by up to this many pixels in each direction. A network
             that does not see where a stroke is fills it in less well: 0 by default.
         noise: standard deviation of what is added to the images, which are clipped to [0, 1].
+        deleted_cells: along each side of a grid; in half of the images one cell, drawn at random,
+            is 0. The network then knows what `evaluation.single_deletion` shows it (Hesse et al.
+            2024). Of 0 cells nothing is deleted.
         robust_norm: of the change of an image, "l2" or "linf".
         robust_radius: largest change of an image, in units of intensity; 0 trains on the images.
         robust_steps: gradients that an example takes, each as long as that of the parameters.
@@ -44,6 +47,7 @@ class TrainingConfig:
     weight_decay: float = 0.3
     shift: int = 0
     noise: float = 0.0
+    deleted_cells: int = 0
     robust_norm: Norm = "l2"
     robust_radius: float = 0.0
     robust_steps: int = 4
@@ -103,6 +107,7 @@ def train(
         indices, step_key = inputs
         batch = _shift(images[indices], training.shift, key=step_key)
         batch = _with_noise(batch, training.noise, key=jax.random.fold_in(step_key, 1))
+        batch = _without_cell(batch, training.deleted_cells, key=jax.random.fold_in(step_key, 2))
         if training.robust_radius:
             batch = projected_gradient(
                 lambda moved: loss_fn(parameters, moved, labels[indices]),
@@ -194,6 +199,18 @@ def _with_noise(
     return jnp.clip(images + deviation * jax.random.normal(key, images.shape, images.dtype), 0, 1)
 
 
+def _without_cell(
+    images: Float[Array, "n h w c"], cells: int, *, key: Key
+) -> Float[Array, "n h w c"]:
+    """Set one cell of a grid to 0, in half of the images."""
+    if cells == 0:
+        return images
+    own = masks.grid_cells(images.shape[1:3], cells)
+    # A cell beyond the last one deletes nothing.
+    deleted = jax.random.randint(key, (len(images), 1, 1), 0, 2 * cells**2)
+    return images * (own[None] != deleted)[..., None].astype(images.dtype)
+
+
 def _check_arguments(
     classifier: ClassifierConfig, training: TrainingConfig, images: Array, labels: Array
 ) -> None:
@@ -208,6 +225,7 @@ def _check_arguments(
     checks.check_count("batch", training.batch)
     checks.check_count("shift", training.shift, least=0)
     checks.check_number("noise", training.noise, least=0)
+    checks.check_count("deleted_cells", training.deleted_cells, least=0)
     checks.check_choice("robust_norm", training.robust_norm, get_args(Norm))
     checks.check_number("robust_radius", training.robust_radius, least=0)
     checks.check_count("robust_steps", training.robust_steps)

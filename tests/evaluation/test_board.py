@@ -46,20 +46,22 @@ def board():
         TARGETS,
         key=KEY,
         fresh_logits_fn=FRESH,
+        labels_logits_fn=FRESH,
+        shifted_logits_fn=Partial(lambda network, image: network(image + 0.5), NETWORK),
+        shift=-0.5,
+        cells_logits_fn=OTHER,
         other_logits_fn=OTHER,
         truth=TRUTH,
         backgrounds=backgrounds,
         areas=(0.1, 0.25),
         move=2,
+        samples=2,
         progress=False,
     )
 
 
 def test_every_question_is_asked_of_methods_and_controls(board) -> None:
-    # Of networks of random labels, of shifts that a network takes back, and by many explanations
-    # more: `experiments` has them.
-    left_out = {"random_labels", "input_shift", "sensitivity"}
-    assert set(board["check"].values) == set(CHECKS) - left_out
+    assert set(board["check"].values) == set(CHECKS)
     assert board["method"].values.tolist() == [*CONTROLS, *METHODS]
     assert board["kept"].sizes == {"method": 5, "image": COUNT, "area": 2}
     assert np.isfinite(board["mean"].sel({"method": "input x gradient"})).all()

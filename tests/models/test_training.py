@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from fitb_jax import models
-from fitb_jax.models.training import _shift
+from fitb_jax import masks, models
+from fitb_jax.models.training import _shift, _without_cell
 from fitb_jax.types import LogitsFn
 from tests.models.conftest import CLASSIFIER, TRAINING
 
@@ -63,6 +63,19 @@ def test_shifts_move_images_and_lose_nothing_inside() -> None:
     assert len(corners) > 10
     unmoved = _shift(jnp.stack([image]), 0, key=jax.random.key(0))
     np.testing.assert_array_equal(unmoved[0], image)
+
+
+def test_a_cell_is_deleted_in_half_of_the_images() -> None:
+    images = jnp.ones((400, 9, 8, 1))
+    found = np.asarray(_without_cell(images, 4, key=jax.random.key(0)))[..., 0]
+    cells = np.asarray(masks.grid_cells((9, 8), 4))
+    deleted = [np.unique(cells[one == 0]) for one in found]
+    assert {len(each) for each in deleted} == {0, 1}
+    for each, one in zip(deleted, found, strict=True):
+        np.testing.assert_array_equal(one == 0, np.isin(cells, each))
+    assert 160 <= sum(map(len, deleted)) <= 240
+    assert len(np.unique(np.concatenate(deleted))) == 16
+    np.testing.assert_array_equal(_without_cell(images, 0, key=jax.random.key(0)), images)
 
 
 def test_recipes_of_the_same_settings_are_equal_and_train(bars) -> None:
