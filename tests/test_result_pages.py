@@ -94,6 +94,18 @@ def test_a_page_has_the_numbers_with_their_intervals(results: Path) -> None:
     assert result_pages.names() == ["fill_in", "roar"]
 
 
+def test_a_further_run_has_figures_of_its_own_on_the_page(results: Path) -> None:
+    run = json.loads((results / "fill_in.json").read_text())
+    (results / "fill_in.wide.json").write_text(json.dumps({**run, "caption": "Of another."}))
+    for name in ("fill_in.maps", "fill_in.wide.maps"):
+        (results / f"{name}.webp").touch()
+    first, further = result_pages.page("fill_in").split("## Another run: wide")
+    assert "(fill_in.maps.webp)" in first
+    assert "wide" not in first
+    assert "Of another." in further
+    assert "(fill_in.wide.maps.webp)" in further
+
+
 def test_a_number_holds_if_the_page_rounds_to_it(results: Path) -> None:
     for number in ("0.533 [0.422, 0.642]", "0.53 [0.42, 0.64]", "0.53", "0.98"):
         assert result_pages.holds("fill_in", number), number

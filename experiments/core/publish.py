@@ -22,10 +22,20 @@ class Config:
     Attributes:
         only: names of the experiments; none means all that have a finished run.
         results: folder of the runs.
+        variant: a word for what is special about them, such as the network; their pages then have
+            these beside the run without a word.
     """
 
     only: tuple[str, ...] = ()
     results: Path = Path("results")
+    variant: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a word that is none in the name of a file."""
+        if self.variant and not re.fullmatch(r"\w+", self.variant):
+            raise ValueError(
+                f"variant must be a word of letters, digits and _, got {self.variant!r}"
+            )
 
 
 def run(config: Config) -> list[Path]:
@@ -37,12 +47,12 @@ def run(config: Config) -> list[Path]:
     chosen = config.only or tuple(name for name in every if is_done[name])
     if not chosen:
         raise FileNotFoundError(f"no finished run in {config.results}")
-    written = [path for name in chosen for path in _publish(config.results / name)]
+    written = [path for name in chosen for path in _publish(config.results / name, config.variant)]
     _LOG.info("%d files written to %s", len(written), result_pages.FOLDER)
     return written
 
 
-def _publish(folder: Path) -> list[Path]:
+def _publish(folder: Path, variant: str) -> list[Path]:
     made_by = artefact.made_by(artefact.load(folder))
     if made_by["options"]["smoke"]:
         raise ValueError(f"{folder} is a tiny run, which says nothing")
@@ -52,16 +62,17 @@ def _publish(folder: Path) -> list[Path]:
     metrics = read_metrics(folder)
     kept = {name: metrics[name] for name in ("caption", "numbers", "tables")}
     made_by["command"] = re.sub(r" --(results \S+|no-progress)", "", made_by["command"])
-    place = result_pages.FOLDER / f"{folder.name}.json"
+    name = f"{folder.name}.{variant}" if variant else folder.name
+    place = result_pages.FOLDER / f"{name}.json"
     text = json.dumps({**kept, "notes": metrics["notes"], "made_by": made_by}, indent=1)
     # Where a file lay on the machine of the run is nobody's concern.
     place.write_text(re.sub(r"(?<![\w.:/])(?:/[\w.+-]+)+/", "", text) + "\n")
-    for earlier in place.parent.glob(f"{folder.name}.*.webp"):
+    for earlier in result_pages.figures(name):
         earlier.unlink()
     figures = []
     for path in sorted(folder.glob("*.png")):
         picture = Image.open(path).convert("RGB")
         picture.thumbnail((1600, 6400))
-        figures.append(place.with_name(f"{folder.name}.{path.stem}.webp"))
+        figures.append(place.with_name(f"{name}.{path.stem}.webp"))
         picture.save(figures[-1], quality=80, method=6)
     return [place, *figures]

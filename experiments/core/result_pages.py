@@ -8,8 +8,9 @@ from typing import Any
 from experiments.core import discovery
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "results"
-"""`NAME.json` and `NAME.*.webp` of each published run; `NAME.md` holds tables that were made before
-runs were published as data, and becomes data when they are made anew."""
+"""`NAME.json` and `NAME.FIGURE.webp` of each published run, `NAME.VARIANT.json` and
+`NAME.VARIANT.FIGURE.webp` of a further one with other options; `NAME.md` holds tables that were
+made before runs were published as data, and becomes data when they are made anew."""
 
 _ENDS = ("estimate", "low", "high")
 _QUOTED = re.compile(
@@ -34,17 +35,23 @@ def page(name: str) -> str:
     data = FOLDER / f"{name}.json"
     if data.is_file():
         parts += _run(json.loads(data.read_text()), name)
+    for variant in sorted(FOLDER.glob(f"{name}.*.json")):
+        parts.append(f"## Another run: {variant.stem.removeprefix(f'{name}.')}")
+        parts += _run(json.loads(variant.read_text()), variant.stem)
     earlier = FOLDER / f"{name}.md"
     if earlier.is_file():
         parts.append(earlier.read_text().strip())
     return "\n\n".join(parts) + "\n"
 
 
+def figures(name: str) -> list[Path]:
+    """The figures of a run; `name` is `NAME` or `NAME.VARIANT`."""
+    every = sorted(FOLDER.glob(f"{name}.*.webp"))
+    return [path for path in every if "." not in path.stem.removeprefix(f"{name}.")]
+
+
 def _run(run: dict[str, Any], name: str) -> list[str]:
-    parts = [
-        f"![{path.stem.removeprefix(f'{name}.')}]({path.name})"
-        for path in sorted(FOLDER.glob(f"{name}.*.webp"))
-    ]
+    parts = [f"![{path.stem.removeprefix(f'{name}.')}]({path.name})" for path in figures(name)]
     parts.append(run["caption"])
     if run["numbers"]:
         rows = [[label, value] for label, value in run["numbers"].items()]
