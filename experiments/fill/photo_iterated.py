@@ -65,7 +65,7 @@ def ways(steps: int) -> dict[str, Way]:
     plain = functools.partial(_iterated, steps=steps)
     changed: dict[str, dict[str, Any]] = {
         "iterated, from the mean colour": {"start": "mean"},
-        "iterated, pixels": {"parametrisation": "pixels", "learning_rate": 0.02},
+        "iterated, Fourier": {"parametrisation": "fourier"},
         "iterated, no shift and noise": {"shift": 0, "noise": 0.0},
         "iterated, Newton every 8 steps": {"newton_every": 8},
     }

@@ -5,7 +5,8 @@
 Needs: nothing (five photographs of scikit-image).
 Expected: the two halves of the photographs do not correlate (0.00): over so few E[dx] is noise.
 
-E[dx] of six classes over photographs, over noise, and of an untrained network.
+E[dx] of six classes over photographs, over noise, and of an untrained network; of one gradient a
+mask, and of fills in many steps.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from tqdm.auto import tqdm
 from experiments.common.photographs import Explained, PhotographOptions, explained
 from experiments.core.experiment import Tables
 from experiments.core.labelled import pictures, with_notes
-from fitb_jax import fill, masks, objectives, plotting
+from fitb_jax import fill, masks, models, objectives, plotting
 from fitb_jax.extremal import mean_colour
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array, Image, LogitsFn, Mask, Target
@@ -33,6 +34,8 @@ MEASURES = {
     "coarse_correlation": "halves, coarse",
     "p_whole": "p(class), whole",
     "p_blurred": "p(class), blurred",
+    "p_other": "p(class) by another network",
+    "is_first": "its first of the classes",
 }
 _MAP = ("row", "column", "channel")
 
@@ -46,6 +49,8 @@ class Config(PhotographOptions):
         parts: masks of one partition: each image is seen with every part blank once.
         patch: side of a patch in pixels.
         noise_images: images of noise; 0 means as many as photographs.
+        fill_steps: of iterated fills.
+        judge: network that took no part.
         size: root mean square change when a prototype is shown to the network on grey.
         coarse: standard deviation in pixels of the blur before maps are compared.
     """
@@ -61,6 +66,8 @@ class Config(PhotographOptions):
     parts: int = 4
     patch: int = 32
     noise_images: int = 0
+    fill_steps: int = 16
+    judge: str = "efficientnet_lite2"
     size: float = fill.DEFAULT_STEP
     coarse: float = 8.0
 
@@ -74,6 +81,15 @@ def update(logits_fn: LogitsFn, image: Image, mask: Mask, target: Target) -> Ima
     )
 
 
+def added(steps: int, logits_fn: LogitsFn, image: Image, mask: Mask, target: Target) -> Image:
+    """What a fill in many steps has more than the inpainting that it starts from."""
+    # Shifts and noise of its own for each masked image: shared ones would be in every mean.
+    visible = masks.apply(image, mask).sum().astype(jnp.float32)
+    key = jax.random.fold_in(jax.random.key(0), jax.lax.bitcast_convert_type(visible, jnp.uint32))
+    filled = fill.iterated(logits_fn, image, mask, target, key=key, steps=steps)
+    return filled - fill.inpaint(image, mask)
+
+
 def compute(config: Config, net: Explained) -> xr.Dataset:
     """E[dx] of every class, over every kind of images; and over both halves of them."""
     if len(net.images) < 4:  # an error needs two images in each half
@@ -82,18 +98,27 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
     shape = net.images.shape[1:3]
     key, noise_key = jax.random.split(jax.random.key(config.seed))
     noise = _noise(config.noise_images or len(net.images), shape, noise_key)
-    expected = jax.jit(functools.partial(fill.expected_update, order=update, chunk=config.chunk))
-    measure = jax.jit(functools.partial(_measure, config, net.pretrained.logits_fn))
+    many = functools.partial(added, config.fill_steps)
+    gradients, fills = (
+        jax.jit(functools.partial(fill.expected_update, order=order, chunk=config.chunk))
+        for order in (update, many)
+    )
+    trained, others = net.pretrained.logits_fn, jnp.asarray(classes)
+    judges = (trained, models.load(config.judge).logits_fn)
+    measure = jax.jit(functools.partial(_measure, config, judges, others))
     sources = {
-        "photographs": (net.pretrained.logits_fn, net.images),
-        "noise": (net.pretrained.logits_fn, noise),
-        "photographs, untrained network": (net.untrained, net.images),
+        "photographs": (gradients, trained, net.images),
+        "noise": (gradients, trained, noise),
+        "photographs, untrained network": (gradients, net.untrained, net.images),
+        "photographs, many steps": (fills, trained, net.images),
+        "noise, many steps": (fills, trained, noise),
+        "photographs, many steps, untrained network": (fills, net.untrained, net.images),
     }
     draw_masks = functools.partial(masks.partition, shape, config.parts, config.patch)
     found = []
     count = len(sources) * len(classes)
     with tqdm(total=count, desc="E[dx]", disable=not config.progress) as bar:
-        for logits_fn, images in sources.values():
+        for expected, logits_fn, images in sources.values():
             seen = jax.vmap(lambda key: draw_masks(key=key))(jax.random.split(key, len(images)))
             of_classes = []
             for target in classes:
@@ -128,21 +153,29 @@ def _both(halves: list[fill.Prototype]) -> xr.Dataset:
 
 
 def _measure(
-    config: Config, judge: LogitsFn, mean: Array, halves: Array, target: Target
+    config: Config,
+    judges: tuple[LogitsFn, LogitsFn],
+    others: Array,
+    mean: Array,
+    halves: Array,
+    target: Target,
 ) -> dict[str, Array]:
-    """How far E[dx] can be told from chance, and what the network sees in it on grey."""
+    """How far E[dx] can be told from chance, and what networks see in it on grey."""
     everywhere = jnp.zeros(mean.shape[:2])
     scaled = halves / jnp.abs(halves).max()
     coarse = [gaussian_blur(half, sigma=config.coarse) for half in scaled]
     smooth = gaussian_blur(mean / jnp.abs(mean).max(), sigma=config.coarse)
     grey = functools.partial(fill.step, jnp.full(mean.shape, 0.5), everywhere, background=0.5)
     shown = jnp.stack([grey(one, size=config.size) for one in (mean, smooth)])
-    p = jax.nn.softmax(jax.lax.map(judge, shown))[:, target]
+    p = jax.nn.softmax(jax.lax.map(judges[0], shown))[:, target]
+    logits = judges[1](shown[0])
     return {
         "halves_correlation": fill.hidden_correlation(scaled[0], scaled[1], everywhere),
         "coarse_correlation": fill.hidden_correlation(coarse[0], coarse[1], everywhere),
         "p_whole": p[0],
         "p_blurred": p[1],
+        "p_other": jax.nn.softmax(logits)[target],
+        "is_first": others[jnp.argmax(logits[others])] == target,
     }
 
 
@@ -174,10 +207,17 @@ def caption(config: Config, found: xr.Dataset) -> str:
         f"E[dx] of the class's logit over images x {config.parts} masks, each map by its largest "
         "value and blurred by 2 pixels for the eye. Over photographs the maps of two halves of the "
         f"images correlate by {of['halves_correlation']:.2f}, by {of['coarse_correlation']:.2f} "
-        f"after a blur of {config.coarse:g} pixels; where they do not, E[dx] over so few is noise."
+        f"after a blur of {config.coarse:g} pixels; where they do not, E[dx] over so few is noise. "
+        f"Shown on grey, {_recognised(found, 'photographs')} of {found.sizes['label']} are told "
+        f"from the others by {config.judge}, of fills in {config.fill_steps} steps "
+        f"{_recognised(found, 'photographs, many steps')}."
     )
+
+
+def _recognised(found: xr.Dataset, source: str) -> int:
+    return int(found["is_first"].sel(source=source).sum())
 
 
 load = explained
 
-SMOKE = {"count": 4, "classes": ("tabby",), "parts": 2, "patch": 56}
+SMOKE = {"count": 4, "classes": ("tabby",), "parts": 2, "patch": 56, "fill_steps": 2}

@@ -94,9 +94,9 @@ def iterated(
     *,
     key: Key,
     steps: int = 64,
-    learning_rate: Number = 0.2,
+    learning_rate: Number = 0.005,
     start: StartName | Background = "inpainted",
-    parametrisation: Parametrisation = "fourier",
+    parametrisation: Parametrisation = "pixels",
     shift: int | None = None,
     noise: Number = 0.05,
     total_variation: Number = 0.0,
@@ -112,12 +112,14 @@ def iterated(
         target: class to fill in for, in [0, k).
         key: random key of the shifts and the noise.
         steps: how many, a gradient each.
-        learning_rate: of Adam. On "pixels" it is the root mean square change of the first step. An
-            array argument, as `noise` and `total_variation`.
+        learning_rate: of Adam. On "pixels" it is the root mean square change of the first step;
+            larger ones end in what only the network itself believes. An array argument, as `noise`
+            and `total_variation`.
         start: what the blanks show first: "inpainted", "mean", or a number, one value per channel,
             or an image.
-        parametrisation: "fourier" steps on the spectrum of the image's logits, scaled by 1 /
-            frequency, so that it stays in [0, 1]; "pixels" on the values, clipped to [0, 1].
+        parametrisation: "pixels" steps on the values, clipped to [0, 1]; "fourier" on the spectrum
+            of the image's logits, scaled by 1 / frequency, which is smoother and less believed by
+            other networks.
         shift: before each gradient the filled image is moved by up to so many pixels, what leaves
             at one side coming in at the other; None takes `SHIFT` of the longer side.
         noise: standard deviation of what is added to the filled image before each gradient.
@@ -162,9 +164,9 @@ def iterated_with_diagnostics(
     *,
     key: Key,
     steps: int = 64,
-    learning_rate: Number = 0.2,
+    learning_rate: Number = 0.005,
     start: StartName | Background = "inpainted",
-    parametrisation: Parametrisation = "fourier",
+    parametrisation: Parametrisation = "pixels",
     shift: int | None = None,
     noise: Number = 0.05,
     total_variation: Number = 0.0,

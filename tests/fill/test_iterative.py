@@ -40,14 +40,14 @@ def test_one_quiet_step_on_pixels_is_the_step_along_the_gradient() -> None:
 def test_a_linear_classifier_ends_at_the_corner_that_its_weights_name(
     parametrisation: str, tolerance: float
 ) -> None:
-    how: dict[str, Any] = {"objective": objectives.logit, "steps": 200}
+    how: dict[str, Any] = {"objective": objectives.logit, "steps": 200, "learning_rate": 0.2}
     found = _run(_linear, parametrisation=parametrisation, **how)
     towards = (WEIGHTS[:, 1].reshape(IMAGE.shape) > 0).astype(jnp.float32)
     np.testing.assert_allclose(found.image, masks.apply(IMAGE, MASK, towards), atol=tolerance)
 
 
 def test_diagnostics_are_of_the_images_and_visible_pixels_stay() -> None:
-    found = _run(steps=8, total_variation=0.1)
+    found = _run(steps=8, learning_rate=0.05, total_variation=0.1)
     for image, objective in ((found.image, found.objective), (found.best, found.best_objective)):
         np.testing.assert_allclose(objective, objectives.log_prob(SMOOTH(image), 1), rtol=1e-4)
         np.testing.assert_array_equal(image[VISIBLE], IMAGE[VISIBLE])
