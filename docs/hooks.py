@@ -1,4 +1,4 @@
-"""What MkDocs does besides: formulas become MathML, and published results become pages."""
+"""What MkDocs does besides: formulas, pages of published results, the marks of their numbers."""
 
 import html
 import re
@@ -60,6 +60,18 @@ def on_files(files: Files, config: Any) -> Files:
         if file.src_uri.endswith(".json"):
             files.remove(file)
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Take out the marks of quoted numbers, which end a list where they begin a line; by MkDocs.
+
+    Args:
+        markdown: of a page.
+
+    Returns:
+        The same without comments that name a result.
+    """
+    return re.sub(r"<!-- result: \w+ -->\s*", "", markdown)
 
 
 def on_page_content(page_html: str, **_: Any) -> str:

@@ -91,6 +91,16 @@ def test_the_page_of_heads_runs() -> None:
     assert names["p"].shape == (2,)
 
 
+def test_the_page_of_medical_images_runs() -> None:
+    names = _run("medical.md")
+    assert names["volume"].min() == 0
+    assert names["volume"].max() == 1
+    np.testing.assert_allclose(names["window"](np.array([-160, 40, 240]), 40, 400), [0, 0.5, 1])
+    np.testing.assert_allclose(names["tenth"].mean((1, 2)), 0.1, atol=1e-5)
+    assert names["proves_nothing"].shape == (4,)
+    assert 0 < names["certificate"].low < names["certificate"].high
+
+
 def test_the_page_of_methods_runs() -> None:
     names = _run("attribution.md")
     assert names["areas"].shape == names["infidelities"].shape == (3,)

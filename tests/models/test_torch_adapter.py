@@ -16,7 +16,7 @@ import pytest
 from fitb_jax import attribution, fill, models
 from fitb_jax.models import torch_adapter
 
-PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "pytorch.md").read_text()
 IMAGE = jax.random.uniform(jax.random.key(0), (12, 8, 3))
 SQUARE = jax.random.uniform(jax.random.key(1), (64, 64, 3))
 LEFT_OUT = "torch and torchax, the extra `torch`, are not in the environment of the tests"
