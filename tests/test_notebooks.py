@@ -16,7 +16,7 @@ OPTIMISED = True
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-ALWAYS = "1_fill_in_the_blanks"
+ALWAYS = "2_your_own_explanation"
 STRICT = """
 import warnings
 warnings.simplefilter("error")
