@@ -2,7 +2,6 @@
 
     python -m experiments photo_fill_in    # 3 min
 
-Needs: the extra `lite` for more than one network.
 Expected: p(class) of fills by networks that took no part 0.41, of the masked photographs 0.06; of
 fills for other classes 0.00.
 

@@ -2,7 +2,7 @@
 
     python -m experiments photo_iterated --photographs manifest --photo-dir DIR --count 40    # 1 h
 
-Needs: photographs with labels, and the extra `lite` for the networks that judge.
+Needs: photographs with labels.
 Expected: TODO 0
 
 Half of each photograph is hidden. Every network fills it in, and all judge all fills; beside them
