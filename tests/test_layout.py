@@ -79,6 +79,7 @@ ALLOWED = {
     "imagenet": set(),
     "cropping": {"checks"},
     "models": {
+        "masks",
         "checks",
         "class_names",
         "cropping",
