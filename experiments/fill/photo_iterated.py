@@ -1,9 +1,10 @@
 """Figure 11, Table 4: Fills of photographs in many steps, judged by other networks.
 
-    python -m experiments photo_iterated --photographs manifest --photo-dir DIR --count 40    # 1 h
+    python -m experiments photo_iterated --photographs manifest --photo-dir DIR --count 32    # 1 h
 
 Needs: photographs with labels.
-Expected: TODO 0
+Expected: p(class) by networks that took no part 0.69 [0.58, 0.80] of fills, 0.23 [0.12, 0.34] of
+masked and 0.64 [0.53, 0.76] of whole photographs; 0.37 [0.25, 0.49] filled by an untrained network.
 
 Half of each photograph is hidden. Every network fills it in, and all judge all fills; beside them
 are fills that ask no network, an untrained one, or for a class that is not there. It resumes.
@@ -257,7 +258,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     axis.invert_yaxis()
     axis.set_xlim(0, 1)
     axis.set_xlabel("mean p with its 95 % interval over photographs", fontsize=8)
-    axis.legend(fontsize=7)
+    axis.legend(fontsize=7, loc="lower right")
     return {"photo_iterated": figure}
 
 
