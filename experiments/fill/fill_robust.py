@@ -25,7 +25,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import networks
-from experiments.core.experiment import Sweep, Tables
+from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import pictures, with_notes
 from fitb_jax import ablation, attribution, data, fill, masks, models, plotting
 from fitb_jax.evaluation.map_similarity import cross_correlations, spearman
@@ -506,6 +506,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
         "own; grey lines are the masked image."
     )
 
+
+left_out = unless_asked("it trains dozens of networks; run it by its name, or --full")
 
 SMOKE = {
     "datasets": ("mnist_5k",),

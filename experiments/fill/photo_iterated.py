@@ -21,7 +21,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.core.experiment import Sweep, Tables
+from experiments.core.experiment import Sweep, Tables, unless_given
 from experiments.core.labelled import with_notes
 from experiments.fill import _photo_networks
 from experiments.fill._photo_networks import Loaded
@@ -272,6 +272,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
         f"part: {said}."
     )
 
+
+left_out = unless_given("the default photographs are too few; give --photo-dir")
 
 SMOKE = {
     "count": 2,
