@@ -124,8 +124,8 @@ def iterated(
             at one side coming in at the other; None takes `SHIFT` of the longer side.
         noise: standard deviation of what is added to the filled image before each gradient.
         total_variation: weight of the mean absolute difference of neighbouring values.
-        newton_every: at each so-manieth step the gradient is replaced by the damped Newton
-            direction of the same length, which takes 8 Hessian-vector products; 0 never does.
+        newton_every: n; at every n-th step the damped Newton direction of the same length replaces
+            the gradient, which takes 8 Hessian-vector products; of 0 none does.
         objective: what is to grow.
 
     Returns:
