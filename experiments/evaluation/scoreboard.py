@@ -38,6 +38,9 @@ AT_ONCE = 32
 SAMPLES = 10
 """Images around an image, for max-sensitivity."""
 
+MOVE = 2
+"""Pixels by which a digit is rolled: it stays on the image."""
+
 BEHIND = 16
 """Training images that are put behind the masks of a map."""
 
@@ -107,7 +110,7 @@ def sweep(config: Config, net: _sanity.Checked | Explained) -> Sweep:
         return _sanity.sanity_sweep(
             config,
             net,
-            functools.partial(ask, chunk=AT_ONCE, samples=SAMPLES),
+            functools.partial(ask, chunk=AT_ONCE, samples=SAMPLES, move=MOVE),
             _rows(config, listed.small_methods(config.architecture)),
             fields=fields,
             shared={"witnesses": _small_witnesses(config, net)},
