@@ -82,6 +82,17 @@ def test_scores_are_those_of_their_functions(board) -> None:
         rtol=1e-5,
     )
     np.testing.assert_allclose(own["precision"], [1, 1])
+    for name, network in (("single_deletion", NETWORK), ("in_domain_deletion", OTHER)):
+        of_network = attribution.input_x_gradient(network, image, 1)
+        wanted = evaluation.single_deletion(network, image, of_network, 1)
+        np.testing.assert_allclose(own[name], wanted, rtol=1e-5, err_msg=name)
+    # The same network stands for both, and the map that never changes stays.
+    np.testing.assert_array_equal(own["random_labels"], own["random_network"])
+    still = board.isel(image=2).sel({"method": "always the same"})
+    assert still["input_shift"] == pytest.approx(1)
+    assert still["sensitivity"] == 0
+    assert own["input_shift"] < 0.95
+    assert own["sensitivity"] > 0
     dimmed = evaluation.average_drop(NETWORK, image, found, 1)
     for name, wanted in dimmed._asdict().items():
         np.testing.assert_allclose(own[f"average_{name}"], wanted, rtol=1e-5, err_msg=name)
