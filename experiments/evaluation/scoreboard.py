@@ -248,8 +248,8 @@ def caption(config: Config, found: xr.Dataset) -> str:
     best = found["method"].values[(passed == passed.max()).values].tolist()
     asked = (
         "Random labels, IDSDS, max-sensitivity and other backgrounds are left out: nobody trains "
-        "on ImageNet anew for a table, ten explanations more of each photograph take hours, and the "
-        "tables of masks have the backgrounds. With few photographs an interval is wide, and a "
+        "on ImageNet anew for a table, ten explanations more of each photograph take hours, and "
+        "the tables of masks have the backgrounds. With few photographs an interval is wide, and a "
         "failure to beat a control may be one of their number."
         if config.source == "photographs"
         else "Retraining, localisation and agreement across networks have tables of their own."
