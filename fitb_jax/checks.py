@@ -273,20 +273,11 @@ def count_classes(logits_fn: LogitsFn, image: Any) -> int:
     except Exception as error:
         error.add_note(f"while logits_fn was traced on an image of {image.dtype} {image.shape}")
         raise
-    classes = int(check_logits(outputs, of=f"an image of shape {tuple(image.shape)}").shape[0])
+    classes = int(check_outputs(outputs, of=f"an image of shape {tuple(image.shape)}").shape[0])
     ending = final_activation(jaxpr.jaxpr)
     if ending is not None:
         _warn_of_probabilities(f"its last operation is a {ending}")
     return classes
-
-
-def check_logits(outputs: Any, *, name: str = "logits_fn", of: str = "one image (h, w, c)") -> Any:
-    """See `check_outputs`; warns where the values are known, at least 0 and sum to 1."""
-    check_outputs(outputs, name=name, of=of)
-    values = None if isinstance(outputs, jax.ShapeDtypeStruct) else known(outputs)
-    if values is not None and values.size > 1 and (values >= 0).all() and _sums_to_one(values):
-        _warn_of_probabilities("its outputs are at least 0 and sum to 1")
-    return outputs
 
 
 def check_outputs(outputs: Any, *, name: str = "logits_fn", of: str = "one image (h, w, c)") -> Any:
@@ -304,10 +295,6 @@ def check_outputs(outputs: Any, *, name: str = "logits_fn", of: str = "one image
             f"got {describe(outputs)} from {of}; see models.as_logits_fn"
         )
     return outputs
-
-
-def _sums_to_one(values: np.ndarray) -> bool:
-    return abs(float(values.astype(np.float64).sum()) - 1) < 1e-3
 
 
 def _remedy(outputs: Any) -> str:

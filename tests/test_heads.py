@@ -134,10 +134,13 @@ def test_probabilities_in_place_of_logits_are_warned_of(ending: Any) -> None:
         attribution.gradient_magnitude(ending, IMAGE, 0)
 
 
-def test_known_probabilities_are_warned_of() -> None:
-    logits_fn = models.as_logits_fn(lambda images: jax.nn.softmax(images.reshape(1, -1)))
-    with pytest.warns(UserWarning, match="at least 0 and sum to 1"):
-        logits_fn(IMAGE)
+def test_probabilities_whose_head_is_named_are_not_warned_of() -> None:
+    logits_fn = models.as_logits_fn(
+        lambda images: jax.nn.softmax(images.reshape(1, -1)), head="probabilities"
+    )
+    found, right = jax.nn.softmax(logits_fn(IMAGE)), jax.nn.softmax(IMAGE.ravel())
+    np.testing.assert_allclose(found, right, rtol=1e-5)
+    attribution.gradient_magnitude(logits_fn, IMAGE, 0)
 
 
 class _Output(NamedTuple):

@@ -173,7 +173,7 @@ def only_row(outputs: Any) -> Logits:
             "model must map images (1, h, w, c) to logits (1, k), got "
             f"{checks.describe(outputs)}: a function of one image is a logits_fn as it is"
         )
-    return checks.check_logits(outputs[0] if hasattr(outputs, "dtype") else outputs, name="model")
+    return checks.check_outputs(outputs[0] if hasattr(outputs, "dtype") else outputs, name="model")
 
 
 def apply_nnx(graph: Any, state: Any, image: Image) -> Logits:
@@ -227,7 +227,7 @@ class _Equinox(NamedTuple):
     def __call__(self, parameters: Any, image: Image) -> Logits:
         module, *state = self._model(parameters)
         outputs = module(image, *state)
-        return checks.check_logits(outputs[0] if state else outputs, name="model")
+        return checks.check_outputs(outputs[0] if state else outputs, name="model")
 
     def features(
         self, parameters: Any, image: Image, perturbations: Any = None

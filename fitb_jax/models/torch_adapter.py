@@ -162,7 +162,7 @@ class TorchNetwork:
                     f"{self.name} uses tensors that are neither its parameters "
                     "nor its buffers nor attributes, such as those in a list: use register_buffer"
                 ) from error
-        return checks.check_logits(logits[0].astype(pixels.dtype), name="model")
+        return checks.check_outputs(logits[0].astype(pixels.dtype), name="model")
 
     def _normalised(self, image: Image) -> Image:
         if not self.mean:
