@@ -1,26 +1,36 @@
-"""What MkDocs does besides: formulas, pages of published results, the marks of their numbers."""
+"""What MkDocs does besides: formulas, notebooks, published results, the marks of their numbers.
+
+With FITB_JAX_RUN_NOTEBOOKS=1 notebooks are run first, so that their pages show what they print.
+"""
 
 import html
+import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
+from nbclient import NotebookClient
+from nbconvert import MarkdownExporter
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from experiments.core import discovery, result_pages
 
+ROOT = Path(__file__).resolve().parents[1]
+
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
 def on_config(config: Any) -> Any:
-    """List the pages of results, chapter by chapter; called by MkDocs.
+    """List the notebooks, and the pages of results by chapter; called by MkDocs.
 
     Args:
-        config: of the site; its `nav` has an empty entry "Results".
+        config: of the site; its `nav` has empty entries "Tutorials" and "Results".
 
     Returns:
         The same.
@@ -34,23 +44,28 @@ def on_config(config: Any) -> Any:
         ]
         for chapter, title in discovery.CHAPTERS.items()
     }
-    place = next(i for i, entry in enumerate(config["nav"]) if "Results" in entry)
-    config["nav"][place] = {
-        "Results": [{title: pages} for title, pages in chapters.items() if pages]
+    filled = {
+        "Tutorials": [f"tutorials/{path.stem}.md" for path in _notebooks()],
+        "Results": [{title: pages} for title, pages in chapters.items() if pages],
     }
+    for entry in config["nav"]:
+        entry.update({title: pages for title, pages in filled.items() if title in entry})
     return config
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Write the pages of results; called by MkDocs.
+    """Write the pages of notebooks and of results; called by MkDocs.
 
     Args:
         files: of the site.
         config: of the site.
 
     Returns:
-        The same, with a page for each experiment that was published.
+        The same, with a page for each notebook and for each experiment that was published.
     """
+    for path in _notebooks():
+        for uri, content in _tutorial(path):
+            files.append(File.generated(config, f"tutorials/{uri}", content=content))
     for name in result_pages.names():
         uri = f"results/{name}.md"
         if (old := files.get_file_from_path(uri)) is not None:
@@ -60,6 +75,25 @@ def on_files(files: Files, config: Any) -> Files:
         if file.src_uri.endswith(".json"):
             files.remove(file)
     return files
+
+
+def _notebooks() -> list[Path]:
+    return sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def _tutorial(path: Path) -> Iterator[tuple[str, str | bytes]]:
+    """The page of a notebook and its pictures, each with its place under tutorials/."""
+    notebook = nbformat.read(path, as_version=4)
+    if os.environ.get("FITB_JAX_RUN_NOTEBOOKS") == "1":
+        places = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+        resources = {"metadata": {"path": str(path.parent)}}
+        client = NotebookClient(notebook, timeout=1200, resources=resources)
+        client.execute(env=os.environ | {"PYTHONPATH": places})
+    resources = {"output_files_dir": path.stem, "unique_key": path.stem}
+    text, made = MarkdownExporter().from_notebook_node(notebook, resources)
+    # A page lies beside the guides, and its pictures in a folder beside the page.
+    yield f"{path.stem}.md", text.replace("](../docs/", "](../")
+    yield from made["outputs"].items()
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:

@@ -52,6 +52,8 @@ def test_every_link_exists() -> None:
     pages = ["README.md", "CONTRIBUTING.md", "experiments/README.md"]
     pages += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").rglob("*.md"))]
     made = {ROOT / "docs" / "results" / f"{name}.md" for name in result_pages.names()}
+    notebooks = (ROOT / "notebooks").glob("*.ipynb")
+    made |= {ROOT / "docs" / "tutorials" / f"{path.stem}.md" for path in notebooks}
     missing = []
     for page in pages:
         for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
