@@ -48,6 +48,9 @@ class Options:
     ZERO_ALLOWED: ClassVar[frozenset[str]] = frozenset({"seed"})
     """Of the whole numbers among the options that a class adds; the others are at least 1."""
 
+    ONLY_SHOWN: ClassVar[frozenset[str]] = frozenset()
+    """Options that the points of no grid depend on: another value of them computes no point anew."""
+
     def __post_init__(self) -> None:
         """Refuse whole numbers that are too small, before anything is read or compiled."""
         parts = (vars(part).get("ZERO_ALLOWED", frozenset()) for part in type(self).__mro__)

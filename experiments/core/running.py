@@ -38,8 +38,10 @@ def run(listed: Listed, experiment: Experiment, config: Any, *, command: str) ->
         return folder
     if config.plot_only:
         found = artefact.load(folder)
-        config = _restored(config, artefact.made_by(found)["options"])
-        _write_shown(listed, experiment, config, found, folder)
+        saved = _restored(config, artefact.made_by(found)["options"])
+        _refuse_other_options(config, experiment, saved)
+        _write_shown(listed, experiment, saved, found, folder)
+        _LOG.info("%s redrawn in %s", listed.name, folder)
         return folder
     # The disk and the folder are tried before hours are spent on what could not be kept.
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -70,15 +72,20 @@ def compute(listed: Listed, experiment: Experiment, config: Any) -> xr.Dataset:
 def plan(listed: Listed, experiment: Experiment, config: Any) -> list[str]:
     """What the grids of an experiment will do; nothing is run.
 
-    Only the first of the grids that share a function of a point is compiled.
+    Only the first of the grids that share a function of a point is compiled, and none that has
+    been begun.
     """
     lines = []
     alike: collections.Counter[Any] = collections.Counter()
     for sweep in experiment.sweeps(config, experiment.load(config)):
         name = _name(listed.name, sweep)
-        if alike[sweep.point]:
-            sizes = " x ".join(f"{axis.size} {name}" for name, axis in sweep.axes.items())
-            points = math.prod(axis.size for axis in sweep.axes.values())
+        sizes = " x ".join(f"{axis.size} {name}" for name, axis in sweep.axes.items())
+        points = math.prod(axis.size for axis in sweep.axes.values())
+        store, _ = _store(listed.name, sweep, config)
+        if store.exists():
+            done = int((xr.open_zarr(store, consolidated=False)["status"] != 0).sum())
+            lines.append(f"{name}: {sizes} = {points} points, {done} of them done in {store}")
+        elif alike[sweep.point]:
             lines.append(f"{name}: {sizes} = {points} points, like the first")
         else:
             lines.append(f"{name}: {ablation.plan(sweep.point, sweep.axes, **sweep.arguments())}")
@@ -87,20 +94,9 @@ def plan(listed: Listed, experiment: Experiment, config: Any) -> list[str]:
 
 
 def run_sweep(name: str, sweep: Sweep, config: Options) -> xr.Dataset:
-    """Run a grid, in a store found again by the options, the commit and what is on the axes.
-
-    Stores of others are left as they are; a new one beside them is said to be so.
-    """
-    made_by = artefact.provenance(sweep.options or config, "")
-    identity = {name: made_by[name] for name in ("options", "commit")}
-    # Points do not depend on it, and less memory than there was is a reason to start again.
-    identity["options"] = {k: v for k, v in identity["options"].items() if k != "chunk"}
-    labels = {name: axis.labels.tolist() for name, axis in sweep.axes.items()}
-    parts = [_name(name, sweep), identity, labels]
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    stem = "".join(c if c.isalnum() else "-" for c in _name(name, sweep))
-    store = config.results / "grids" / f"{stem}-{digest[:12]}.zarr"
-    others = sorted(path.name for path in store.parent.glob(f"{stem}-{'?' * 12}.zarr"))
+    """Run a grid in its store. Those of others are left; a new one beside them is said to be so."""
+    store, identity = _store(name, sweep, config)
+    others = sorted(path.name for path in store.parent.glob(f"{store.stem[:-12]}{'?' * 12}.zarr"))
     if others and not store.exists():
         _LOG.warning(
             "%s starts anew: %s are of other options, commits, methods or images",
@@ -119,6 +115,20 @@ def run_sweep(name: str, sweep: Sweep, config: Options) -> xr.Dataset:
     return found.assign(dict(sweep.about))
 
 
+def _store(name: str, sweep: Sweep, config: Options) -> tuple[Path, dict[str, Any]]:
+    """Where a grid lies, by its options, the commit and what is on the axes; and the former two."""
+    made_by = artefact.provenance(sweep.options or config, "")
+    # Points do not depend on the chunk, and less memory than there was is a reason to start again.
+    unused = {"chunk", *config.ONLY_SHOWN}
+    options = {name: value for name, value in made_by["options"].items() if name not in unused}
+    identity = {"options": options, "commit": made_by["commit"]}
+    labels = {name: axis.labels.tolist() for name, axis in sweep.axes.items()}
+    parts = [_name(name, sweep), identity, labels]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    stem = "".join(c if c.isalnum() else "-" for c in _name(name, sweep))
+    return config.results / "grids" / f"{stem}-{digest[:12]}.zarr", identity
+
+
 def _name(experiment: str, sweep: Sweep) -> str:
     return f"{experiment} {sweep.name}" if sweep.name else experiment
 
@@ -130,6 +140,18 @@ def _restored(config: Any, saved: dict[str, Any]) -> Any:
         if field.name in saved and not dataclasses.is_dataclass(getattr(config, field.name)):
             plain[field.name] = _as_tuples(saved[field.name])
     return dataclasses.replace(config, **plain)
+
+
+def _refuse_other_options(given: Any, experiment: Experiment, saved: Any) -> None:
+    """What is redrawn is a run with its own options; others that were asked for would be lost."""
+    default = experiment.default(smoke=given.smoke, full=given.full)
+    for field in dataclasses.fields(given):
+        asked, is_of = (getattr(options, field.name) for options in (given, saved))
+        if asked not in (getattr(default, field.name), is_of):
+            raise ValueError(
+                f"{field.name} of the run that --plot-only redraws is {is_of!r}, got {asked!r}: "
+                "leave it out, or run anew without --plot-only"
+            )
 
 
 def _as_tuples(value: Any) -> Any:

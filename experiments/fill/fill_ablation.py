@@ -38,6 +38,7 @@ class Config(_fidelity.GridOptions):
     test_images: int = 200
 
     ZERO_ALLOWED = frozenset({"digit"})
+    ONLY_SHOWN = frozenset({"digit"})
 
     @property
     def settings(self) -> list[tuple[float, int]]:

@@ -109,6 +109,7 @@ class Config(networks.NetworkOptions):
     chunk: int = 100
 
     ZERO_ALLOWED = frozenset({"train_images", "shown"})
+    ONLY_SHOWN = frozenset({"shown"})
 
     @property
     def trainings(self) -> dict[str, dict[str, Any]]:

@@ -175,7 +175,8 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
         )
     if differences:
         raise StoreError(
-            f"store {path} is of another run; choose another place or delete it:\n  "
+            f"store {path} is of another run; choose another place, delete it, or give what is "
+            "new a label behind those of an axis:\n  "
             + "\n  ".join(differences)
         )
 

@@ -123,7 +123,7 @@ def test_stores_say_which_options_they_are_of(tmp_path: Path) -> None:
     with xr.open_zarr(store, consolidated=False) as found:
         assert found.attrs["completeness"] == "complete"
         assert (found["status"] == 1).all()
-        assert "pairs" in str(found.attrs)
+        assert "images" in str(found.attrs)
 
 
 def test_a_plan_says_what_the_grids_will_do_and_does_nothing(
@@ -140,6 +140,28 @@ def test_a_plan_says_what_the_grids_will_do_and_does_nothing(
     assert "2 factor x 3 image = 6 points; 2 compiles" in first
     assert again == "toy again: 2 factor x 3 image = 6 points, like the first"
     assert not (tmp_path / "results").exists()
+
+
+def test_a_plan_says_what_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _run(tmp_path)
+    _run(tmp_path, plan=True)
+    (store,) = (tmp_path / "grids").iterdir()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == f"toy: 2 factor x 3 image = 6 points, 6 of them done in {store}"
+
+
+def test_an_option_of_the_figure_alone_computes_no_point_anew(tmp_path: Path) -> None:
+    for pairs in ((("x", 1),), (("y", 2),)):
+        _run(tmp_path, pairs=pairs)
+    assert len([*(tmp_path / "grids").iterdir()]) == 1
+
+
+def test_options_that_a_redrawn_run_does_not_have_are_refused(tmp_path: Path) -> None:
+    _run(tmp_path, images=("a", "bb"))
+    _run(tmp_path, plot_only=True)
+    _run(tmp_path, plot_only=True, images=("a", "bb"))
+    with pytest.raises(ValueError, match=r"images of the run that --plot-only redraws is .*'bb'"):
+        _run(tmp_path, plot_only=True, images=("a",))
 
 
 def test_an_experiment_without_a_grid_computes(tmp_path: Path) -> None:

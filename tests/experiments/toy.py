@@ -29,6 +29,8 @@ class Config(Options):
     images: tuple[str, ...] = ("a", "bb", "ccc")
     pairs: tuple[tuple[str, int], ...] = (("x", 1), ("y", 2))
 
+    ONLY_SHOWN = frozenset({"pairs"})
+
 
 def point(*, factor: int, image: jax.Array, key: jax.Array) -> dict[str, jax.Array]:
     """A product."""
