@@ -33,7 +33,10 @@ def main(arguments: list[str]) -> int:
     try:
         _dispatch(name, rest)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the blocks and networks that are done", file=sys.stderr)
+        print(
+            "stopped; the same command goes on from the blocks and networks that are done",
+            file=sys.stderr,
+        )
         return 130
     except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -70,7 +70,8 @@ def _is_of(value: Any, *modules: str) -> bool:
 def check_callable(name: str, value: Any) -> None:
     """Raise TypeError unless `value` is callable."""
     if not callable(value):
-        raise TypeError(f"{name} must be callable, got {describe(value)}")
+        hint = f": give its .{name}" if hasattr(value, name) else ""
+        raise TypeError(f"{name} must be callable, got {describe(value)}{hint}")
 
 
 def check_key(key: Any, *, name: str = "key") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
@@ -40,7 +41,7 @@ def with_head(logits_fn: LogitsFn, head: str) -> LogitsFn:
         head: a name of `HEADS`:
             - "softmax": logits of exclusive classes, as they are;
             - "probabilities": softmax has been taken; their logarithms are returned;
-            - "binary": one logit z; the logits of two classes, (0, z), are returned;
+            - "binary": one logit z; the logits of two classes, (-z/2, z/2), are returned;
             - "binary_probability": one probability, after a sigmoid; two logits are returned;
             - "multi_label": one logit a label, as they are; take the objectives of sigmoids;
             - "multi_label_probabilities": a sigmoid has been taken; their logits are returned;
@@ -55,6 +56,8 @@ def with_head(logits_fn: LogitsFn, head: str) -> LogitsFn:
     """
     checks.check_choice("head", head, HEADS)
     checks.check_callable("logits_fn", logits_fn)
+    if jax.tree_util.all_leaves([logits_fn]):  # a plain function is no argument of a program
+        logits_fn = Partial(logits_fn)
     return Partial(_Headed(head), logits_fn)
 
 
@@ -88,7 +91,8 @@ def _log(values: Logits) -> Logits:
 def _binary(values: Float[Array, "n"]) -> Logits:
     if values.shape != (1,):
         raise ValueError(f"head must fit the outputs: one logit is binary, got {values.shape[0]}")
-    return jnp.concatenate([jnp.zeros_like(values), values])
+    # Of (0, z) the sigmoid is the same, and the logit of "no" a constant without a map.
+    return jnp.concatenate([-values, values]) / 2
 
 
 def _logit_of(values: Logits) -> Logits:

@@ -301,7 +301,8 @@ def interval_chart(
         axis: where to draw.
         values: intervals, of the dimensions `groups`, `bars` and `interval` (estimate, low, high).
         groups: dimension whose labels stand on the axis.
-        bars: dimension whose labels stand in the legend; None where there is none.
+        bars: dimension whose labels a legend shows, once `axis.legend()` is called; None where
+            there is none.
         title: above the chart.
         is_horizontal: groups are lines, and values go to the right.
         colours: of the bars; by default matplotlib's own.

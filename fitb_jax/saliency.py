@@ -5,10 +5,11 @@
 signature only. There is no list of methods: whatever has the arguments can be evaluated.
 """
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -103,10 +104,19 @@ def as_saliency(method: Callable[..., Saliency], **options: Any) -> SaliencyFn:
     return _Saliency(method, tuple(sorted(options.items())), wants_key)
 
 
-class _Saliency(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Saliency:
+    """Equal when its parts are; no tuple, to which `jax.jit` can keep no weak reference."""
+
     method: Callable[..., Saliency]
     options: tuple[tuple[str, Any], ...]
     wants_key: bool
+
+    def __hash__(self) -> int:
+        try:
+            return hash((self.method, self.options))
+        except TypeError:  # an option is an array: alike is only what is the same
+            return id(self)
 
     def __call__(self, logits_fn: LogitsFn, image: Image, target: Target, *, key: Key) -> Saliency:
         """The map."""

@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from experiments.common.networks import Network
 from experiments.core.experiment import Experiment
-from fitb_jax import ablation, evaluation
+from fitb_jax import ablation, evaluation, models
 from fitb_jax.evaluation.intervals import Interval
+from tests.experiments import stub
 
 OPTIMISED = True
 
@@ -149,9 +151,19 @@ def test_the_metric_of_the_page_is_right(extensions: dict[str, Any]) -> None:
     assert np.isnan(centre_distance(saliency, np.zeros((5, 6), bool)))
 
 
-def test_the_page_of_the_command_runs() -> None:
-    logits_fn = _run("explain.md", jax=jax)["my_function"]()
-    assert logits_fn(jnp.zeros((64, 64, 3))).shape == (10,)
+def test_the_page_of_the_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "load", stub.load)
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (240, 300, 3), np.uint8)).save(
+        "photo.jpg"
+    )
+    names = _run("explain.md")
+    assert names["my_function"]()(jnp.zeros((64, 64, 3))).shape == (10,)
+    assert all(np.isfinite(each).all() for each in names["maps"].values())
+    assert (tmp_path / "maps.png").is_file()
+    probabilities = jax.nn.softmax(names["net"].logits_fn(names["image"]))
+    assert 0 < names["enough"] < 1
+    assert names["nothing"] != probabilities[names["target"]]
 
 
 def test_every_page_is_in_the_navigation() -> None:

@@ -32,7 +32,7 @@ def test_the_example_runs() -> None:
 
 def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / "ablations.md").read_text()
-    example, elsewhere, _ = re.findall(r"```python\n(.*?)```", text, re.S)
+    example, elsewhere, means, networks, _ = re.findall(r"```python\n(.*?)```", text, re.S)
     few = example.replace("[:1000]", "[:3]").replace("0.9, 9)", "0.9, 2)")
     few = few.replace("ClassifierConfig()", 'ClassifierConfig(architecture="mlp", widths=(8, 8))')
     assert few != example
@@ -46,6 +46,11 @@ def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.Mon
     exec(elsewhere, read)
     xr.testing.assert_equal(read["found"], names["found"])
     assert read["found"].attrs["completeness"] == "complete"
+    exec(means, read)
+    assert read["more"].sizes == {"order": 1, "ratio": 2, "image": 3}
+    few_images = "train = train._replace(images=train.images[:200], labels=train.labels[:200])\n"
+    exec(networks.replace("trained =", few_images + "trained ="), names)
+    assert names["axis"].size == 3
 
 
 def test_every_link_exists() -> None:

@@ -44,6 +44,15 @@ def test_equal_ones_are_not_traced_again() -> None:
     assert traces == 2
 
 
+@pytest.mark.parametrize("background", [0.5, jnp.full(IMAGE.shape[2], 0.5)])
+def test_it_can_be_jitted_as_it_is(background: float | Array) -> None:
+    method = saliency.as_saliency(attribution.occlusion, window=3, stride=3, background=background)
+    network = jax.tree_util.Partial(SMOOTH)
+    np.testing.assert_allclose(
+        jax.jit(method)(network, IMAGE, 1, key=KEY), method(network, IMAGE, 1, key=KEY), rtol=1e-4
+    )
+
+
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_fill_saliency_is_a_mean_over_the_masks_that_hid_a_pixel(order: str) -> None:
     found = FILL(SMOOTH, IMAGE, 2, key=KEY, order=order, chunk=4)

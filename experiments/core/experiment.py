@@ -49,7 +49,7 @@ class Options:
     """Of the whole numbers among the options that a class adds; the others are at least 1."""
 
     ONLY_SHOWN: ClassVar[frozenset[str]] = frozenset()
-    """Options that the points of no grid depend on: another value of them computes no point anew."""
+    """Options that no point of a grid depends on: another value computes no point anew."""
 
     def __post_init__(self) -> None:
         """Refuse whole numbers that are too small, before anything is read or compiled."""

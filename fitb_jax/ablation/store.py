@@ -176,8 +176,7 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
     if differences:
         raise StoreError(
             f"store {path} is of another run; choose another place, delete it, or give what is "
-            "new a label behind those of an axis:\n  "
-            + "\n  ".join(differences)
+            "new a label behind those of an axis:\n  " + "\n  ".join(differences)
         )
 
 

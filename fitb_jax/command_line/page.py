@@ -25,6 +25,9 @@ _LISTED = 5
 
 _RANDOM_CLASS = "random_class"
 
+_HARDLY_SEEN = 0.01
+"""p below which a class is as good as not there."""
+
 _HARDLY_DIFFERENT = 0.8
 """Rank correlation of the maps of two classes from which on the page says so."""
 
@@ -149,6 +152,11 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             f"With nothing shown, on a blur of the photograph, {name} is {blank}; of the whole "
             f"photograph {whole}."
         )
+    elif max(float(found.p[found.target]), found.p_blank) < _HARDLY_SEEN:
+        said.append(
+            f"The network hardly sees {name} here: p {whole} of the whole photograph, and {blank} "
+            "with nothing shown. Maps say where it would look for the class, not that it is there."
+        )
     elif found.p_blank > float(found.p[found.target]) / 2:
         said.append(
             f"The blank alone, a blur of the photograph with nothing shown, already has {name} "
@@ -195,9 +203,14 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
     most, control = float(extremal.shown.p.max()), float(extremal.control.p.max())
     shown, reached = _scores(classifier, np.array([most, control]))
     search = f"The same search for masks of {other}, a class drawn at random, reaches p {reached}"
-    if control > max(most / 2, 2 * p_other):
+    if max(most, control) < _HARDLY_SEEN:
         said.append(
-            f"{search}, though the whole photograph has it with {p_whole}: masks are found for "
+            f"No mask of {name} reaches p {_HARDLY_SEEN:g}, nor does one of {other}, a class drawn "
+            "at random: the search found nothing."
+        )
+    elif control > max(most / 2, 2 * p_other):
+        said.append(
+            f"{search}, and the whole photograph has it with {p_whole}. So masks are found for "
             f"what is not there, and those of {name}, with {shown}, prove little."
         )
     else:

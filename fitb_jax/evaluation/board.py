@@ -151,10 +151,14 @@ def scoreboard(
     move: int = 8,
     samples: int = 0,
     objective: Objective = prob,
+    only: Sequence[str] | None = None,
     chunk: int = 8,
     progress: bool = True,
 ) -> "xr.Dataset":
     """Ask methods every question that the arguments allow, and controls the same questions.
+
+    For an image of 224 x 224 pixels a method and each control are some 800 images classified and
+    four maps, more where networks and backgrounds are given. `only` asks less.
 
     Args:
         methods: by name, such as `fitb_jax.saliency.as_saliency` makes them.
@@ -177,6 +181,7 @@ def scoreboard(
         move: pixels by which the image is rolled to the lower right, for `moved`.
         samples: images around each image, for `sensitivity`; 0 leaves it out.
         objective: a probability: `prob`, or `sigmoid_prob` for several labels.
+        only: names of `CHECKS`; None asks all.
         chunk: images at once inside of a score.
         progress: whether to show a bar.
 
@@ -231,6 +236,7 @@ def scoreboard(
         "move": move,
         "samples": samples,
         "objective": objective,
+        "only": None if only is None else tuple(only),
         "chunk": chunk,
     }
 
@@ -342,33 +348,37 @@ def passes(check: Check, scores: "xr.DataArray") -> "xr.DataArray":
 
 
 def score_table(board: "xr.Dataset") -> "pd.DataFrame":
-    """A scoreboard as a table that prints: a row a method, a column a check.
+    """A scoreboard as a table for people; `print(score_table(board).to_string())` shows all of it.
 
     Args:
         board: from `scoreboard`.
 
     Returns:
-        Means with their intervals; "+" where the check is passed and "-" where not; and how many
-        are passed.
+        A row a check, a column a method, controls first: the mean with its interval, "+" where the
+        check is passed and "-" where not. Two columns more say what is measured, and when it is
+        passed. The last row counts.
     """
     with extras.needed("evaluation.score_table", extra="grids"):
         import pandas as pd
     methods = board["method"].values.tolist()
     rows: dict[str, list[str]] = {}
     for name in board["check"].values.tolist():
+        check = CHECKS[name]
         marks = {1.0: " +", 0.0: " -"}
         passed = board["passed"].sel(check=name).values
         means = board["mean"].sel(check=name).transpose("method", "interval").values
-        rows[CHECKS[name].title] = [
+        cells = [
             f"{mean:.2f} [{low:.2f}, {high:.2f}]{marks.get(float(mark), '')}"
             if math.isfinite(mean)
             else "no answer"
             for (mean, low, high), mark in zip(means, passed, strict=True)
         ]
+        rows[check.title] = [*cells, check.meaning, check.rule]
     count = int(board["passed"].notnull().all("method").sum())
     total = board["passed"].sum("check").astype(int).values
-    rows["passed"] = [f"{each} of {count}" for each in total]
-    return pd.DataFrame(rows, index=pd.Index(methods, name="method"))
+    rows["passed"] = [*(f"{each} of {count}" for each in total), "checks that are passed", ""]
+    columns = [*methods, "what is measured", "passed (+) where"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("check")
 
 
 def _as_argument(logits_fn: LogitsFn) -> LogitsFn:
@@ -400,6 +410,7 @@ def method_scores(
     move: int = 8,
     samples: int = 0,
     objective: Objective = prob,
+    only: Sequence[str] | None = None,
     chunk: int = 8,
 ) -> dict[str, Float[Array, "..."]]:
     """Every check of one method on one image: what `scoreboard` asks, to be vmapped or swept.
@@ -423,6 +434,7 @@ def method_scores(
         move: pixels.
         samples: images around the image.
         objective: a probability.
+        only: names of `CHECKS`. What no other needs is not computed where this is jitted.
         chunk: images at once inside of a score.
 
     Returns:
@@ -430,10 +442,13 @@ def method_scores(
         the arguments allow.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`. `only`
+            asks for what the arguments do not allow.
     """
     checks.check_explained(logits_fn, image, target)
     checks.check_key(key)
+    for name in only or ():
+        checks.check_choice("only", name, CHECKS)
     map_key, again_key, class_key, order_key, noise_key = jax.random.split(key, 5)
     queries: dict[str, _Query] = {"own": (logits_fn, image, target, map_key)}
     classes = checks.count_classes(logits_fn, image)
@@ -452,6 +467,8 @@ def method_scores(
             queries[name] = (network, image, target, map_key)
     if shifted_logits_fn is not None:
         queries["input_shift"] = (shifted_logits_fn, image + shift, target, map_key)
+    if only is not None:
+        queries = {name: each for name, each in queries.items() if name in ("own", *only)}
     maps = _maps(method, queries)
     saliency = maps.pop("own")
     judge = (logits_fn, image, saliency, target)
@@ -466,14 +483,16 @@ def method_scores(
         if name in maps:
             is_network = name in networks
             found[name] = spearman(saliency, maps[name], absolute=is_network)
-    maps["moved"] = jnp.roll(maps["moved"], -move, axis=(0, 1))
+    if "moved" in maps:
+        maps["moved"] = jnp.roll(maps["moved"], -move, axis=(0, 1))
     for name in ("two_keys", "moved"):
-        found[name] = top_k_iou(saliency, maps[name], area=AREA_OF_AGREEMENT)
+        if name in maps:
+            found[name] = top_k_iou(saliency, maps[name], area=AREA_OF_AGREEMENT)
     effect = infidelity(*judge, key=noise_key, chunk=chunk)
     # Of the effect of noise, what the map does not predict: 1 is a map of zeros.
     found["infidelity"] = effect.scaled / effect.variation
     found["single_deletion"] = single_deletion(*judge, background=colour, chunk=chunk)
-    if cells_logits_fn is not None:
+    if cells_logits_fn is not None and "in_domain_deletion" in maps:
         of_cells = maps["in_domain_deletion"]
         found["in_domain_deletion"] = single_deletion(cells_logits_fn, image, of_cells, target)
     dimmed = average_drop(*judge, background=colour, objective=objective)
@@ -511,7 +530,11 @@ def method_scores(
             "precision": jnp.stack(at_areas),
             "relevance_rank": relevance_rank(saliency, truth),
         }
-    return found
+    if only is None:
+        return found
+    if missing := [name for name in only if name not in found]:
+        raise ValueError(f"only asks for {missing}, which these arguments do not allow")
+    return {name: found[name] for name in only}
 
 
 _Query = tuple[LogitsFn, Image, Target, Key]

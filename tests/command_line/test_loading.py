@@ -74,7 +74,7 @@ def test_what_outputs_mean_is_taken_into_account() -> None:
     named = {"head": "binary", "class_names": ("red",)}
     binary = loading.load(options("one_logit", **named))
     assert binary.class_names == ("not red", "red")
-    np.testing.assert_allclose(binary.logits_fn(image), [0, 2], rtol=1e-5)
+    np.testing.assert_allclose(binary.logits_fn(image), [-1, 1], rtol=1e-5)
     found = explaining.programs(binary).predict(image)[0]
     np.testing.assert_allclose(found[1], 1 / (1 + np.exp(-2)), rtol=1e-5)
     taken = loading.load(options("two_probabilities", head="probabilities"))

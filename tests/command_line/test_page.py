@@ -44,6 +44,10 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "of crane, a class drawn at random, reaches p 0.10; for tabby it" in _verdicts()
     assert "masks are found for what is not there" in _verdicts(control=0.5)
     assert "it predicts tabby with p 0.60" in _verdicts(target=2)
+    unseen = np.array([0.001, 0.0, 0.999])
+    assert "hardly sees tabby here: p <0.01 of the whole" in _verdicts(p=unseen, p_blank=0.004)
+    hardly = {"extremal": MethodResult(_shown(0.002), _shown(0.001), 0.1, 0.0)}
+    assert "No mask of tabby reaches p 0.01, nor does one of crane" in _verdicts(methods=hardly)
     assert "give --head probabilities" in _verdicts(are_probabilities=True)
     alike = {"rise": MethodResult(_shown(0.7), _shown(0.1), 0.9, 0.0)}
     assert "hardly depend on the class: RISE." in _verdicts(methods=alike)

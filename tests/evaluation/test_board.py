@@ -116,10 +116,28 @@ def test_who_looks_where_the_network_does_passes_and_who_does_not_look_fails(boa
 
 def test_it_prints(board) -> None:
     table = evaluation.score_table(board)
-    assert table.index.tolist() == [*CONTROLS, *METHODS]
-    assert table.loc["input x gradient", "precision"] == "1.00 [1.00, 1.00] +"
+    assert table.columns.tolist()[:-2] == [*CONTROLS, *METHODS]
+    assert table.loc["precision", "input x gradient"] == "1.00 [1.00, 1.00] +"
+    assert table.loc["random logit", "passed (+) where"] == "mean at most 0.5"
     passed = int(board["passed"].sel({"method": "input x gradient"}).sum())
-    assert table.loc["input x gradient", "passed"].startswith(f"{passed} of ")
+    assert table.loc["passed", "input x gradient"].startswith(f"{passed} of ")
+
+
+def test_only_some_checks_are_asked(board) -> None:
+    method = {"input x gradient": METHODS["input x gradient"]}
+    few = evaluation.scoreboard(
+        method, NETWORK, IMAGES, TARGETS, key=KEY, only=("moved", "deletion"), progress=False
+    )
+    assert few["check"].values.tolist() == ["moved", "deletion"]
+    assert {*few.data_vars} == {
+        *("moved", "deletion", "p_whole", "p_blank"),
+        *("mean", "passed", "difference", "rule"),
+    }
+    np.testing.assert_allclose(
+        few["deletion"].sel({"method": "input x gradient"}),
+        board["deletion"].sel({"method": "input x gradient"}),
+        rtol=1e-4,
+    )
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -130,6 +148,8 @@ def test_bad_arguments_are_named() -> None:
         ({"backgrounds": IMAGES[:, :4]}, "backgrounds must have"),
         ({"areas": (0.4, 0.1)}, "areas must ascend"),
         ({"key": 3}, "key must be"),
+        ({"only": ("insert",)}, "only must be one of"),
+        ({"only": ("kept",)}, r"only asks for \['kept'\]"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             call(**changes)
