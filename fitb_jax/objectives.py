@@ -6,6 +6,7 @@ that is asked for is nan where it is out of range: under `jit` and `vmap` JAX wo
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -154,6 +155,35 @@ def score_of(objective: Objective) -> Objective:
     """
     reported = {log_prob: prob, sigmoid_log_prob: sigmoid_prob}
     return next((score for grown, score in reported.items() if objective is grown), objective)
+
+
+def blank_has_class(p_blank: Any, p_whole: Any, *, chance: float = 0.0) -> Any:
+    """Whether an image that shows nothing has the class by itself: masks then prove nothing.
+
+    The blank has more than half of what the whole image has above chance.
+
+    Args:
+        p_blank: of the class where nothing is shown; any array.
+        p_whole: of the whole image.
+        chance: p by guessing, see `chance_of`; 0 where classes are many.
+
+    Returns:
+        Booleans.
+    """
+    return p_blank - chance > (p_whole - chance) / 2
+
+
+def chance_of(objective: Objective, classes: int) -> float:
+    """What guessing gives: a blank that says no more than that says nothing.
+
+    Args:
+        objective: a probability.
+        classes: how many there are.
+
+    Returns:
+        1/k for `prob`, of exclusive classes; 0 for all others, since a label need not be likely.
+    """
+    return 1 / classes if objective is prob else 0.0
 
 
 def check_predicts(objective: Objective) -> None:

@@ -32,3 +32,14 @@ def test_log_prob_survives_extreme_logits() -> None:
     extreme = jnp.asarray([1e4, -1e4, 0.0])
     gradient = jax.grad(objectives.log_prob)(extreme, 1)
     np.testing.assert_allclose(gradient, [-1.0, 1.0, 0.0], atol=1e-6)
+
+
+def test_the_blank_has_the_class_where_it_has_half_of_what_is_above_chance() -> None:
+    whole = jnp.array([0.8, 0.8, 1.0, 1.0])
+    blank = jnp.array([0.39, 0.41, 0.74, 0.76])
+    found = objectives.blank_has_class(blank, whole)
+    np.testing.assert_array_equal(found, [False, True, True, True])
+    chance = objectives.chance_of(objectives.prob, 2)
+    found = objectives.blank_has_class(blank, whole, chance=chance)
+    np.testing.assert_array_equal(found, [False, False, False, True])
+    assert objectives.chance_of(objectives.sigmoid_prob, 2) == 0

@@ -8,7 +8,6 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
 from experiments.common.masks import MaskRow
 from experiments.common.photographs import (
@@ -33,11 +32,6 @@ MAP_AREAS = 16
 
 
 BLANK_TELLS = "have more than half of p(class) where nothing is shown: masks prove nothing there"
-
-
-def blank_tells(blank: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
-    """Where the blank has the class by itself."""
-    return blank > whole / 2
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,14 +16,13 @@ from experiments.common.judges import (
     FIELDS,
     Judged,
     JudgedOptions,
-    blank_tells,
     judge_row,
 )
 from experiments.common.masks import MaskRow
 from experiments.common.timing import median_seconds
 from experiments.core.experiment import Sweep, Tables, method_sweep
 from experiments.core.labelled import with_notes
-from fitb_jax import plotting
+from fitb_jax import objectives, plotting
 from fitb_jax.evaluation.tables import (
     interval_columns,
     interval_table,
@@ -97,7 +96,7 @@ def with_seconds(
         p_whole=("image", whole),
     )
     blank = found["p_blank"].isel(method=0)
-    told = int(blank_tells(blank, found["p_whole"]).sum())
+    told = int(objectives.blank_has_class(blank, found["p_whole"]).sum())
     return with_notes(
         found,
         f"{len(net.net.names)} photographs that {config.model} recognises, {net.is_outline.sum()} "

@@ -21,12 +21,12 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.judges import BLANK_TELLS, blank_tells
+from experiments.common.judges import BLANK_TELLS
 from experiments.common.masks import SCORE_FIELDS, with_steps
 from experiments.common.photographs import AreaOptions, explained_in_parts
 from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
-from fitb_jax import ablation, extremal
+from fitb_jax import ablation, extremal, objectives
 from fitb_jax.evaluation.tables import interval_table
 from fitb_jax.types import Array, LogitsFn
 
@@ -119,7 +119,7 @@ def compute(config: Config, net: None, *parts: xr.Dataset) -> xr.Dataset:
     found = found.isel(config=0, drop=True).load()
     source = parts[0]["source"].item()
     notes = [f"{found.sizes['image']} photographs in {len(parts)} parts: {source}"]
-    if told := int(blank_tells(found["blank"], found["whole"]).sum()):
+    if told := int(objectives.blank_has_class(found["blank"], found["whole"]).sum()):
         notes.append(f"{told} photographs {BLANK_TELLS}")
     return with_notes(found, *notes)
 

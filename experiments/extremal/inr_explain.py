@@ -17,13 +17,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.judges import BLANK_TELLS, blank_tells
+from experiments.common.judges import BLANK_TELLS
 from experiments.common.masks import with_steps
 from experiments.common.photographs import AreaOptions, Explained, explained
 from experiments.core.experiment import Tables
 from experiments.core.labelled import with_notes
 from experiments.extremal import _explaining as photographs
-from fitb_jax import checks, extremal, plotting
+from fitb_jax import checks, extremal, objectives, plotting
 from fitb_jax.types import Array, Image, Key, LogitsFn, Target
 
 DIMS = {
@@ -103,7 +103,7 @@ def _notes(config: Config, found: xr.Dataset) -> list[str]:
     failed = ~np.isfinite(found["objective"].values)
     meanings = {
         "the objective was not finite; the masks are of a network that was not fitted": failed,
-        BLANK_TELLS: blank_tells(found["p_blank"], found["p_whole"]).values,
+        BLANK_TELLS: objectives.blank_has_class(found["p_blank"], found["p_whole"]).values,
     }
     notes = [
         f"{meaning}: {', '.join(found['image'].values[which])}"

@@ -143,21 +143,20 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             "give --head probabilities if that is what they are."
         )
     name = short_name(classifier.class_names[found.target])
-    whole, blank = (
-        _score(classifier, float(found.p[found.target])),
-        _score(classifier, found.p_blank),
-    )
+    p_whole = float(found.p[found.target])
+    whole, blank = _score(classifier, p_whole), _score(classifier, found.p_blank)
+    chance = objectives.chance_of(classifier.head.score, len(found.p))
     if not _has_probabilities(classifier):
         said.append(
             f"With nothing shown, on a blur of the photograph, {name} is {blank}; of the whole "
             f"photograph {whole}."
         )
-    elif max(float(found.p[found.target]), found.p_blank) < _HARDLY_SEEN:
+    elif max(p_whole, found.p_blank) < _HARDLY_SEEN:
         said.append(
             f"The network hardly sees {name} here: p {whole} of the whole photograph, and {blank} "
             "with nothing shown. Maps say where it would look for the class, not that it is there."
         )
-    elif found.p_blank > float(found.p[found.target]) / 2:
+    elif objectives.blank_has_class(found.p_blank, p_whole, chance=chance):
         said.append(
             f"The blank alone, a blur of the photograph with nothing shown, already has {name} "
             f"with p {blank}, and the whole photograph with {whole}: masks prove nothing here."

@@ -21,7 +21,7 @@ from fitb_jax.evaluation.map_similarity import spearman, top_k_iou
 from fitb_jax.evaluation.ranking import top_weights
 from fitb_jax.evaluation.robustness import infidelity, max_sensitivity
 from fitb_jax.evaluation.sanity import random_other_class
-from fitb_jax.objectives import is_predicted, prob
+from fitb_jax.objectives import blank_has_class, chance_of, is_predicted, prob
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import (
     Array,
@@ -255,6 +255,7 @@ def scoreboard(
             progress=progress,
         )
     whole, blank = _whole_and_blank(logits_fn, images, targets, objective)
+    chance = chance_of(objective, checks.count_classes(logits_fn, images[0]))
     names = [*found]
     variables: dict[str, Any] = {}
     for name in sorted(found[names[0]], key=[*CHECKS].index):
@@ -271,7 +272,7 @@ def scoreboard(
         {"method": names, "image": places, "area": list(areas)},
         {
             "image_shape": str(tuple(images.shape[1:])),
-            "proves_nothing": int((blank > whole / 2).sum()),
+            "proves_nothing": int(blank_has_class(blank, whole, chance=chance).sum()),
         },
     )
     return judged(board)

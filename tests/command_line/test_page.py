@@ -39,11 +39,14 @@ def _verdicts(
 @pytest.mark.usefixtures("unchecked")
 def test_sentences_say_what_the_numbers_mean() -> None:
     assert "p(tabby) is 0.10; of the whole photograph 0.60" in _verdicts()
-    assert "prove nothing" not in _verdicts(p_blank=0.29)
-    assert "already has tabby with p 0.31" in _verdicts(p_blank=0.31)
+    assert "prove nothing" not in _verdicts(p_blank=0.46)  # chance is a third
+    assert "already has tabby with p 0.48" in _verdicts(p_blank=0.48)
     assert "of crane, a class drawn at random, reaches p 0.10; for tabby it" in _verdicts()
     assert "masks are found for what is not there" in _verdicts(control=0.5)
     assert "it predicts tabby with p 0.60" in _verdicts(target=2)
+    two = {"p": np.array([0.9, 0.1]), "head": "binary"}
+    assert "prove nothing" not in _verdicts(p_blank=0.5, **two)  # no more than a guess
+    assert "already has tabby" in _verdicts(p_blank=0.75, **two)
     unseen = np.array([0.001, 0.0, 0.999])
     assert "hardly sees tabby here: p <0.01 of the whole" in _verdicts(p=unseen, p_blank=0.004)
     hardly = {"extremal": MethodResult(_shown(0.002), _shown(0.001), 0.1, 0.0)}
