@@ -63,7 +63,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "Extremal masks",
             "in the small masks that let the network see the class",
             "extremal.fit_inr",
-            "25 s",
+            "10 s",
             needs="objective",
         ),
         "grad_cam": Method(
