@@ -1,9 +1,11 @@
 """Figure 23, Table 10: The smallest part of a photograph that keeps its class.
 
-    python -m experiments photo_regions --photographs manifest --photo-dir DIR --explained 40    # 3 min a photograph
+    python -m experiments photo_regions --photographs manifest --photo-dir DIR --explained 20    # 3 min a photograph
 
 Needs: nothing (five photographs of scikit-image).
-Expected: to be made anew.
+Expected: area 0.554 [0.485, 0.623], and 0.708 [0.656, 0.759] of fresh photographs keep the class
+(required 0.9 of 16); with the plain fit's candidates the area is larger by 0.032 [0.002, 0.061]; of
+regions found on the own blur 0.197 and 0.031 (20 photographs of ImageNet).
 
 The last photographs are explained; the others are what is seen outside of their regions. It
 resumes.
