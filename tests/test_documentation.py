@@ -161,9 +161,10 @@ def test_the_page_of_the_command_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert names["my_function"]()(jnp.zeros((64, 64, 3))).shape == (10,)
     assert all(np.isfinite(each).all() for each in names["maps"].values())
     assert (tmp_path / "maps.png").is_file()
-    probabilities = jax.nn.softmax(names["net"].logits_fn(names["image"]))
-    assert 0 < names["enough"] < 1
-    assert names["nothing"] != probabilities[names["target"]]
+    blend, part = names["extremal"].make_blend(names["image"]), names["part"]
+    for name, mask in (("enough", part), ("without", 1 - part), ("nothing", 0 * part)):
+        wanted = jax.nn.softmax(names["net"].logits_fn(blend(mask)))[names["target"]]
+        np.testing.assert_allclose(names[name], wanted, rtol=1e-4, err_msg=name)
 
 
 def test_every_page_is_in_the_navigation() -> None:
