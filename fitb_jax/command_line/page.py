@@ -28,6 +28,9 @@ _RANDOM_CLASS = "random_class"
 _HARDLY_SEEN = 0.01
 """p below which a class is as good as not there."""
 
+_SMALLEST = 1e-4
+"""p below which nobody asks how much."""
+
 _HARDLY_DIFFERENT = 0.8
 """Rank correlation of the maps of two classes from which on the page says so."""
 
@@ -388,7 +391,9 @@ def _template(name: str) -> jinja2.Template:
 def _score(classifier: Classifier, p: float) -> str:
     if not _has_probabilities(classifier):
         return f"{p:.3g}"
-    return "<0.01" if 0 < p < 0.005 else f"{p:.2f}"
+    if 0 < p < _SMALLEST:
+        return f"<{_SMALLEST:.4f}"
+    return f"{p:.1g}" if 0 < p < 0.005 else f"{p:.2f}"
 
 
 def _scores(classifier: Classifier, p: np.ndarray) -> list[str]:

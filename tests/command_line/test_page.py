@@ -48,7 +48,7 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "prove nothing" not in _verdicts(p_blank=0.5, **two)  # no more than a guess
     assert "already has tabby" in _verdicts(p_blank=0.75, **two)
     unseen = np.array([0.001, 0.0, 0.999])
-    assert "hardly sees tabby here: p <0.01 of the whole" in _verdicts(p=unseen, p_blank=0.004)
+    assert "hardly sees tabby here: p 0.001 of the whole" in _verdicts(p=unseen, p_blank=0.004)
     hardly = {"extremal": MethodResult(_shown(0.002), _shown(0.001), 0.1, 0.0)}
     assert "No mask of tabby reaches p 0.01, nor does one of crane" in _verdicts(methods=hardly)
     assert "give --head probabilities" in _verdicts(are_probabilities=True)
