@@ -83,7 +83,8 @@ class Check(NamedTuple):
         if self.is_high_good is None:
             return "no judgement"
         if self.bound is None:
-            return "better than each control by a paired 95 % interval"
+            side = "more" if self.is_high_good else "less"
+            return f"{side} than each control, by the paired 95 % interval"
         return f"mean at {'least' if self.is_high_good else 'most'} {self.bound:g}"
 
 
@@ -96,13 +97,17 @@ CHECKS: Mapping[str, Check] = {
     ),
     "random_logit": Check("random logit", "Spearman to another class", False, ALIKE),
     "input_shift": Check("input shift", "Spearman after a shift taken back", True, INVARIANT),
-    "two_keys": Check("two keys", "overlap of the best tenths of two draws", True, AGREEING),
+    "two_keys": Check(
+        "two keys", "overlap of the best tenths of two draws; 1 without chance", True, AGREEING
+    ),
     "moved": Check(
         "image moved", "overlap of the best tenths of the image and the image moved", True, AGREEING
     ),
     "insertion": Check("insertion", "area under p(target), important pixels shown first", True),
     "deletion": Check("deletion", "area under p(target), important pixels hidden first", False),
-    "road": Check("ROAD", "half of LeRF less MoRF", True),
+    "road": Check(
+        "ROAD", "half of: p(target) without the least important pixels, less without the most", True
+    ),
     "infidelity": Check(
         "infidelity", "share of the effect of noise that the map does not predict", False
     ),
@@ -148,7 +153,7 @@ def scoreboard(
     backgrounds: Float[Array, "b h w c"] | None = None,
     areas: Sequence[float] = AREAS,
     colour: Background = 0.0,
-    move: int = 8,
+    move: int | None = None,
     samples: int = 0,
     objective: Objective = prob,
     only: Sequence[str] | None = None,
@@ -178,7 +183,8 @@ def scoreboard(
         backgrounds: (b, h, w, c), other images that no method has seen, for `kept`.
         areas: shares of the image that the masks of a map show: its largest values.
         colour: what deleted pixels show, such as the mean colour that the network subtracts.
-        move: pixels by which the image is rolled to the lower right, for `moved`.
+        move: pixels by which the image is rolled to the lower right, for `moved`; by default 1/28
+            of the longer side.
         samples: images around each image, for `sensitivity`; 0 leaves it out.
         objective: a probability: `prob`, or `sigmoid_prob` for several labels.
         only: names of `CHECKS`; None asks all.
@@ -204,7 +210,8 @@ def scoreboard(
         import xarray as xr
     _check_arguments(methods, logits_fn, images, targets, truth, backgrounds, areas, key)
     checks.check_background(colour, images.shape[1:], name="colour")
-    checks.check_count("move", move)
+    if move is not None:
+        checks.check_count("move", move)
     checks.check_count("chunk", chunk)
     checks.check_count("samples", samples, least=0)
     networks = {
@@ -355,9 +362,10 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         board: from `scoreboard`.
 
     Returns:
-        A row a check, a column a method, controls first: the mean with its interval, "+" where the
-        check is passed and "-" where not. Two columns more say what is measured, and when it is
-        passed. The last row counts.
+        A row a check, by the name that `only` takes; a column a method, controls first. A cell is
+        the mean with its interval, "+" where the check is passed, and "-" where not, with the
+        controls that were not beaten. Two columns more say what is measured, and when it is passed.
+        The last rows count: what is passed, and images whose blank has the class.
     """
     with extras.needed("evaluation.score_table", extra="grids"):
         import pandas as pd
@@ -365,21 +373,34 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     rows: dict[str, list[str]] = {}
     for name in board["check"].values.tolist():
         check = CHECKS[name]
-        marks = {1.0: " +", 0.0: " -"}
-        passed = board["passed"].sel(check=name).values
-        means = board["mean"].sel(check=name).transpose("method", "interval").values
-        cells = [
-            f"{mean:.2f} [{low:.2f}, {high:.2f}]{marks.get(float(mark), '')}"
-            if math.isfinite(mean)
-            else "no answer"
-            for (mean, low, high), mark in zip(means, passed, strict=True)
-        ]
-        rows[check.title] = [*cells, check.meaning, check.rule]
+        cells = []
+        for method in methods:
+            of = board.sel({"check": name, "method": method})
+            mean, low, high = of["mean"].values
+            said = f"{mean:.2f} [{low:.2f}, {high:.2f}]" if math.isfinite(mean) else "no answer"
+            cells.append(f"{said}{_mark(check, of)}")
+        rows[name] = [*cells, check.meaning, check.rule]
     count = int(board["passed"].notnull().all("method").sum())
     total = board["passed"].sum("check").astype(int).values
     rows["passed"] = [*(f"{each} of {count}" for each in total), "checks that are passed", ""]
+    if (told := board.attrs.get("proves_nothing")) is not None:
+        share = f"{told} of {board.sizes['image']}"
+        meaning = "images whose blank has the class: masks prove nothing there"
+        rows["blank"] = [*(share for _ in methods), meaning, ""]
     columns = [*methods, "what is measured", "passed (+) where"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("check")
+
+
+def _mark(check: Check, of: "xr.Dataset") -> str:
+    """Whether one method passes, and which controls it does not beat."""
+    if math.isnan(float(of["passed"])):
+        return ""
+    if of["passed"]:
+        return " +"
+    if check.bound is not None or "difference" not in of:
+        return " -"
+    is_beaten = of["difference"].sel(interval="low") > 0
+    return f" - ({', '.join(of['control'].values[~is_beaten.values].tolist())})"
 
 
 def _as_argument(logits_fn: LogitsFn) -> LogitsFn:
@@ -408,7 +429,7 @@ def method_scores(
     backgrounds: Float[Array, "b h w c"] | None = None,
     areas: Sequence[float] = AREAS,
     colour: Background = 0.0,
-    move: int = 8,
+    move: int | None = None,
     samples: int = 0,
     objective: Objective = prob,
     only: Sequence[str] | None = None,
@@ -432,7 +453,7 @@ def method_scores(
         backgrounds: (b, h, w, c), other images.
         areas: (a,), of the masks of a map.
         colour: what deleted pixels show.
-        move: pixels.
+        move: pixels; see `scoreboard`.
         samples: images around the image.
         objective: a probability.
         only: names of `CHECKS`. What no other needs is not computed where this is jitted.
@@ -450,6 +471,8 @@ def method_scores(
     checks.check_key(key)
     for name in only or ():
         checks.check_choice("only", name, CHECKS)
+    if move is None:
+        move = max(1, max(image.shape[:2]) // 28)
     map_key, again_key, class_key, order_key, noise_key = jax.random.split(key, 5)
     queries: dict[str, _Query] = {"own": (logits_fn, image, target, map_key)}
     classes = checks.count_classes(logits_fn, image)

@@ -118,7 +118,10 @@ def test_it_prints(board) -> None:
     table = evaluation.score_table(board)
     assert table.columns.tolist()[:-2] == [*CONTROLS, *METHODS]
     assert table.loc["precision", "input x gradient"] == "1.00 [1.00, 1.00] +"
-    assert table.loc["random logit", "passed (+) where"] == "mean at most 0.5"
+    assert table.loc["random_logit", "passed (+) where"] == "mean at most 0.5"
+    assert table.loc["deletion", "always the same"].endswith(")")  # the controls that it is below
+    told, count = board.attrs["proves_nothing"], board.sizes["image"]
+    assert table.loc["blank", "input x gradient"] == f"{told} of {count}"
     passed = int(board["passed"].sel({"method": "input x gradient"}).sum())
     assert table.loc["passed", "input x gradient"].startswith(f"{passed} of ")
 
@@ -126,7 +129,14 @@ def test_it_prints(board) -> None:
 def test_only_some_checks_are_asked(board) -> None:
     method = {"input x gradient": METHODS["input x gradient"]}
     few = evaluation.scoreboard(
-        method, NETWORK, IMAGES, TARGETS, key=KEY, only=("moved", "deletion"), progress=False
+        method,
+        NETWORK,
+        IMAGES,
+        TARGETS,
+        key=KEY,
+        only=("moved", "deletion"),
+        move=2,
+        progress=False,
     )
     assert few["check"].values.tolist() == ["moved", "deletion"]
     assert {*few.data_vars} == {
