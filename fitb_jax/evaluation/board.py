@@ -84,7 +84,7 @@ class Check(NamedTuple):
             return "no judgement"
         if self.bound is None:
             side = "more" if self.is_high_good else "less"
-            return f"{side} than each control, by the paired 95 % interval"
+            return f"{side} than each control (paired 95 % interval)"
         return f"mean at {'least' if self.is_high_good else 'most'} {self.bound:g}"
 
 
@@ -397,7 +397,7 @@ def _mark(check: Check, of: "xr.Dataset") -> str:
         return ""
     if of["passed"]:
         return " +"
-    if check.bound is not None or "difference" not in of:
+    if check.bound is not None or "difference" not in of or of["method"].item() in CONTROLS:
         return " -"
     is_beaten = of["difference"].sel(interval="low") > 0
     return f" - ({', '.join(of['control'].values[~is_beaten.values].tolist())})"
