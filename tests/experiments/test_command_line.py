@@ -124,7 +124,7 @@ def test_ctrl_c_says_what_is_kept(
     monkeypatch.setattr(command_line, "experiments", lambda: {"toy": toy.LISTED})
     monkeypatch.setattr(command_line, "load", lambda listed: broken)
     assert command_line.main(["toy", "--results", str(tmp_path), "--no-progress"]) == 130
-    assert "are kept" in capsys.readouterr().err
+    assert "goes on from the blocks" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["grids"]
 
 
