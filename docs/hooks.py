@@ -116,14 +116,20 @@ def on_page_content(page_html: str, **_: Any) -> str:
 
     Returns:
         The same with MathML.
+
+    Raises:
+        ValueError: a command that is not known.
     """
 
     def as_mathml(found: re.Match[str]) -> str:
         formula = html.unescape(found[3])
+        made = convert(formula, display="inline" if found[2] == "(" else "block")
+        if ">\\" in made:  # a command that stays as it was written
+            raise ValueError(f"a formula is not understood: {formula}")
         if found[2] == "(":
-            return convert(formula, display="inline")
+            return made
         # Wider than a phone, a formula scrolls by itself; what scrolls is cut off at its edges.
         style = "overflow-x: auto; padding: .4em 0"
-        return f'<div style="{style}">{convert(formula, display="block")}</div>'
+        return f'<div style="{style}">{made}</div>'
 
     return _FORMULA.sub(as_mathml, page_html)
