@@ -23,6 +23,8 @@ from experiments.core import discovery, result_pages
 
 ROOT = Path(__file__).resolve().parents[1]
 
+_CELL = re.compile(r"<td[^>]*>[^<]*</td>")
+_WITHIN_INTERVAL = re.compile(r",\s(?=-?\d+(?:\.\d+)?\])")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -109,13 +111,13 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(page_html: str, **_: Any) -> str:
-    """Translate every formula of a page; called by MkDocs.
+    """Translate every formula of a page, and keep its intervals on a line; called by MkDocs.
 
     Args:
         page_html: with formulas as `pymdownx.arithmatex` leaves them.
 
     Returns:
-        The same with MathML.
+        The same with MathML, and intervals in cells that do not break at their comma.
 
     Raises:
         ValueError: a command that is not known.
@@ -132,4 +134,7 @@ def on_page_content(page_html: str, **_: Any) -> str:
         style = "overflow-x: auto; padding: .4em 0"
         return f'<div style="{style}">{made}</div>'
 
+    page_html = _CELL.sub(
+        lambda cell: _WITHIN_INTERVAL.sub(",\N{NO-BREAK SPACE}", cell[0]), page_html
+    )
     return _FORMULA.sub(as_mathml, page_html)
