@@ -42,6 +42,13 @@ def test_one_logit_becomes_two_with_the_sigmoids_probability() -> None:
     assert np.abs(maps[0] - maps[1]).max() > 1e-3
 
 
+def test_a_no_has_a_map_and_its_classifier_is_an_argument() -> None:
+    binary = heads.with_head(lambda image: ONE(image), "binary")
+    yes, no = (jax.jit(attribution.input_x_gradient)(binary, IMAGE, target) for target in (1, 0))
+    assert np.abs(no).max() > 0
+    np.testing.assert_allclose(no, -yes, rtol=1e-5)
+
+
 def _inr() -> extremal.InrConfig:
     network = extremal.NetworkConfig(frequencies=3, width=4, depth=2)
     return extremal.InrConfig(network=network, grid=3, steps=4)

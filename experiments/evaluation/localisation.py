@@ -312,11 +312,12 @@ def caption(config: Config, found: xr.Dataset) -> str:
             f"; its pointing game, with a tolerance of {config.tolerance} pixels, is "
             f"{_mean(found['pointing'], best)}"
         )
+    other = _mean(found["p_judge"].sel(area=area), best)
     return (
         f"{found.sizes['image']} photographs that {config.model} recognises{size}. The top "
-        f"{area:.0%} of {best} has the most p(class), {_mean(probability, best)}{pointing}. The "
-        "centre is hard to beat where photographers centre their objects; p(class) of the top "
-        "region asks the network instead of the annotator. Intervals are of 95 %."
+        f"{area:.0%} of {best} has the most p(class), {_mean(probability, best)}, on the blur that "
+        f"masks are fitted on; {config.judge}, which took no part, gives it {other}{pointing}. The "
+        "centre is hard to beat where photographers centre their objects. Intervals are of 95 %."
     )
 
 
