@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -41,6 +41,11 @@ class NetworkOptions(Options):
 
     ZERO_ALLOWED = frozenset({"epochs", "test_images"})
 
+    @property
+    def label(self) -> str:
+        """Such as "mnist_5k, cnn gelu"."""
+        return f"{self.dataset}, {self.architecture} {self.activation}"
+
 
 class Network(NamedTuple):
     """A classifier with what it is judged on.
@@ -51,7 +56,7 @@ class Network(NamedTuple):
         train: images and labels it was trained on.
         test: held out ones.
         accuracy: of the trained classifier on the whole test split.
-        label: such as "mnist_5k, cnn gelu".
+        label: of what it was trained on, and its kind.
     """
 
     trained: LogitsFn
@@ -68,13 +73,12 @@ def network(options: NetworkOptions) -> Network:
     test = data.load(options.dataset, split="test", data_dir=options.data_dir)
     classifier, training = configurations(options, train)
     untrained = _untrained(options, classifier)
-    label = f"{options.dataset}, {options.architecture} {options.activation}"
     if options.plan:
-        return Network(untrained, untrained, train, test, Interval(0, 0, 0), label)
+        return Network(untrained, untrained, train, test, Interval(0, 0, 0), options.label)
     trained = _trained(options, classifier, training, train, seed=options.seed)
     accuracy = accuracy_of(trained, test)
-    _LOG.info("%s: test accuracy %s", label, accuracy)
-    return Network(trained, untrained, train, test, accuracy, label)
+    _LOG.info("%s: test accuracy %s", options.label, accuracy)
+    return Network(trained, untrained, train, test, accuracy, options.label)
 
 
 def with_network(found: xr.Dataset, net: Network) -> xr.Dataset:
@@ -84,23 +88,22 @@ def with_network(found: xr.Dataset, net: Network) -> xr.Dataset:
 
 
 class Available(NamedTuple):
-    """Networks by data set, and which of these were used, which left out and why."""
+    """What was trained by data set, and which of these were used, which left out and why."""
 
-    networks: dict[str, Network]
+    networks: dict[str, Any]
     notes: list[str]
 
 
-def available(options: Any) -> Available:
-    """A network for each of the `datasets` of the options, leaving out those not found."""
+def available(options: Any, train: Callable[[Any], Any] = network) -> Available:
+    """What `train` makes for each of the `datasets` of the options, leaving out those not found."""
     networks, notes = {}, []
     for dataset in options.datasets:
         try:
-            net = network(dataclasses.replace(options, dataset=dataset))
+            networks[dataset] = train(dataclasses.replace(options, dataset=dataset))
         except FileNotFoundError as error:
             notes.append(f"{dataset} is left out: {error}")
             continue
-        networks[dataset] = net
-        notes.append(f"{net.label}; {net.test.source}")
+        notes.append(f"{networks[dataset].label}; {networks[dataset].test.source}")
     if not networks:
         raise FileNotFoundError(f"none of the data sets {options.datasets} was found: {notes}")
     return Available(networks, notes)

@@ -297,10 +297,7 @@ READER_SEEDS = {STANDARD: 11, ROBUST: 12}
 
 
 def _signed(values: np.ndarray) -> np.ndarray:
-    """Red above 0 and blue below, full at the 99th percentile of the class's own values."""
-    flat = np.nan_to_num(values.mean(-1))
-    largest = float(np.percentile(np.abs(flat), 99)) or 1.0
-    return plotting.heat(flat, largest=largest, signed=True)
+    return plotting.heat(np.nan_to_num(values.mean(-1)), signed=True)
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

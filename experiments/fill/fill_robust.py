@@ -35,6 +35,8 @@ from fitb_jax.types import Array, Image, Key, LogitsFn, Mask, Target
 STANDARD, AUGMENTED = "standard", "augmented"
 
 MASKED, FIRST, SECOND, ITERATED = "none (masked)", "first order", "second order", "iterated"
+NEWTON = "iterated, Newton"
+"""Half as many steps: 8 products with the Hessian at every 8th are as many as there are steps."""
 
 SCORES = {
     "correlation": "correlation",
@@ -125,31 +127,14 @@ class Trained(NamedTuple):
     judges: dict[str, LogitsFn]
     train: data.Images
     test: data.Images
+    label: str
 
 
-class Loaded(NamedTuple):
-    """Networks by data set, and which data sets are left out."""
-
-    networks: dict[str, Trained]
-    notes: list[str]
-
-
-def load(config: Config) -> Loaded:
+def load(config: Config) -> networks.Available:
     """Train the networks of every data set, or find them again."""
     if config.seeds < 2:
         raise ValueError(f"seeds must be at least 2, to be compared, got {config.seeds}")
-    found, notes = {}, []
-    for dataset in config.datasets:
-        options = dataclasses.replace(config, dataset=dataset)
-        try:
-            found[dataset] = _trained(options)
-        except FileNotFoundError as error:
-            notes.append(f"{dataset} is left out: {error}")
-            continue
-        notes.append(found[dataset].test.source)
-    if not found:
-        raise FileNotFoundError(f"none of the data sets {config.datasets} was found: {notes}")
-    return Loaded(found, notes)
+    return networks.available(config, _trained)
 
 
 def _trained(config: Config) -> Trained:
@@ -171,7 +156,7 @@ def _trained(config: Config) -> Trained:
             dataclasses.replace(apart, architecture="mlp"), 1, train, test
         ).trained[0],
     }
-    return Trained(ensembles, judges, train, test)
+    return Trained(ensembles, judges, train, test, config.label)
 
 
 def _ways(config: Config) -> list[Way]:
@@ -182,14 +167,18 @@ def _ways(config: Config) -> list[Way]:
         update = update_fn(f, x, m, y)
         return update, fill.fill(x, m, update)
 
-    def iterated(f: LogitsFn, x: Image, m: Mask, y: Target, key: Key) -> tuple[Image, Image]:
-        filled = fill.iterated(f, x, m, y, key=key, steps=config.fill_steps)
+    def iterated(
+        options: Mapping[str, Any], f: LogitsFn, x: Image, m: Mask, y: Target, key: Key
+    ) -> tuple[Image, Image]:
+        filled = fill.iterated(f, x, m, y, key=key, **options)
         return filled, filled
 
+    newton = {"steps": max(1, config.fill_steps // 2), "newton_every": 8}
     return [
         Way(FIRST, functools.partial(painted, fill.first_order)),
         Way(SECOND, functools.partial(painted, fill.second_order)),
-        Way(ITERATED, iterated),
+        Way(ITERATED, functools.partial(iterated, {"steps": config.fill_steps})),
+        Way(NEWTON, functools.partial(iterated, newton)),
     ]
 
 
@@ -227,7 +216,7 @@ FIELDS = {
 }
 
 
-def sweep(config: Config, net: Loaded) -> list[Sweep]:
+def sweep(config: Config, net: networks.Available) -> list[Sweep]:
     """Every fill by every network over the test images."""
     return [_sweep(config, dataset, each) for dataset, each in net.networks.items()]
 
@@ -255,7 +244,7 @@ def _sweep(config: Config, dataset: str, net: Trained) -> Sweep:
     )
 
 
-def compute(config: Config, net: Loaded, *swept: xr.Dataset) -> xr.Dataset:
+def compute(config: Config, net: networks.Available, *swept: xr.Dataset) -> xr.Dataset:
     """The scores of all fills, and what the networks of each training look for in a class."""
     parts = []
     for found, trained in zip(swept, net.networks.values(), strict=True):
@@ -451,9 +440,7 @@ def _classes(found: xr.Dataset) -> Figure:
 
 
 def _signed(values: np.ndarray) -> np.ndarray:
-    """Red above 0 and blue below, full at the 99.5th percentile."""
-    flat = values.mean(-1)
-    return plotting.heat(flat, largest=float(np.percentile(np.abs(flat), 99.5)), signed=True)
+    return plotting.heat(values.mean(-1), signed=True)
 
 
 def _fills(found: xr.Dataset) -> Figure:

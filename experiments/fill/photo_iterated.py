@@ -25,7 +25,7 @@ from experiments.core.experiment import Sweep, Tables, unless_given
 from experiments.core.labelled import with_notes
 from experiments.fill import _photo_networks
 from experiments.fill._photo_networks import Loaded
-from fitb_jax import ablation, checks, evaluation, fill, masks
+from fitb_jax import ablation, checks, evaluation, fill, masks, plotting
 from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax.evaluation.tables import interval_columns, intervals
 from fitb_jax.fill.inpainting import visible_mean
@@ -35,6 +35,10 @@ from fitb_jax.types import Array, Image, Key, LogitsFn, Mask, Target
 WHOLE, MASKED, INPAINTED, ONE_STEP = "whole", "masked", "inpainted", "one step"
 ITERATED, WRONG = "iterated", "iterated, for a wrong class"
 UNTRAINED = "iterated, untrained"
+PROGRESSIVE = "progressive: no pixel left"
+PARTS = 4
+"""Of a progressive fill."""
+
 NONE = "none"
 COARSE = 8.0
 
@@ -53,12 +57,14 @@ class Way(NamedTuple):
         asks: whether it asks a network at all.
         is_untrained: whether an untrained network fills.
         is_of_wrong_class: whether it fills for another class, drawn at random.
+        is_progressive: whether it fills every part of the photograph, whatever the mask hides.
     """
 
     fill: Callable[[LogitsFn, Image, Mask, Target, Key], Image]
     asks: bool = True
     is_untrained: bool = False
     is_of_wrong_class: bool = False
+    is_progressive: bool = False
 
 
 def ways(steps: int) -> dict[str, Way]:
@@ -69,7 +75,10 @@ def ways(steps: int) -> dict[str, Way]:
         "iterated, Fourier": {"parametrisation": "fourier"},
         "iterated, no shift and noise": {"shift": 0, "noise": 0.0},
         "iterated, Newton every 8 steps": {"newton_every": 8},
+        # 8 products with the Hessian at every 8th step are as many as there are steps.
+        "iterated, Newton at equal cost": {"newton_every": 8, "steps": max(1, steps // 2)},
     }
+    progressive = functools.partial(_progressive, steps=steps)
     return {
         WHOLE: Way(lambda f, image, *_: image, asks=False),
         MASKED: Way(_masked, asks=False),
@@ -79,6 +88,8 @@ def ways(steps: int) -> dict[str, Way]:
         **{name: Way(functools.partial(plain, **options)) for name, options in changed.items()},
         UNTRAINED: Way(plain, is_untrained=True),
         WRONG: Way(plain, is_of_wrong_class=True),
+        PROGRESSIVE: Way(progressive, is_progressive=True),
+        f"{PROGRESSIVE}, untrained": Way(progressive, is_untrained=True, is_progressive=True),
     }
 
 
@@ -100,6 +111,21 @@ def _iterated(
     logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, key: Key, **options: Any
 ) -> Image:
     return fill.iterated(logits_fn, image, mask, target, key=key, **options)
+
+
+def _progressive(
+    logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, key: Key, *, steps: int
+) -> Image:
+    """Part after part, until nothing of the photograph is left."""
+    del mask
+    mask_key, fill_key = jax.random.split(key)
+    height, width = image.shape[:2]
+    parts = masks.partition((height, width), PARTS, height // 7, key=mask_key)
+    filled = functools.partial(fill.iterated, key=fill_key, steps=steps)
+    stages = fill.progressive(
+        logits_fn, image, parts, target, order=filled, fill_fn=lambda image, mask, update: update
+    )
+    return stages[-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +195,10 @@ def point(
         "p_true": p[:, target],
         "p_asked": p[:, asked],
         "correct": (jnp.argmax(logits, axis=1) == target).astype(jnp.float32),
-        "coarse_correlation": fill.hidden_correlation(added, hidden, mask),
+        # Of what a progressive fill has seen before it was filled, it says nothing.
+        "coarse_correlation": jnp.where(
+            way.is_progressive, jnp.nan, fill.hidden_correlation(added, hidden, mask)
+        ),
     }
 
 
@@ -240,7 +269,31 @@ def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
-    """p(true) by the network itself and by others, and what fills for a wrong class do."""
+    """p(true) by the network itself and by others, and of each mask setting by others."""
+    figures = {"photo_iterated": _of_ways(found)}
+    if found.sizes["setting"] > 1:
+        figures["photo_settings"] = _of_settings(found)
+    return figures
+
+
+def _of_settings(found: xr.Dataset) -> Figure:
+    figure = Figure(figsize=(1.5 * found.sizes["setting"] + 1, 3.4), layout="constrained")
+    axis = figure.subplots()
+    settings = [str(name).replace(" in", "\nin") for name in found["setting"].values]
+    plotting.interval_chart(
+        axis,
+        intervals(_by_others(found, "p_true").assign_coords(setting=settings), over="image"),
+        groups="setting",
+        bars="way",
+        title="p of the photograph's class by a network that took no part",
+    )
+    axis.set_ylim(0, 1)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=7)
+    return figure
+
+
+def _of_ways(found: xr.Dataset) -> Figure:
+    """What the network itself and others say, and what fills for a wrong class do."""
     figure = Figure(figsize=(9, 0.42 * found.sizes["way"] + 1.4), layout="constrained")
     axis = figure.subplots()
     is_own = found["judge"] == found["network"]
@@ -259,7 +312,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     axis.set_xlim(0, 1)
     axis.set_xlabel("mean p with its 95 % interval over photographs", fontsize=8)
     axis.legend(fontsize=7, loc="lower right")
-    return {"photo_iterated": figure}
+    return figure
 
 
 def caption(config: Config, found: xr.Dataset) -> str:
@@ -279,8 +332,9 @@ SMOKE = {
     "count": 2,
     "networks": ("efficientnet_lite0",),
     "steps": 2,
-    "ways": (MASKED, ITERATED, WRONG),
-    "patches": (16,),
+    "ways": (MASKED, ITERATED, WRONG, PROGRESSIVE),
+    "ratios": (0.5, 0.25),
+    "patches": (16, 32),
 }
 
 FULL = {"ratios": (0.25, 0.5, 0.5, 0.75), "patches": (32, 16, 32, 32)}
