@@ -61,7 +61,7 @@ class Options:
         weights: of a packaged network.
         class_names: where they were given or are known.
         target: class to explain, an index where the names are known; None for the predicted one.
-        size: side of the image that a classifier of one's own sees.
+        size: side of the image that the classifier sees; None is the network's own.
         head: what the outputs of the classifier mean.
         methods: names in `METHODS`.
         named_methods: whether they were asked for by name.
@@ -120,7 +120,7 @@ def parse(arguments: Sequence[str]) -> Options:
     checked(_check_installed)
     checked(_check_model, given.model)
     checked(_check_weights, given.model, given.weights)
-    checked(_check_size, given.model, given.size)
+    checked(_check_size, given.size)
     checked(_check_seed, given.seed)
     names = None if given.classes is None else checked(_read_names, given.classes)
     find = find_class
@@ -183,7 +183,10 @@ def _parser() -> argparse.ArgumentParser:
         "--classes", type=Path, metavar="FILE", help="names of the classes, one a line"
     )
     explain.add_argument(
-        "--size", type=int, help="side in pixels of what a network of yours sees (default: 224)"
+        "--size",
+        type=int,
+        help="side in pixels of the image that the network was trained with (default: 224 for a "
+        "network of yours, else that of its training on ImageNet)",
     )
     explain.add_argument(
         "--head",
@@ -263,12 +266,8 @@ def _check_weights(model: str, weights: str | None) -> None:
         raise FileNotFoundError(f"--weights: no such file: {weights}")
 
 
-def _check_size(model: str, size: int | None) -> None:
-    if size is None:
-        return
-    if not ONE_OF_ONES_OWN.fullmatch(model):
-        raise ValueError(f"--size is for a network of yours: that of {model} is its own")
-    if size < 1:
+def _check_size(size: int | None) -> None:
+    if size is not None and size < 1:
         raise ValueError(f"--size must be at least 1, got {size}")
 
 

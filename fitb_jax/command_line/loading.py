@@ -71,7 +71,7 @@ def load(options: Options) -> Classifier:
         model = _call(options.model)
     else:
         try:
-            model = models.load(options.model, weights=options.weights)
+            model = models.load(options.model, weights=options.weights, size=options.size)
         except (ValueError, OSError, ImportError, models.WeightsError) as error:
             raise WrongArgumentsError(f"--model {options.model}: {error}") from error
     size = options.size or int(getattr(model, "size", SIZE))

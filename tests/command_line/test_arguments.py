@@ -28,7 +28,7 @@ def test_every_problem_is_named_at_once(
     (tmp_path / "none.txt").write_text("\n\n")
     (tmp_path / "out").write_text("a file")
     wrong = [photograph, tmp_path / "phota.png", tmp_path / "empty"]
-    by_name = ["--weights", "none.pth", "--size", "32", "--seed", "-1"]
+    by_name = ["--weights", "none.pth", "--size", "0", "--seed", "-1"]
     lists = ["--classes", tmp_path / "none.txt", "--methods", "grad-cm", "rise,xx", photograph]
     assert main(["explain", *map(str, [*wrong, *by_name, *lists])]) == 2
     said = capsys.readouterr().err.splitlines()
@@ -36,7 +36,7 @@ def test_every_problem_is_named_at_once(
         f"no such file or folder: {tmp_path / 'phota.png'}; did you mean {photograph}?",
         f"no photographs in the folder {tmp_path / 'empty'}",
         "--weights: no such file: none.pth",
-        "--size is for a network of yours",
+        "--size must be at least 1, got 0",
         "--seed must lie in",
         "none.txt has no names",
         "no method 'grad-cm'; the nearest are grad_cam",

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 from jax.tree_util import Partial
 
 from fitb_jax import attribution, evaluation, saliency
@@ -119,11 +120,34 @@ def test_it_prints(board) -> None:
     assert table.columns.tolist()[:-2] == [*CONTROLS, *METHODS]
     assert table.loc["precision", "input x gradient"] == "1.00 [1.00, 1.00] +"
     assert table.loc["random_logit", "passed (+) where"] == "mean at most 0.5"
-    assert table.loc["deletion", "always the same"].endswith(")")  # the controls that it is below
+    assert table.loc["deletion", "always the same"].endswith(")")  # the controls in the way
     told, count = board.attrs["proves_nothing"], board.sizes["image"]
     assert table.loc["blank", "input x gradient"] == f"{told} of {count}"
     passed = int(board["passed"].sel({"method": "input x gradient"}).sum())
     assert table.loc["passed", "input x gradient"].startswith(f"{passed} of ")
+    assert table.loc["images", "input x gradient"] == str(board.sizes["image"])
+    assert board.attrs["not_asked"] == ""  # every argument was given
+    assert "not asked" not in table.index
+    fewer = evaluation.score_table(board.assign_attrs(not_asked="random_network, kept"))
+    assert fewer.loc["not asked", "what is measured"] == "random_network, kept"
+
+
+def test_what_few_images_do_not_decide_is_not_called_a_failure() -> None:
+    scores = {
+        "random map": [0.5, 0.6, 0.4, 0.5],
+        "better by far": [0.9, 0.9, 0.8, 1.0],
+        "better perhaps": [1.0, 0.7, 0.3, 1.0],
+        "worse": [0.1, 0.2, 0.1, 0.1],
+    }
+    values = xr.DataArray(
+        [*scores.values()], {"method": [*scores]}, ("method", "image"), name="insertion"
+    )
+    board = evaluation.board.judged(values.to_dataset())
+    row = evaluation.score_table(board).loc["insertion"]
+    assert [row[name].split("]")[1] for name in scores] == [
+        *(" -", " +", " ? (random map)", " - (random map)")
+    ]
+    assert row["better perhaps"].startswith("0.75 [0.22, 1.00]")  # 1.28 is no share
 
 
 def test_only_some_checks_are_asked(board) -> None:

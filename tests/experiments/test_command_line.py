@@ -101,17 +101,23 @@ BAD = [
 ]
 
 
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all, so that a network that some train before they refuse is trained once."""
+    return tmp_path_factory.mktemp("results")
+
+
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(a) for a, _ in BAD])
 def test_bad_options_are_one_line_on_stderr(
-    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = ["--results", str(tmp_path)] if len(arguments) > 1 or arguments == ["publish"] else []
+    place = ["--results", str(results)] if len(arguments) > 1 or arguments == ["publish"] else []
     status = command_line.main([*arguments, *place])
     error = capsys.readouterr().err.splitlines()[-1]
     assert status == 1
     assert error.startswith("error: ")
     assert re.search(message, error), error
-    assert not list(tmp_path.glob("*/results.nc")), "half a run is left"
+    assert not list(results.glob("*/results.nc")), "half a run is left"
 
 
 def test_ctrl_c_says_what_is_kept(

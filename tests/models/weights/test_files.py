@@ -192,6 +192,29 @@ def test_names_that_need_weights_or_have_a_normalisation_say_so(resnet18_file: P
     assert len(str(raised.value)) < 600
 
 
+def test_a_network_trained_at_another_size_is_shown_images_of_that_size(
+    resnet18_file: Path,
+) -> None:
+    small = models.load("resnet18", weights=resnet18_file, size=96)
+    usual = models.load("resnet18", weights=resnet18_file)
+    pixels = np.random.default_rng(0).integers(0, 256, (120, 140, 3), dtype=np.uint8)
+    image = small.preprocess(pixels)
+    assert (small.size, image.shape) == (96, (96, 96, 3))
+    np.testing.assert_array_equal(image, models.preprocess(pixels, size=96, recipe="torchvision"))
+    shapes = [
+        jax.eval_shape(one.features_fn, jnp.asarray(image))["layer4"].shape[:2]
+        for one in (small, usual)
+    ]
+    assert shapes == [(3, 3), (3, 3)]
+    assert models.load("efficientnet_lite0", size=128).size == 128
+    for name, size, message in (
+        ("vit_b_16", 96, "size must be 224 for vit_b_16, got 96"),
+        ("resnet18", 16, "size must be at least 32, got 16"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            models.load(name, weights=resnet18_file, size=size)
+
+
 def test_a_fine_tuned_network_has_classes_of_its_own() -> None:
     three = dataclasses.replace(LITE["efficientnet_lite0"], classes=3)
     weights = random_weights(three.shapes(), dtype=np.float32)
