@@ -244,7 +244,11 @@ def caption(config: Config, found: xr.Dataset) -> str:
     )
 
 
-load = networks.available
+def load(config: Config) -> networks.Available:
+    """The networks; unknown methods are refused before they are trained."""
+    _ = config.rows
+    return networks.available(config)
+
 
 left_out = unless_asked("it trains hundreds of networks; run it by its name, or --full")
 

@@ -73,11 +73,21 @@ def point(
     return {"maps": maps, **found.similarity._asdict()}
 
 
-def sweep(config: Config, net: _sanity.Checked) -> Sweep:
-    """Methods and controls on every test image."""
+def _rows(config: Config) -> dict[str, SaliencyFn]:
     methods = listed.small_methods(config.architecture)
     blurred = {listed.BLURRED: listed.blurred(methods["gradient"])}
-    rows = listed.chosen({**methods, **blurred, **listed.controls()}, config.methods)
+    return listed.chosen({**methods, **blurred, **listed.controls()}, config.methods)
+
+
+def load(config: Config) -> _sanity.Checked:
+    """The networks; unknown methods are refused before they are trained."""
+    _rows(config)
+    return _sanity.checked(config)
+
+
+def sweep(config: Config, net: _sanity.Checked) -> Sweep:
+    """Methods and controls on every test image."""
+    rows = _rows(config)
     fields = {
         name: ablation.Field(("case",), meaning=meaning, nan_is_answer=True)
         for name, meaning in MEASURES.items()
@@ -174,8 +184,6 @@ def caption(config: Config, found: xr.Dataset) -> str:
         "ask no network must fail whatever asks for a change. Colours are scaled for each map."
     )
 
-
-load = _sanity.checked
 
 numbers = _sanity.network_numbers
 

@@ -95,7 +95,10 @@ def point(
 
 def load(config: Config) -> _sanity.Checked | Explained:
     """The networks and images of the source."""
-    return _sanity.checked(config) if config.source == "digits" else explained(config)
+    if config.source == "digits":
+        _rows(config, listed.small_methods(config.architecture))  # refused before a training
+        return _sanity.checked(config)
+    return explained(config)
 
 
 def sweep(config: Config, net: _sanity.Checked | Explained) -> Sweep:
