@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -78,6 +78,7 @@ class Check(NamedTuple):
         is_high_good: None where it is no judgement.
         bound: that the mean must not be worse than; without one the method must beat each control.
         limits: of its number, which no interval leaves.
+        needs: the argument of `scoreboard` without which it is not asked.
     """
 
     title: str
@@ -85,6 +86,7 @@ class Check(NamedTuple):
     is_high_good: bool | None
     bound: float | None = None
     limits: tuple[float, float] = (0.0, 1.0)
+    needs: str = ""
 
     @property
     def rule(self) -> str:
@@ -99,14 +101,29 @@ class Check(NamedTuple):
 
 CHECKS: Mapping[str, Check] = {
     "random_network": Check(
-        "random network", "Spearman of magnitudes to all layers random", False, ALIKE, SIGNED
+        "random network",
+        "Spearman of magnitudes to all layers random",
+        False,
+        ALIKE,
+        SIGNED,
+        needs="fresh_logits_fn",
     ),
     "random_labels": Check(
-        "random labels", "Spearman of magnitudes to a net of random labels", False, ALIKE, SIGNED
+        "random labels",
+        "Spearman of magnitudes to a net of random labels",
+        False,
+        ALIKE,
+        SIGNED,
+        needs="labels_logits_fn",
     ),
     "random_logit": Check("random logit", "Spearman to another class", False, ALIKE, SIGNED),
     "input_shift": Check(
-        "input shift", "Spearman after a shift taken back", True, INVARIANT, SIGNED
+        "input shift",
+        "Spearman after a shift taken back",
+        True,
+        INVARIANT,
+        SIGNED,
+        needs="shifted_logits_fn",
     ),
     "two_keys": Check(
         "two keys", "overlap of the best tenths of two draws; 1 without chance", True, AGREEING
@@ -135,23 +152,45 @@ CHECKS: Mapping[str, Check] = {
         limits=SIGNED,
     ),
     "in_domain_deletion": Check(
-        "IDSDS", "the same of a network that was trained with cells deleted", True, limits=SIGNED
+        "IDSDS",
+        "the same of a network that was trained with cells deleted",
+        True,
+        limits=SIGNED,
+        needs="cells_logits_fn",
     ),
     "p_shown": Check("p shown", "p(target) through the map's masks, on a blur", None),
     "p_other_network": Check(
-        "p, other network", "p(target) through the same masks by another network", True
+        "p, other network",
+        "p(target) through the same masks by another network",
+        True,
+        needs="other_logits_fn",
     ),
-    "kept": Check("kept", "share of other backgrounds on which the masks keep the class", True),
-    "pointing": Check("pointing game", "whether the largest value is on the object", True),
-    "precision": Check("precision", "share of the masks that is on the object", True),
-    "relevance_rank": Check("relevance rank", "share of the best pixels on the object", True),
+    "kept": Check(
+        "kept",
+        "share of other backgrounds on which the masks keep the class",
+        True,
+        needs="backgrounds",
+    ),
+    "pointing": Check(
+        "pointing game", "whether the largest value is on the object", True, needs="truth"
+    ),
+    "precision": Check(
+        "precision", "share of the masks that is on the object", True, needs="truth"
+    ),
+    "relevance_rank": Check(
+        "relevance rank", "share of the best pixels on the object", True, needs="truth"
+    ),
     "average_drop": Check("average drop", "share of p(target) lost through the map", None),
     "average_increase": Check(
         "increase in confidence", "whether p(target) rises through the map", None
     ),
     "average_gain": Check("average gain", "share of the missing p(target) won", None),
     "sensitivity": Check(
-        "max-sensitivity", "largest relative change under small noise", None, limits=POSITIVE
+        "max-sensitivity",
+        "largest relative change under small noise",
+        None,
+        limits=POSITIVE,
+        needs="samples",
     ),
     "gini": Check("Gini", "concentration of the magnitudes", None),
 }
@@ -428,8 +467,7 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         meaning = "images whose blank has the class: masks prove nothing there"
         rows["blank"] = [*(share for _ in methods), meaning, ""]
     if missing := board.attrs.get("not_asked"):
-        why = "they need an argument of `scoreboard`: a network, truth, backgrounds or samples"
-        rows["not asked"] = [*("" for _ in methods), missing, why]
+        rows["not asked"] = [*("" for _ in methods), missing, "in brackets, what they need"]
     columns = [*methods, "what is measured", "passed (+) where"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("check")
 
@@ -601,9 +639,14 @@ def method_scores(
         }
     if only is None:
         return found
-    if missing := [name for name in only if name not in found]:
-        raise ValueError(f"only asks for {missing}, which these arguments do not allow")
+    if missing := _with_arguments(name for name in only if name not in found):
+        raise ValueError(f"only asks for what needs another argument: {missing}")
     return {name: found[name] for name in only}
+
+
+def _with_arguments(names: Iterable[str]) -> str:
+    """Checks with the arguments that they need."""
+    return ", ".join(f"{name} ({CHECKS[name].needs})" for name in names)
 
 
 _Query = tuple[LogitsFn, Image, Target, Key]
