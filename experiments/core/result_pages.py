@@ -62,7 +62,7 @@ def _run(run: dict[str, Any], name: str) -> list[str]:
     made_by = run["made_by"]
     parts.append(
         f"Made by `{made_by['command']}` ({made_with(made_by)}). Square brackets: 95 % confidence "
-        "intervals."
+        "intervals; those of means are Student's, and may end outside of what is possible."
     )
     return parts
 
