@@ -53,6 +53,12 @@ def with_head(logits_fn: LogitsFn, head: str) -> LogitsFn:
     Raises:
         TypeError: `logits_fn` is not callable.
         ValueError: an unknown head; when called, outputs that do not fit it.
+
+    Examples:
+        >>> yes_or_no = heads.with_head(lambda image: logits_fn(image)[:1], "binary")
+        >>> p = jax.nn.softmax(yes_or_no(image))[1]
+        >>> bool(jnp.isclose(p, jax.nn.sigmoid(logits_fn(image)[0])))
+        True
     """
     checks.check_choice("head", head, HEADS)
     checks.check_callable("logits_fn", logits_fn)

@@ -38,6 +38,11 @@ def random_patches(
         ValueError: `ratio` outside [0, 1], or `patch` larger than the image.
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
+
+    Examples:
+        >>> mask = masks.random_patches((16, 16), 0.5, 4, key=key)
+        >>> mask.shape, float(mask.mean())
+        ((16, 16), 0.5)
     """
     checks.check_key(key)
     checks.check_number("ratio", ratio, least=0, most=1)
@@ -98,6 +103,11 @@ def partition(
 
     Raises:
         ValueError: more parts than patches, or `patch` larger than the image.
+
+    Examples:
+        >>> parts = masks.partition((16, 16), 4, 4, key=key)
+        >>> parts.shape, bool((parts.sum(0) == 3).all())  # each pixel is blank in one of four
+        ((4, 16, 16), True)
     """
     checks.check_key(key)
     checks.check_count("parts", parts)
@@ -220,6 +230,10 @@ def apply(image: Image, mask: Mask, background: Background = 0.0) -> Image:
 
     Raises:
         TypeError, ValueError: an argument of another shape or dtype, or not finite.
+
+    Examples:
+        >>> masks.apply(image, mask, background=0.5).shape
+        (16, 16, 3)
     """
     checks.check_floating("image", image, ("h", "w", "c"))
     checks.check_mask(mask, image.shape[:2])

@@ -89,6 +89,11 @@ def as_saliency(method: Callable[..., Saliency], **options: Any) -> SaliencyFn:
     Raises:
         TypeError: the method does not take the three arguments, or not these options, or another
             argument without a default is not among them.
+
+    Examples:
+        >>> method = saliency.as_saliency(attribution.smoothgrad, draws=8)
+        >>> method(logits_fn, image, 1, key=key).shape
+        (16, 16)
     """
     signature = inspect.signature(method)
     wants_key = "key" in signature.parameters

@@ -180,6 +180,16 @@ def run(
         StoreError: the store is of another run or version; the differences are listed.
         PointError: a point failed in a strict run.
         OSError: the store cannot be written; what is done is kept.
+
+    Examples:
+        >>> def point(*, target, seen):
+        ...     update = fill.first_order(logits_fn, image, seen, target)
+        ...     return {"norm": jnp.linalg.norm(update)}
+        >>> parts = masks.partition((16, 16), 4, 4, key=key)
+        >>> grid = {"target": jnp.arange(4), "seen": ablation.vmapped(parts)}
+        >>> found = ablation.run(point, grid, progress=False)  # store="run.zarr" keeps it
+        >>> dict(found["norm"].sizes)
+        {'target': 4, 'seen': 4}
     """
     job = _prepare(
         point_fn,

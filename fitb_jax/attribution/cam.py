@@ -60,6 +60,17 @@ def grad_cam(
             places or does not reach the logits; see `fitb_jax.checks`.
 
     Source: Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2.
+
+    Examples:
+        >>> network = models.as_logits_fn(
+        ...     models.build(models.ClassifierConfig(image_shape=(16, 16, 3), classes=4), key=key)
+        ... )
+        >>> layer = models.last_spatial_layer(network, image.shape)
+        >>> cam = attribution.grad_cam(
+        ...     network, image, 1, features_of=models.features_of, layer=layer
+        ... )
+        >>> cam.shape
+        (16, 16)
     """
     activations, gradient = layer_gradient(
         logits_fn, image, target, features_of=features_of, layer=layer, objective=objective

@@ -62,6 +62,10 @@ def gradient_magnitude(
 
     Source: Simonyan et al. 2014, "Deep inside convolutional networks", section 3, which takes the
     largest colour instead of their sum.
+
+    Examples:
+        >>> attribution.gradient_magnitude(logits_fn, image, 1).shape
+        (16, 16)
     """
     checks.check_explained(logits_fn, image, target)
     return jnp.abs(gradient_fn(logits_fn, target, objective)(image)).sum(-1)
@@ -120,6 +124,12 @@ def integrated_gradients(
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
 
     Source: Sundararajan et al. 2017, "Axiomatic attribution for deep networks", equation 1.
+
+    Examples:
+        >>> saliency = attribution.integrated_gradients(logits_fn, image, 1)
+        >>> change = logits_fn(image)[1] - logits_fn(jnp.zeros_like(image))[1]
+        >>> bool(jnp.isclose(saliency.sum(), change, atol=1e-4))  # it is complete
+        True
     """
     return integrated_gradients_with_diagnostics(
         logits_fn,

@@ -62,6 +62,10 @@ def smoothgrad(
     al. 2019, "A benchmark for interpretability methods in deep neural networks", section 4;
     Adebayo et al. 2018, "Local explanation methods for deep neural networks lack sensitivity to
     parameter values", section 2.
+
+    Examples:
+        >>> attribution.smoothgrad(logits_fn, image, 1, key=key, draws=8).shape
+        (16, 16)
     """
     checks.check_key(key)
     checks.check_choice("statistic", statistic, get_args(Statistic))

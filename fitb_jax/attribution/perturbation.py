@@ -71,6 +71,10 @@ def occlusion(
 
     Source: Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks",
     section 4.2, whose grey square is here any background.
+
+    Examples:
+        >>> attribution.occlusion(logits_fn, image, 1, window=4, stride=2).shape
+        (16, 16)
     """
     _check_windows(logits_fn, image, target, window, stride, background)
     rows, columns = (_windows(size, window, stride) for size in image.shape[:2])
@@ -229,6 +233,10 @@ def rise(
 
     Source: Petsiuk et al. 2018, "RISE: randomized input sampling for explanation of black-box
     models", equation 6.
+
+    Examples:
+        >>> attribution.rise(logits_fn, image, 1, key=key, draws=64).shape
+        (16, 16)
     """
     checks.check_key(key)
     checks.check_explained(logits_fn, image, target)

@@ -266,6 +266,13 @@ def scoreboard(
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
         ImportError: xarray is not installed; names the extra.
+
+    Examples:
+        >>> mine = {"gradient": saliency.as_saliency(attribution.gradient_magnitude)}
+        >>> few = {"only": ("random_logit", "deletion"), "progress": False}
+        >>> board = evaluation.scoreboard(mine, logits_fn, images, targets, key=key, **few)
+        >>> evaluation.score_table(board).index.tolist()
+        ['random_logit', 'deletion', 'passed', 'images', 'blank']
     """
     with extras.needed("evaluation.scoreboard", extra="grids"):
         import xarray as xr

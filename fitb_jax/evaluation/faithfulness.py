@@ -135,6 +135,12 @@ def deletion(
         TypeError, ValueError: a wrong shape, dtype or range.
 
     Source: Petsiuk, Das & Saenko 2018, "RISE".
+
+    Examples:
+        >>> some_map = attribution.input_x_gradient(logits_fn, image, 1)
+        >>> curve = evaluation.deletion(logits_fn, image, some_map, 1, key=key)
+        >>> bool(0 <= curve.area_under_curve <= 1)
+        True
     """
     checks.check_key(key)
     _check_arguments(logits_fn, image, saliency, target, step, chunk)

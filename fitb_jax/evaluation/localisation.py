@@ -50,6 +50,12 @@ def pointing_game(saliency: Saliency, truth: Truth, *, tolerance: Number = 15) -
             or of another shape, or a negative tolerance.
 
     Source: Zhang et al. 2018, "Top-down neural attention by excitation backprop".
+
+    Examples:
+        >>> some_map = jnp.zeros((16, 16)).at[3, 3].set(1.0)
+        >>> truth = jnp.zeros((16, 16), bool).at[:8, :8].set(True)
+        >>> float(evaluation.pointing_game(some_map, truth, tolerance=1))
+        1.0
     """
     saliency, truth = _checked(saliency, truth), jnp.asarray(truth)
     checks.check_number("tolerance", tolerance, least=0)

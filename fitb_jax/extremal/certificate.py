@@ -89,6 +89,12 @@ def certify(
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+
+    Examples:
+        >>> backgrounds = jax.random.uniform(key, (20, 16, 16, 3))
+        >>> share, low, high = extremal.certify(logits_fn, image, 1, mask, backgrounds)
+        >>> bool(low <= share <= high)
+        True
     """
     checks.check_explained(logits_fn, image, target)
     checks.check_mask(region, image.shape[:2], name="region")

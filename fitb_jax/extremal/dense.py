@@ -147,6 +147,12 @@ def fit_dense(
 
     Source: Fong et al. 2019, "Understanding deep networks via extremal perturbations and smooth
     masks", section 3; grid, smooth maximum, steps, rates and weights are those of TorchRay.
+
+    Examples:
+        >>> few = extremal.DenseConfig(steps=4)
+        >>> dense = extremal.fit_dense(logits_fn, image, 1, jnp.array([0.1, 0.3]), few)
+        >>> dense.masks.shape
+        (2, 16, 16)
     """
     config = DenseConfig() if config is None else config
     _check_arguments(logits_fn, image, target, areas, config, background)

@@ -104,6 +104,13 @@ def disjoint_masks(
         TypeError, ValueError: a wrong shape, dtype, range or name; areas of 1 or more together.
 
     Source: Byra & Skibbe 2025, arXiv 2501.11784, algorithm 1; the joint form is ours.
+
+    Examples:
+        >>> few = extremal.InrConfig(steps=4, grid=8)
+        >>> areas = jnp.array([0.1, 0.1])
+        >>> found = extremal.disjoint_masks(logits_fn, image, 1, areas, few, key=key)
+        >>> bool(found.masks.sum(0).max() <= 1 + 1e-6)  # pixels are shared among them
+        True
     """
     checks.check_key(key)
     config = InrConfig() if config is None else config

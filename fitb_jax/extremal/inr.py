@@ -143,6 +143,12 @@ def fit_inr(
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
 
     Source: Byra & Skibbe 2025, arXiv 2501.11784; the exact area is ours.
+
+    Examples:
+        >>> inr = jax.jit(extremal.fit_inr)(logits_fn, image, 1, key=key)
+        >>> masks_of_areas = extremal.inr_masks(inr, jnp.array([0.1, 0.3]), (16, 16))
+        >>> [round(float(mask.mean()), 2) for mask in masks_of_areas]
+        [0.1, 0.3]
     """
     checks.check_key(key)
     config = InrConfig() if config is None else config

@@ -156,6 +156,16 @@ def sufficient_region(
             search.
 
     Source: Disselhoff 2023, "Explainability using masks", for the question; the search is ours.
+
+    Examples:
+        >>> backgrounds, fresh = jax.random.uniform(key, (2, 20, 16, 16, 3))
+        >>> few = extremal.InrConfig(steps=4, grid=8)
+        >>> found = extremal.sufficient_region(
+        ...     logits_fn, image, 1, backgrounds, fresh=fresh, key=key, patch=4, config=few
+        ... )
+        >>> found.region.shape
+        (16, 16)
+        >>> share, low, high = found.certificate  # of the fresh backgrounds
     """
     checks.check_key(key)
     config = InrConfig() if config is None else config

@@ -121,6 +121,12 @@ def fill(
         TypeError, ValueError: more than one rule, or a wrong shape or range.
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
+
+    Examples:
+        >>> update = fill.first_order(logits_fn, image, mask, 1)
+        >>> filled = fill.fill(image, mask, update)
+        >>> bool(((filled == image) | (mask[:, :, None] == 0)).all())  # visible pixels stay
+        True
     """
     checks.check_image(image)
     checks.check_floating("update", update, ("h", "w", "c"))
@@ -206,6 +212,11 @@ def progressive(
         TypeError, ValueError: a wrong shape, dtype, range, mode or order.
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, progressive masking.
+
+    Examples:
+        >>> parts = masks.partition((16, 16), 4, 4, key=key)
+        >>> fill.progressive(logits_fn, image, parts, 1).shape  # the image after each part
+        (4, 16, 16, 3)
     """
     checks.check_choice("mode", mode, get_args(Mode))
     checks.check_explained(logits_fn, image, target)

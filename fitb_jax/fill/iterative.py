@@ -137,6 +137,11 @@ def iterated(
 
     Source: Olah et al. 2017, "Feature visualization" (spectrum, shifts); Kingma & Ba 2015, "Adam",
     here with second moments that start at the mean square of the first gradient.
+
+    Examples:
+        >>> filled = fill.iterated(logits_fn, image, mask, 1, key=key, steps=8)
+        >>> bool(((filled == image) | (mask[:, :, None] == 0)).all())  # visible pixels stay
+        True
     """
     return iterated_with_diagnostics(
         logits_fn,

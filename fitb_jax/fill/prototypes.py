@@ -92,6 +92,12 @@ def expected_update(
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, E[dx]; standard error of a ratio of means:
     Cochran 1977, "Sampling techniques", section 6.4.
+
+    Examples:
+        >>> parts = masks.partition((16, 16), 4, 4, key=key)
+        >>> prototype = fill.expected_update(logits_fn, images, targets, parts)
+        >>> prototype.mean.shape, int(prototype.count.min())  # hidden once in each of 5 images
+        ((16, 16, 3), 5)
     """
     update_fn = resolve_order(order)
     _check_arguments(logits_fn, images, targets, masks, chunk, tolerance)

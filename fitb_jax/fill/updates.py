@@ -81,6 +81,13 @@ def first_order(
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
+
+    Examples:
+        >>> fill.first_order(logits_fn, image, mask, 1).shape
+        (16, 16, 3)
+        >>> of_classes = jax.vmap(fill.first_order, in_axes=(None, None, None, 0))
+        >>> of_classes(logits_fn, image, mask, jnp.arange(4)).shape
+        (4, 16, 16, 3)
     """
     _check_arguments(logits_fn, image, mask, target, background)
     masked = masks.apply(image, mask, background)
@@ -164,6 +171,11 @@ def second_order(
         TypeError, ValueError: a wrong shape, dtype, range or method; see `fitb_jax.checks`.
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, section 3, which leaves the direction open.
+
+    Examples:
+        >>> update = fill.second_order(logits_fn, image, mask, 1)
+        >>> float(jnp.abs(update * mask[:, :, None]).max())  # only what is hidden
+        0.0
     """
     return second_order_with_diagnostics(
         logits_fn,
