@@ -307,6 +307,7 @@ def _certificates(config: Config, found: xr.Dataset) -> Figure:
         title="share of random enlargements with the class kept, on the blur",
     )
     enlarged.set_xlabel("patches more", fontsize=8)
+    enlarged.legend(fontsize=7)
     return figure
 
 

@@ -277,7 +277,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
 
 
 def _of_settings(found: xr.Dataset) -> Figure:
-    figure = Figure(figsize=(1.5 * found.sizes["setting"] + 1, 3.4), layout="constrained")
+    figure = Figure(figsize=(1.3 * found.sizes["setting"] + 3, 3.4), layout="constrained")
     axis = figure.subplots()
     settings = [str(name).replace(" in", "\nin") for name in found["setting"].values]
     plotting.interval_chart(
@@ -288,7 +288,7 @@ def _of_settings(found: xr.Dataset) -> Figure:
         title="p of the photograph's class by a network that took no part",
     )
     axis.set_ylim(0, 1)
-    figure.legend(loc="outside lower center", ncols=4, fontsize=7)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=7)
     return figure
 
 
