@@ -5,12 +5,13 @@ import dataclasses
 import difflib
 import functools
 import importlib.util
+import math
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fitb_jax import extras, imagenet
 from fitb_jax.class_names import find_class
@@ -63,6 +64,7 @@ class Options:
         target: class to explain, an index where the names are known; None for the predicted one.
         size: side of the image that the classifier sees; None is the network's own.
         head: what the outputs of the classifier mean.
+        background: what masks are shown on: "blur", "mean", or a value in [0, 1].
         methods: names in `METHODS`.
         named_methods: whether they were asked for by name.
         seed: of every random choice.
@@ -79,6 +81,7 @@ class Options:
     target: int | str | None
     size: int | None
     head: str
+    background: Literal["blur", "mean"] | float
     methods: tuple[str, ...]
     named_methods: bool
     seed: int
@@ -121,6 +124,7 @@ def parse(arguments: Sequence[str]) -> Options:
     checked(_check_model, given.model)
     checked(_check_weights, given.model, given.weights)
     checked(_check_size, given.size)
+    background = checked(_background, given.background)
     checked(_check_seed, given.seed)
     names = None if given.classes is None else checked(_read_names, given.classes)
     find = find_class
@@ -143,6 +147,7 @@ def parse(arguments: Sequence[str]) -> Options:
         target=target,
         size=given.size,
         head=given.head,
+        background=background,
         methods=methods,
         named_methods=given.methods is not None,
         seed=given.seed,
@@ -194,6 +199,14 @@ def _parser() -> argparse.ArgumentParser:
         default="softmax",
         metavar="HEAD",
         help=f"what the outputs of the network mean: {', '.join(HEADS)} (default: %(default)s)",
+    )
+    explain.add_argument(
+        "--background",
+        default="blur",
+        metavar="WHAT",
+        help="what masks are shown on: blur (of the photograph), mean (its mean colour), or a "
+        "value from 0 (black) to 1 (white); take another where the blank has the class by itself "
+        "(default: %(default)s)",
     )
     explain.add_argument(
         "--methods",
@@ -269,6 +282,20 @@ def _check_weights(model: str, weights: str | None) -> None:
 def _check_size(size: int | None) -> None:
     if size is not None and size < 1:
         raise ValueError(f"--size must be at least 1, got {size}")
+
+
+def _background(given: str) -> Literal["blur", "mean"] | float:
+    if given == "blur":
+        return "blur"
+    if given == "mean":
+        return "mean"
+    try:
+        value = float(given)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ValueError(f"--background must be blur, mean or a value in [0, 1], got {given}")
+    return value
 
 
 def _check_seed(seed: int) -> None:

@@ -29,7 +29,7 @@ class Shown(NamedTuple):
     Attributes:
         saliency: (h, w).
         masks: of `AREAS`, (a, h, w), of zeros and ones.
-        p: of the class through each mask, on a blur of the image, (a,).
+        p: of the class through each mask, on the background, (a,).
         seen: the image through each mask, (a, h, w, c).
     """
 
@@ -64,7 +64,7 @@ class Explanation(NamedTuple):
         are_probabilities: whether what should be logits are at least 0 and sum to 1.
         target: the class that is explained.
         other: a class drawn at random among the others; None where there is no other.
-        p_blank: of the class where nothing is shown, that is, of the blur.
+        p_blank: of the class where nothing is shown, that is, of the background.
         other_blank: the same of the other class.
         edges: a control: the strength of the edges as a map.
         methods: results by name.
@@ -112,7 +112,7 @@ def programs(classifier: Classifier) -> Programs:
     logits_fn, image, target = classifier.logits_fn, _image(classifier), _TARGET
     saliency = jax.ShapeDtypeStruct(classifier.shape[:2], jnp.float32)
     masks = jax.ShapeDtypeStruct((len(AREAS), *saliency.shape), jnp.float32)
-    judge = functools.partial(_judge, classifier.head.score)
+    judge = functools.partial(_judge, classifier.head.score, classifier.background)
     return Programs(
         predict=_compiled(functools.partial(_predict, classifier.head.score), logits_fn, image),
         judge=_compiled(judge, logits_fn, image, target, masks),
@@ -219,7 +219,8 @@ def method_of(name: str, classifier: Classifier) -> Callable[..., Any]:
         TypeError, ValueError: the method does not apply to such a classifier.
     """
     if name == "extremal":
-        return functools.partial(_extremal, objective=classifier.head.objective)
+        objective, background = classifier.head.objective, classifier.background
+        return functools.partial(_extremal, objective=objective, background=background)
     method = METHODS[name]
     function = _named(method.function)
     options = method.options(classifier.shape[0]) | _given(name, classifier)
@@ -245,9 +246,11 @@ def _given(name: str, classifier: Classifier) -> dict[str, Any]:
             inside = functools.partial(_logit_of_outputs, head.to_logits)
             return {"map_activations": models.map_activations, "objective": inside}
         case "dense_config":
-            return {"config": extremal.DenseConfig(objective=head.objective)}
+            dense = extremal.DenseConfig(objective=head.objective)
+            return {"config": dense, "background": classifier.background}
         case "igos_config":
-            return {"config": extremal.IgosConfig(objective=head.score)}
+            igos = extremal.IgosConfig(objective=head.score)
+            return {"config": igos, "background": classifier.background}
         case "score":
             return {"objective": head.score}
         case "update":
@@ -267,10 +270,16 @@ def _named(function: str) -> Any:
 
 
 def _extremal(
-    logits_fn: LogitsFn, image: Image, target: Target, *, key: Key, objective: Objective
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    objective: Objective,
+    background: Any,
 ) -> tuple[Array, Array]:
     config = extremal.InrConfig(objective=objective)
-    inr = extremal.fit_inr(logits_fn, image, target, config, key=key)
+    inr = extremal.fit_inr(logits_fn, image, target, config, key=key, background=background)
     shape = image.shape[0], image.shape[1]
     masks = jax.vmap(extremal.binarise)(
         extremal.inr_masks(inr, jnp.asarray(AREAS), shape), jnp.asarray(AREAS)
@@ -316,12 +325,13 @@ def _predict(score: Objective, logits_fn: LogitsFn, image: Image) -> tuple[Array
 
 def _judge(
     score: Objective,
+    background: Any,
     logits_fn: LogitsFn,
     image: Image,
     target: Target,
     masks: Float[Array, "a h w"],
 ) -> tuple[Array, Array]:
     """The score through each mask, and last that of nothing; and what is seen through the masks."""
-    blend = extremal.make_blend(image, "blur")
+    blend = extremal.make_blend(image, background)
     seen = jax.vmap(blend)(jnp.concatenate([masks, jnp.zeros_like(masks[:1])]))
     return jax.lax.map(lambda each: score(logits_fn(each), target), seen), seen[:-1]

@@ -4,7 +4,7 @@ import functools
 import importlib
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,7 @@ class Classifier(NamedTuple):
         see: from an upright picture to the image.
         crop: from the width and height of a picture to the square that is seen; None where only
             `see` knows.
+        background: what masks of it are shown on, as `extremal.make_blend` takes it.
     """
 
     outputs_fn: LogitsFn
@@ -51,6 +52,7 @@ class Classifier(NamedTuple):
     shape: tuple[int, int, int]
     see: Callable[[Pictures.Image], Float[np.ndarray, "size size c"]]
     crop: Callable[[int, int], Crop] | None
+    background: Literal["blur", "mean"] | float = "blur"
 
 
 def load(options: Options) -> Classifier:
@@ -94,6 +96,7 @@ def load(options: Options) -> Classifier:
         shape=shape,
         see=functools.partial(_see, see or functools.partial(models.preprocess, size=size), shape),
         crop=functools.partial(cropping.centre_crop, size=size) if is_centre else None,
+        background=options.background,
     )
 
 
@@ -190,6 +193,8 @@ def _eval_shape(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> tuple[int, 
 
 def _names(options: Options, model: Any, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     names = options.class_names or getattr(model, "class_names", None)
+    if names is None and options.head.startswith("binary"):
+        names = ("no", "yes")
     if names is not None and len(names) == 1 and options.head.startswith("binary"):
         names = (f"not {names[0]}", names[0])
     kind = "output" if options.head == "regression" else "class"

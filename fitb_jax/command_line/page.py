@@ -86,6 +86,7 @@ def write(
         photograph=photograph,
         is_square_known=classifier.crop is not None,
         unit=_unit(classifier),
+        background=background_name(classifier),
         blank=_score(classifier, found.p_blank),
         other_blank=found.other_blank and _score(classifier, found.other_blank),
         maps=maps,
@@ -149,10 +150,10 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
     p_whole = float(found.p[found.target])
     whole, blank = _score(classifier, p_whole), _score(classifier, found.p_blank)
     chance = objectives.chance_of(classifier.head.score, len(found.p))
+    behind = background_name(classifier)
     if not _has_probabilities(classifier):
         said.append(
-            f"With nothing shown, on a blur of the photograph, {name} is {blank}; of the whole "
-            f"photograph {whole}."
+            f"With nothing shown, on {behind}, {name} is {blank}; of the whole photograph {whole}."
         )
     elif max(p_whole, found.p_blank) < _HARDLY_SEEN:
         said.append(
@@ -161,12 +162,13 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
         )
     elif objectives.blank_has_class(found.p_blank, p_whole, chance=chance):
         said.append(
-            f"The blank alone, a blur of the photograph with nothing shown, already has {name} "
-            f"with p {blank}, and the whole photograph with {whole}: masks prove nothing here."
+            f"The blank alone, {behind} with nothing shown, already has {name} with p {blank}, and "
+            f"the whole photograph with {whole}: masks prove nothing here. Try another "
+            "--background: blur, mean, or a value from 0 to 1."
         )
     else:
         said.append(
-            f"With nothing shown, on a blur of the photograph, p({name}) is {blank}; of the whole "
+            f"With nothing shown, on {behind}, p({name}) is {blank}; of the whole "
             f"photograph {whole}. What lies between is due to what is shown."
         )
     if _has_probabilities(classifier):
@@ -183,6 +185,20 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             f"for another class, with a rank correlation above {_HARDLY_DIFFERENT}."
         )
     return said
+
+
+def background_name(classifier: Classifier) -> str:
+    """What masks are shown on, in words.
+
+    Args:
+        classifier: that is explained.
+
+    Returns:
+        Such as "a blur of the photograph".
+    """
+    named = {"blur": "a blur of the photograph", "mean": "its mean colour"}
+    background = classifier.background
+    return named[background] if isinstance(background, str) else f"the value {background:g}"
 
 
 def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
@@ -361,6 +377,8 @@ def _numbers(
         "random_class": None if found.other is None else of_class(found.other),
         "square": crop,
         "areas": [*AREAS],
+        "background": classifier.background,
+        "classes": len(found.p),
         "p_whole": _finite(float(found.p[found.target])),
         "p_blank": _finite(found.p_blank),
         "p_blank_of_random_class": None

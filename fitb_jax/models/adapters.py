@@ -139,7 +139,7 @@ class _Batched:
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"model must take images (n, h, w, c), and failed on {(1, *image.shape)}: a "
-                "function of one image is a logits_fn as it is"
+                "function of one image is a logits_fn as it is (with a head: heads.with_head)"
             ) from error
         return only_row(outputs)
 
@@ -171,7 +171,8 @@ def only_row(outputs: Any) -> Logits:
     if getattr(outputs, "shape", (1,))[:1] != (1,) or getattr(outputs, "ndim", 2) != 2:
         raise ValueError(
             "model must map images (1, h, w, c) to logits (1, k), got "
-            f"{checks.describe(outputs)}: a function of one image is a logits_fn as it is"
+            f"{checks.describe(outputs)}: a function of one image is a logits_fn as it is (with a "
+            "head: heads.with_head)"
         )
     return checks.check_outputs(outputs[0] if hasattr(outputs, "dtype") else outputs, name="model")
 

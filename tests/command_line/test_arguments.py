@@ -28,7 +28,7 @@ def test_every_problem_is_named_at_once(
     (tmp_path / "none.txt").write_text("\n\n")
     (tmp_path / "out").write_text("a file")
     wrong = [photograph, tmp_path / "phota.png", tmp_path / "empty"]
-    by_name = ["--weights", "none.pth", "--size", "0", "--seed", "-1"]
+    by_name = ["--weights", "none.pth", "--size", "0", "--seed", "-1", "--background", "2"]
     lists = ["--classes", tmp_path / "none.txt", "--methods", "grad-cm", "rise,xx", photograph]
     assert main(["explain", *map(str, [*wrong, *by_name, *lists])]) == 2
     said = capsys.readouterr().err.splitlines()
@@ -38,6 +38,7 @@ def test_every_problem_is_named_at_once(
         "--weights: no such file: none.pth",
         "--size must be at least 1, got 0",
         "--seed must lie in",
+        "--background must be blur, mean or a value in [0, 1], got 2",
         "none.txt has no names",
         "no method 'grad-cm'; the nearest are grad_cam",
         "no method 'xx'; --list-methods lists them",

@@ -18,7 +18,14 @@ MODULE = networks.__name__
 def options(function: str, **more: object) -> Options:
     """Of a classifier of this module."""
     given = {"weights": None, "class_names": None, "target": None, "size": networks.SIZE}
-    rest = {"head": "softmax", "methods": (), "named_methods": False, "seed": 0, "command": ""}
+    rest = {
+        "head": "softmax",
+        "background": "blur",
+        "methods": (),
+        "named_methods": False,
+        "seed": 0,
+        "command": "",
+    }
     places = {"photographs": (), "overwrite": False, "out": Path(), "cache": False}
     return Options(**{"model": f"{MODULE}:{function}", **given, **rest, **places, **more})
 

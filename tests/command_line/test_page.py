@@ -31,7 +31,7 @@ def _verdicts(
         methods=methods,
     )._replace(**changes)
     classifier = SimpleNamespace(
-        class_names=("tabby, cat", "crane", "tray"), head=heads.HEADS[head]
+        class_names=("tabby, cat", "crane", "tray"), head=heads.HEADS[head], background="blur"
     )
     return " ".join(page.verdicts(classifier, found))
 
