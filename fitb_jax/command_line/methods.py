@@ -75,7 +75,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         ),
         "rise": Method(
             "RISE",
-            "the class is more probable where random masks show this part",
+            "the class is more probable where some of 512 random masks show this part",
             "attribution.rise",
             "10 s",
             _constant(draws=512, normalise="covariance", **_CHUNK),
