@@ -220,11 +220,12 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
     other, p_other, p_whole = of(found.other)
     most, control = float(extremal.shown.p.max()), float(extremal.control.p.max())
     shown, reached = _scores(classifier, np.array([most, control]))
-    search = f"The same search for masks of {other}, a class drawn at random, reaches p {reached}"
+    drawn = "the other class" if len(found.p) == 2 else "a class drawn at random"
+    search = f"The same search for masks of {other}, {drawn}, reaches p {reached}"
     if max(most, control) < _HARDLY_SEEN:
         said.append(
-            f"No mask of {name} reaches p {_HARDLY_SEEN:g}, nor does one of {other}, a class drawn "
-            "at random: the search found nothing."
+            f"No mask of {name} reaches p {_HARDLY_SEEN:g}, nor does one of {other}, {drawn}: the "
+            "search found nothing."
         )
     elif control > max(most / 2, 2 * p_other):
         said.append(
