@@ -317,12 +317,19 @@ def _of_ways(found: xr.Dataset) -> Figure:
 
 def caption(config: Config, found: xr.Dataset) -> str:
     """State what another network thinks of the fills."""
-    p = _by_others(found, "p_true").isel(setting=0).mean("image").to_series()
-    said = ", ".join(f"{name} {value:.2f}" for name, value in p.items())
+    p = _by_others(found, "p_true").mean("image")
+
+    def said(setting: str) -> str:
+        of = p.sel(setting=setting).to_series()
+        ways = ", ".join(f"{name} {value:.2f}" for name, value in of.items())
+        return f"with {setting} hidden, {ways}"
+
+    # The first and the last, of several settings.
+    ends = dict.fromkeys(found["setting"].values[[0, -1]].tolist())
     return (
-        f"{found['setting'].values[0]} of {found.sizes['image']} photographs are hidden and filled "
-        f"in {config.steps} steps. Mean p of the photograph's class by networks that took no "
-        f"part: {said}."
+        f"Parts of {found.sizes['image']} photographs are hidden and filled in {config.steps} "
+        "steps. Mean p of the photograph's class by networks that took no part: "
+        f"{'; '.join(map(said, ends))}."
     )
 
 
