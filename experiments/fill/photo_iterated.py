@@ -26,8 +26,8 @@ from experiments.core.labelled import with_notes
 from experiments.fill import _photo_networks
 from experiments.fill._photo_networks import Loaded
 from fitb_jax import ablation, checks, evaluation, fill, masks, plotting
-from fitb_jax.evaluation.intervals import Interval, proportion_interval
-from fitb_jax.evaluation.tables import interval_columns, intervals
+from fitb_jax.evaluation.intervals import proportion_interval
+from fitb_jax.evaluation.tables import interval_columns, interval_table, intervals
 from fitb_jax.fill.inpainting import visible_mean
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array, Image, Key, LogitsFn, Mask, Target
@@ -249,7 +249,13 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     asks_none = table["way"].isin(found["way"].values[~found["asks"].values])
     table.loc[asks_none, "network"] = NONE
     table = table.drop_duplicates(["setting", "way", "network"])
-    return {"fills of photographs": table.rename(columns={"network": "filled by", "way": "blanks"})}
+    by_others = interval_table(
+        _by_others(found, "p_true"), rows=("setting", "way"), over="image", title="p(true)"
+    )
+    return {
+        "by networks that took no part": by_others.rename_axis(["setting", "blanks"]),
+        "fills of photographs": table.rename(columns={"network": "filled by", "way": "blanks"}),
+    }
 
 
 def _by_others(found: xr.Dataset, name: str) -> xr.DataArray:
@@ -257,15 +263,6 @@ def _by_others(found: xr.Dataset, name: str) -> xr.DataArray:
     is_other = found["judge"] != found["network"]
     # A network alone judges itself.
     return found[name].where(is_other | (found.sizes["judge"] == 1)).mean(("judge", "network"))
-
-
-def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
-    """p(true) by networks that took no part, by line."""
-    p = intervals(_by_others(found, "p_true").isel(setting=0), over="image")
-    return {
-        f"p(true) by another network, {way}": Interval(*p.sel(way=way).values)
-        for way in p["way"].values
-    }
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
