@@ -1,6 +1,6 @@
 """Figure 3, Table 1: Fills, prototypes and maps of robust networks.
 
-    python -m experiments fill_robust --datasets mnist_5k fashion_mnist    # 10 min
+    python -m experiments fill_robust --datasets mnist_5k fashion_mnist    # 30 min
 
 Needs: Fashion-MNIST for its half, which is left out where it is absent.
 Expected: the second-order update correlates with what was hidden by 0.278 [0.26, 0.30] in standard
