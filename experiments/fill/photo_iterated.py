@@ -22,7 +22,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.core.experiment import Sweep, Tables, unless_given
-from experiments.core.labelled import with_notes
+from experiments.core.labelled import pictures, with_notes
 from experiments.fill import _photo_networks
 from experiments.fill._photo_networks import Loaded
 from fitb_jax import ablation, checks, evaluation, fill, masks, plotting
@@ -30,7 +30,7 @@ from fitb_jax.evaluation.intervals import proportion_interval
 from fitb_jax.evaluation.tables import interval_columns, interval_table, intervals
 from fitb_jax.fill.inpainting import visible_mean
 from fitb_jax.smoothing import gaussian_blur
-from fitb_jax.types import Array, Image, Key, LogitsFn, Mask, Target
+from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Mask, Target
 
 WHOLE, MASKED, INPAINTED, ONE_STEP = "whole", "masked", "inpainted", "one step"
 ITERATED, WRONG = "iterated", "iterated, for a wrong class"
@@ -38,6 +38,8 @@ UNTRAINED = "iterated, untrained"
 PROGRESSIVE = "progressive: no pixel left"
 PARTS = 4
 """Of a progressive fill."""
+SHOWN = 3
+"""Photographs of the figure of progressive fills."""
 
 NONE = "none"
 COARSE = 8.0
@@ -116,16 +118,21 @@ def _iterated(
 def _progressive(
     logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, key: Key, *, steps: int
 ) -> Image:
-    """Part after part, until nothing of the photograph is left."""
     del mask
+    return _stages(logits_fn, image, target, key, steps=steps)[-1]
+
+
+def _stages(
+    logits_fn: LogitsFn, image: Image, target: Target, key: Key, *, steps: int
+) -> Float[Array, "parts h w c"]:
+    """Part after part, until nothing of the photograph is left."""
     mask_key, fill_key = jax.random.split(key)
     height, width = image.shape[:2]
     parts = masks.partition((height, width), PARTS, height // 7, key=mask_key)
     filled = functools.partial(fill.iterated, key=fill_key, steps=steps)
-    stages = fill.progressive(
+    return fill.progressive(
         logits_fn, image, parts, target, order=filled, fill_fn=lambda image, mask, update: update
     )
-    return stages[-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,8 +241,23 @@ def sweep(config: Config, net: Loaded) -> Sweep:
 def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
     """The judgements, and what they are of."""
     found = with_notes(found, *net.notes)
-    asks = [way.asks for name, way in ways(config.steps).items() if name in found["way"].values]
-    return found.assign(asks=("way", asks))
+    known = ways(config.steps)
+    found = found.assign(asks=("way", [known[name].asks for name in found["way"].values]))
+    return found.assign(_pictured(config, net)) if PROGRESSIVE in found["way"].values else found
+
+
+def _pictured(config: Config, net: Loaded) -> dict[str, Any]:
+    """The first photographs after each part of a progressive fill by the first network."""
+    images = jnp.asarray(net.photographs.images[:SHOWN])
+    targets = jnp.asarray(net.photographs.targets[:SHOWN])
+    keys = jax.random.split(jax.random.key(config.seed), len(images))
+    network = next(iter(net.trained.values()))
+    one = functools.partial(_stages, network, steps=config.steps)
+    stages = jax.jit(lambda *given: jax.lax.map(lambda each: one(*each), given))(
+        images, targets, keys
+    )
+    shown = jnp.concatenate([images[:, None], stages], axis=1)
+    return pictures("shown", "filled", stages=shown)
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
@@ -266,10 +288,16 @@ def _by_others(found: xr.Dataset, name: str) -> xr.DataArray:
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
-    """p(true) by the network itself and by others, and of each mask setting by others."""
+    """p(true) by the network itself and by others, of each mask setting, and progressive fills."""
     figures = {"photo_iterated": _of_ways(found)}
     if found.sizes["setting"] > 1:
         figures["photo_settings"] = _of_settings(found)
+    if "stages" in found:
+        stages = found["stages"].transpose("shown", "filled", ...).values
+        titles = ["photograph", *(f"{part + 1} of {PARTS} parts" for part in range(PARTS))]
+        figures["photo_progressive"] = plotting.image_grid(
+            [[*row] for row in stages], column_titles=titles, size=2.0
+        )
     return figures
 
 
