@@ -12,7 +12,9 @@ _CALCULATION = re.compile(r"[\d\s.()+*/-]+")
 class ConstantsAsValues(griffe.Extension):
     """Replace a default that names a constant, such as `draws=DRAWS`, by what the constant is."""
 
-    def on_package(self, *, pkg: griffe.Module, loader: griffe.GriffeLoader, **_: Any) -> None:
+    def on_package(
+        self, *, pkg: griffe.Module, loader: griffe.GriffeLoader, **_: Any
+    ) -> None:
         """Visit every signature of a package; called by Griffe.
 
         Args:

@@ -25,7 +25,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 _CELL = re.compile(r"<td[^>]*>[^<]*</td>")
 _WITHIN_INTERVAL = re.compile(r",\s(?=-?\d+(?:\.\d+)?\])")
-_FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+_FORMULA = re.compile(
+    r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL
+)
 
 
 def on_config(config: Any) -> Any:
@@ -51,7 +53,9 @@ def on_config(config: Any) -> Any:
         "Results": [{title: pages} for title, pages in chapters.items() if pages],
     }
     for entry in config["nav"]:
-        entry.update({title: pages for title, pages in filled.items() if title in entry})
+        entry.update(
+            {title: pages for title, pages in filled.items() if title in entry}
+        )
     return config
 
 

@@ -37,6 +37,18 @@ def _run(page: str, **names: Any) -> dict[str, Any]:
     return names
 
 
+def test_code_is_as_wide_as_a_page() -> None:
+    pages = [*DOCS.glob("*.md"), *(DOCS / "api").glob("*.md"), ROOT / "README.md"]
+    wide = [
+        f"{page.name}: {line}"
+        for page in pages
+        for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+        for line in block.splitlines()
+        if len(line) > 88
+    ]
+    assert not wide, "\n".join(wide)
+
+
 def test_the_concepts_run() -> None:
     names = _run("concepts.md")
     assert names["update"].shape == names["image"].shape
