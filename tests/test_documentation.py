@@ -18,8 +18,6 @@ from fitb_jax import ablation, evaluation, models
 from fitb_jax.evaluation.intervals import Interval
 from tests.experiments import stub
 
-OPTIMISED = True
-
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md"))
@@ -69,6 +67,7 @@ def test_the_page_of_chapter_one_runs() -> None:
     assert names["stages"].shape == (4, 8, 8, 1)
 
 
+@pytest.mark.usefixtures("optimised")
 def test_the_page_of_chapter_two_runs() -> None:
     (front,) = _blocks("index.md")
     names = _run("extremal.md")
