@@ -21,6 +21,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from experiments.common.timing import median_seconds
 from experiments.core.experiment import Sweep, Tables, unless_given
 from experiments.core.labelled import pictures, with_notes
 from experiments.fill import _photo_networks
@@ -79,6 +80,7 @@ def ways(steps: int) -> dict[str, Way]:
         "iterated, Newton every 8 steps": {"newton_every": 8},
         # 8 products with the Hessian at every 8th step are as many as there are steps.
         "iterated, Newton at equal cost": {"newton_every": 8, "steps": max(1, steps // 2)},
+        "iterated, half the steps": {"steps": max(1, steps // 2)},
     }
     progressive = functools.partial(_progressive, steps=steps)
     return {
@@ -92,6 +94,9 @@ def ways(steps: int) -> dict[str, Way]:
         WRONG: Way(plain, is_of_wrong_class=True),
         PROGRESSIVE: Way(progressive, is_progressive=True),
         f"{PROGRESSIVE}, untrained": Way(progressive, is_untrained=True, is_progressive=True),
+        f"{PROGRESSIVE}, for a wrong class": Way(
+            progressive, is_of_wrong_class=True, is_progressive=True
+        ),
     }
 
 
@@ -242,8 +247,20 @@ def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
     """The judgements, and what they are of."""
     found = with_notes(found, *net.notes)
     known = ways(config.steps)
-    found = found.assign(asks=("way", [known[name].asks for name in found["way"].values]))
+    chosen = [known[name] for name in found["way"].values]
+    found = found.assign(asks=("way", [way.asks for way in chosen]))
+    found = found.assign(seconds=("way", [_seconds(config, net, way) for way in chosen]))
     return found.assign(_pictured(config, net)) if PROGRESSIVE in found["way"].values else found
+
+
+def _seconds(config: Config, net: Loaded, way: Way) -> float:
+    """What the first network takes to fill in one photograph."""
+    key = jax.random.key(config.seed)
+    image, target = jnp.asarray(net.photographs.images[0]), jnp.asarray(net.photographs.targets[0])
+    ratio, patch = config.ratios[0], config.patches[0]
+    mask = masks.random_patches(image.shape[:2], ratio, patch, key=key)
+    network = next(iter(net.trained.values()))
+    return median_seconds(functools.partial(jax.jit(way.fill), network, image, mask, target, key))
 
 
 def _pictured(config: Config, net: Loaded) -> dict[str, Any]:
@@ -261,7 +278,10 @@ def _pictured(config: Config, net: Loaded) -> dict[str, Any]:
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
-    """Every line by its network, judged by all; what asks no network is there once."""
+    """Every line by its network, judged by all; what asks no network is there once.
+
+    The seconds of a photograph are of the first network.
+    """
     rows = ("setting", "way", "network")
     rules = {"correct": proportion_interval}
     table = interval_columns(found[[*SCORES]], SCORES, rows=rows, over="image", of=rules)
@@ -274,6 +294,10 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     by_others = interval_table(
         _by_others(found, "p_true"), rows=("setting", "way"), over="image", title="p(true)"
     )
+    asked = _by_others(found, "p_asked")
+    of_asked = interval_table(asked, rows=("setting", "way"), over="image", title="p(asked)")
+    seconds = found["seconds"].to_series().rename("seconds")
+    by_others = by_others.join(of_asked).join(seconds, on="way")
     return {
         "by networks that took no part": by_others.rename_axis(["setting", "blanks"]),
         "fills of photographs": table.rename(columns={"network": "filled by", "way": "blanks"}),
