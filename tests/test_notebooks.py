@@ -4,13 +4,15 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from fitb_jax import plotting
+from fitb_jax import models, plotting
+from tests.experiments import stub
 
 OPTIMISED = True
 
@@ -42,6 +44,39 @@ def test_the_notebook_runs(path: Path) -> None:
     printed = [output.text for output in outputs if output.get("name") == "stderr"]
     assert printed == []
     assert any("data" in output for output in outputs), "it shows nothing"
+
+
+@pytest.fixture
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the pretrained ones, whose programs take minutes to compile."""
+    monkeypatch.setattr(models, "load", lambda name: stub.network(int(name[-1]), size=224))
+
+
+def _run_cells(name: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for cell in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4).cells:
+        if cell.cell_type == "code":
+            lines = cell.source.splitlines()
+            exec("\n".join(line for line in lines if not line.startswith("%")), names)
+    return names
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_the_first_notebook_fills_in_by_two_networks() -> None:
+    names = _run_cells("1_fill_in_the_blanks")
+    assert names["after"].mean() > names["before"].mean() + 0.2
+    first, second = names["fills"].values()
+    is_visible = np.asarray(names["mask"]) == 1
+    np.testing.assert_array_equal(first[is_visible], names["image"][is_visible])
+    assert abs(first - second).max() > 0.1
+
+
+@pytest.mark.usefixtures("small_networks")
+def test_the_third_notebook_fits_twice() -> None:
+    names = _run_cells("3_extremal_masks_of_your_photograph")
+    np.testing.assert_allclose(names["mean"], names["areas"], atol=1e-5)
+    assert ((names["overlap"] >= 0) & (names["overlap"] <= 1)).all()
+    assert names["slider"].value in names["areas"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -17,11 +17,12 @@ SIZE = 64
 NAMES = ("chelsea", "coffee", "rocket")
 
 
-def network(seed: int) -> models.Pretrained:
+def network(seed: int, *, size: int = SIZE) -> models.Pretrained:
     """A classifier of ImageNet's classes with freshly drawn weights.
 
     Args:
         seed: of the weights.
+        size: of its images, in pixels.
 
     Returns:
         It, with what `models.load` gives besides.
@@ -30,7 +31,7 @@ def network(seed: int) -> models.Pretrained:
         activation="relu",
         widths=(8, 16),
         hidden=32,
-        image_shape=(SIZE, SIZE, 3),
+        image_shape=(size, size, 3),
         classes=1000,
         mean=0.45,
         deviation=0.1,
@@ -40,10 +41,10 @@ def network(seed: int) -> models.Pretrained:
     return models.Pretrained(
         logits_fn=logits_fn,
         features_fn=models.features_of(logits_fn),
-        preprocess=functools.partial(preprocess, size=SIZE),
+        preprocess=functools.partial(preprocess, size=size),
         class_names=classes.names,
         wordnet_ids=classes.wordnet_ids,
-        size=SIZE,
+        size=size,
         mean_colour=(0.45, 0.45, 0.45),
     )
 
