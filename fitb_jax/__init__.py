@@ -1,9 +1,11 @@
 """Explain image classifiers with masks, in pure JAX functions.
 
-`fitb_jax.fill` answers how a classifier would fill in the hidden part of an image,
-`fitb_jax.extremal` which part of it is enough, `fitb_jax.attribution` has the methods that both are
-compared with, and `fitb_jax.evaluation` says whether an explanation should be believed. `models`
-and `data` are not among the names here: no method needs them.
+- `fitb_jax.fill`: how would a classifier fill in the hidden part of an image?
+- `fitb_jax.extremal`: which part of an image is enough for the classifier?
+- `fitb_jax.attribution`: published saliency methods to compare both with.
+- `fitb_jax.evaluation`: should an explanation be believed?
+
+No method needs `fitb_jax.models` and `fitb_jax.data`, so that they are imported by name only.
 """
 
 import importlib

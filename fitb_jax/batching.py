@@ -1,4 +1,4 @@
-"""Evaluate a function of one item over many, a chunk at a time: one knob for memory."""
+"""Evaluate a function of one item over many, a chunk at a time; the chunk sets the memory."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,16 +13,17 @@ from fitb_jax.precision import at_least_float32
 
 
 def chunked_vmap(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
-    """As `jax.vmap(fn)` over the leading axis of every argument, `chunk` items at a time.
+    """Map a function over the leading axis of every argument, `chunk` items at a time.
 
-    The result does not depend on `chunk`; the memory of the intermediate values does.
+    The result is that of `jax.vmap(fn)` for every `chunk`. Intermediate values of one chunk only
+    are in memory.
 
     Args:
         fn: a function of one item; pytrees in and out.
         chunk: items evaluated at once, at least 1.
 
     Returns:
-        A pure function of the stacked arguments; the number of items need not divide by `chunk`.
+        A pure function of the stacked arguments; `chunk` need not divide the number of items.
 
     Raises:
         TypeError, ValueError: `chunk` is not an integer of at least 1.
@@ -36,17 +37,18 @@ def chunked_vmap(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
 
 
 def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
-    """As the sum of `jax.vmap(fn)` over the leading axis, with one chunk and one sum in memory.
+    """Sum a function of one item over the leading axis, with one chunk and one sum in memory.
 
-    The result does not depend on `chunk`, but for rounding; what is of half precision is summed in
-    float32.
+    The result is the sum of `jax.vmap(fn)`. But for rounding it does not depend on `chunk`. Values
+    in half precision are summed in float32.
 
     Args:
         fn: a function of one item; pytrees in and out.
         chunk: items evaluated at once, at least 1.
 
     Returns:
-        A pure function of the stacked arguments; the number of items need not divide by `chunk`.
+        A pure function of the stacked arguments. It takes one item or more, and any number of them:
+        `chunk` need not divide it.
 
     Raises:
         TypeError, ValueError: `chunk` is not an integer of at least 1.
@@ -89,14 +91,14 @@ def stream(
 ) -> Any:
     """Send host arrays through a batched function a chunk at a time, with a progress bar.
 
-    Only one chunk is on the device at once. The last one is padded by repeating its last item, so
+    Only one chunk is on the device at once. The last chunk is padded by repeating its last item, so
     that a jitted `batch_fn` is compiled for one shape.
 
     Args:
         batch_fn: takes stacked items and returns a pytree of arrays with the same leading axis.
         *arrays: pytrees of arrays with a common leading axis.
         chunk: items sent at once, at least 1.
-        label: what the progress bar says is being done.
+        label: text beside the progress bar.
         progress: whether to show the bar.
 
     Returns:

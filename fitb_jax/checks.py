@@ -21,16 +21,16 @@ LARGEST_PIXEL = 16.0
 """Images are meant to be in [0, 1]; a standardised one reaches about 5, one in bytes 255."""
 
 MOST_LISTED = 40
-"""Names in a message."""
+"""An error message lists at most this many names."""
 
 LEAST_SIDE = 16
-"""An image of 1 or 3 rows and as many channels as this is one with its channels first."""
+"""An image of 1 or 3 rows and at least this many channels is refused: its channels are first."""
 
 
 def known(value: Any) -> np.ndarray | None:
-    """The values of an array where they can be looked at: not when traced, nor on other hosts.
+    """The values of an array as NumPy, or None where they are traced or lie on another host.
 
-    They are numpy's, since a JAX operation on a known array inside `jax.jit` is traced as well.
+    NumPy, since a JAX operation on a known array inside `jax.jit` is traced as well.
     """
     if isinstance(value, jax.core.Tracer) or not getattr(value, "is_fully_addressable", True):
         return None
@@ -38,7 +38,7 @@ def known(value: Any) -> np.ndarray | None:
 
 
 def describe(value: Any) -> str:
-    """What a value is, in a few words: never its contents, which may be weights."""
+    """What a value is, in a few words; of arrays and containers never the contents (weights)."""
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         kind = "a PyTorch tensor" if _is_torch(value) else f"an array of {value.dtype}"
         return f"{kind} of shape {tuple(value.shape)}"
@@ -228,7 +228,7 @@ def check_same_shape(name: str, value: Any, other_name: str, other: Any) -> None
 
 
 def check_background(background: Any, shape: tuple[int, ...], *, name: str = "background") -> None:
-    """Raise unless `background` is of numbers that broadcast to an image of this shape, finite."""
+    """Raise unless `background` is finite: a number, a value per channel or an image (h, w, c)."""
     if isinstance(background, str):
         raise TypeError(
             f"{name} must be a number, one value per channel {shape[-1:]} or an image "

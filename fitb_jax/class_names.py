@@ -11,17 +11,17 @@ def find_class(wanted: str, names: Sequence[str], *, wordnet_ids: Sequence[str] 
     """The index of the one class that is meant.
 
     Args:
-        wanted: in this order: a name or one of its synonyms, an index, a WordNet id, or words that
-            stand in one name only. Upper and lower case are the same.
+        wanted: what a person typed, in upper or lower case. It is looked up, in this order, as a
+            name or one of its synonyms, an index, a WordNet id, and words of one name only.
         names: of the classes, in the order of the logits; synonyms are separated by commas.
-        wordnet_ids: of the classes, such as "n02123045".
+        wordnet_ids: of the classes in the same order, such as "n02123045"; may be empty.
 
     Returns:
         The index, in [0, len(names)).
 
     Raises:
-        ValueError: no class is meant, and the names that are nearest are listed; or several are,
-            and all of them are listed.
+        ValueError: no class fits (the message lists the nearest names), or several do (it lists
+            all of them).
     """
     text = wanted.strip().casefold()
     if not text:
@@ -46,10 +46,10 @@ def find_class(wanted: str, names: Sequence[str], *, wordnet_ids: Sequence[str] 
 
 
 def short_name(name: str) -> str:
-    """The first of the synonyms of a name.
+    """The first of the synonyms in the name of a class.
 
     Args:
-        name: of a class.
+        name: of a class, such as "tabby, tabby cat".
 
     Returns:
         What comes before the first comma.

@@ -26,9 +26,10 @@ class Components(NamedTuple):
 def connected_components(region: Truth, *, connectivity: int = 4) -> Components:
     """Label the connected parts of a region, by pointer jumping.
 
-    Every pixel points at one of its component with a smaller index. Each round hooks what it points
-    at to the smallest that a neighbour points at, and replaces a pointer by the pointer's own: a
-    component of n pixels takes about log n rounds, whatever its shape.
+    Every pixel points at a pixel of its component with the same or a smaller index. Each round
+    hooks the pixel pointed at to the smallest one that a neighbour points at. It then replaces each
+    pointer by the pointer of its pixel. A component of n pixels takes about log n rounds, whatever
+    its shape.
 
     Args:
         region: (h, w), True inside.

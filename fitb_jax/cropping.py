@@ -1,4 +1,4 @@
-"""Any image as the square a classifier sees, and everything that lies on it through the same crop.
+"""Cut out the square that a classifier sees of any image, and crop its boxes and masks alike.
 
 `models` and `data` import this, so that a photograph is cropped alike for a classifier and for its
 ground truth. Coordinates are edges: pixel j covers [j, j + 1), and a box is (x0, y0, x1, y1).
@@ -27,7 +27,7 @@ PICTURE_DAMAGE = (
     *(AssertionError, AttributeError, NotImplementedError, struct.error, zlib.error),
     Pictures.DecompressionBombError,
 )
-"""What PIL raises for damaged files; it has an own one for each format."""
+"""What PIL raises for damaged files; each of its formats has errors of its own."""
 
 
 class Crop(NamedTuple):
@@ -37,9 +37,9 @@ class Crop(NamedTuple):
         left: column of the picture where the square begins.
         top: row of the picture where it begins.
         side: of the square, in pixels of the picture.
-        size: of the square after resizing.
-        width: of the picture.
-        height: of the picture.
+        size: side of the square in pixels after resizing.
+        width: of the picture in pixels.
+        height: of the picture in pixels.
     """
 
     left: int
@@ -51,11 +51,11 @@ class Crop(NamedTuple):
 
 
 class CroppedBoxes(NamedTuple):
-    """Boxes on the square.
+    """Boxes in the coordinates of a crop.
 
     Attributes:
         boxes: (m, 4) as x0, y0, x1, y1 in pixels of the square, clipped to it.
-        kept: (n,), which of the given boxes they are; the others lie outside or are empty.
+        kept: (n,), True for the m given boxes that are here; the others lie outside or are empty.
     """
 
     boxes: Float32[np.ndarray, "m 4"]
@@ -63,7 +63,7 @@ class CroppedBoxes(NamedTuple):
 
 
 def centre_crop(width: int, height: int, *, size: int, fraction: float = CENTRE_FRACTION) -> Crop:
-    """The square in the middle of a picture.
+    """The square in the middle of a picture, and the size to which it is resized.
 
     Args:
         width: of the picture in pixels.
@@ -72,7 +72,7 @@ def centre_crop(width: int, height: int, *, size: int, fraction: float = CENTRE_
         fraction: side of the square over the shorter side of the picture, in (0, 1].
 
     Returns:
-        The square, `int(fraction * min(width, height))` pixels wide and at least one.
+        The square; its side in the picture is `int(fraction * min(width, height))`, at least 1.
 
     Raises:
         TypeError, ValueError: a size that is no positive integer, a fraction outside of (0, 1].
@@ -85,14 +85,14 @@ def centre_crop(width: int, height: int, *, size: int, fraction: float = CENTRE_
 
 
 def crop_picture(picture: Pictures.Image, crop: Crop) -> Float32[np.ndarray, "size size 3"]:
-    """A picture's square, resized bicubically (with antialiasing).
+    """Cut a square out of a picture and resize it bicubically (with antialiasing).
 
     Args:
         picture: as `open_picture` gives it, of the size that the crop was made for.
         crop: of this picture.
 
     Returns:
-        float32 in [0, 1].
+        (size, size, 3), float32 in [0, 1].
 
     Raises:
         ValueError: the crop is of a picture of another size.
@@ -105,14 +105,14 @@ def crop_picture(picture: Pictures.Image, crop: Crop) -> Float32[np.ndarray, "si
 
 
 def crop_boxes(boxes: Float[np.ndarray, "n 4"], crop: Crop) -> CroppedBoxes:
-    """Boxes of a picture on its square.
+    """Move boxes from the coordinates of a picture to those of its crop.
 
     Args:
         boxes: (n, 4) as x0, y0, x1, y1 in pixels of the picture.
         crop: of the picture.
 
     Returns:
-        The boxes that have an area on the square, and which they are.
+        The boxes that have an area on the square, clipped to it, and which of the given they are.
 
     Raises:
         TypeError, ValueError: boxes of another type or shape, or not finite.
@@ -133,7 +133,7 @@ def crop_boxes(boxes: Float[np.ndarray, "n 4"], crop: Crop) -> CroppedBoxes:
 def crop_classes(
     classes: Shaped[np.ndarray, "*stack h w"], crop: Crop
 ) -> Shaped[np.ndarray, "*stack size size"]:
-    """Class indices or masks of a picture on its square: the value of the nearest pixel.
+    """Crop and resize class indices or masks of a picture: each takes its nearest pixel's value.
 
     Args:
         classes: (..., height, width), of any type; a stack of masks is one array.
@@ -185,13 +185,13 @@ def uncrop(
 
 
 def open_picture(image: AnyImage, *, upright: bool = True) -> Pictures.Image:
-    """Any image in three channels of bytes.
+    """Open any image as a PIL image with three channels of bytes.
 
     Args:
         image: a path, a PIL image, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8 or
-            floating in [0, 1]. Grey becomes three equal channels, and what is transparent black.
-        upright: turn a file or PIL image as its camera noted (EXIF). Boxes and masks are mostly on
-            the pixels as they are stored: False gives these.
+            floating in [0, 1]. Grey becomes three equal channels, transparent pixels become black.
+        upright: turn a file or PIL image as its camera noted (EXIF). False keeps the pixels as they
+            are stored, on which boxes and masks mostly are.
 
     Returns:
         A PIL image of mode RGB, as large as the image.

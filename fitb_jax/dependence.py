@@ -1,7 +1,7 @@
 """Which arguments of a function its result depends on, from its trace alone: nothing is computed.
 
-A zero derivative does not tell a layer that is cut off from one whose units happen to be inactive;
-the trace does. Slices are followed: a token that is cut off is no argument of what follows.
+A derivative is zero for a layer that is cut off and for one whose units happen to be inactive. The
+trace tells them apart. Slices are followed: a token that is cut off is no argument of what follows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,11 +28,11 @@ def needed(function: Callable[..., Any], *arguments: Any) -> Any:
 
     Args:
         function: from pytrees of arrays to a pytree of arrays.
-        *arguments: arrays, or shapes and types.
+        *arguments: pytrees of arrays, or of `jax.ShapeDtypeStruct`.
 
     Returns:
-        For each argument, a pytree of the same structure of booleans. True where it cannot be told,
-        as with loops.
+        A tuple with a pytree of booleans for each argument, of its structure. True also where it
+        cannot be told, as with loops.
     """
     closed = jax.make_jaxpr(function)(*arguments)
     regions = _needed(closed.jaxpr, [_whole(variable) for variable in closed.jaxpr.outvars])

@@ -17,14 +17,16 @@ MatVec: TypeAlias = Callable[[Array], Array]
 
 
 class Lanczos(NamedTuple):
-    """A symmetric operator seen from one vector: `basis @ T @ basis.T`, T tridiagonal.
+    """A symmetric operator on the Krylov space of one vector: `basis.T @ T @ basis`.
+
+    T is tridiagonal and symmetric, and each row of `basis` is a vector.
 
     Attributes:
-        basis: orthonormal vectors (steps, *shape); zero from the step on where the space ended.
+        basis: orthonormal vectors (steps, *shape); zero after the step that exhausts the space.
         diagonal: of T, (steps,).
         off_diagonal: of T, (steps,); the last entry couples to the vector that was not kept, and
             bounds every error of this decomposition.
-        start_norm: norm of the vector that it was started from.
+        start_norm: norm of the vector that the process started from.
     """
 
     basis: Float[Array, "steps *shape"]
@@ -37,9 +39,9 @@ class Curvature(NamedTuple):
     """An eigenpair of a symmetric operator.
 
     Attributes:
-        value: the eigenvalue.
-        vector: the unit eigenvector, of the operator's own shape.
-        error: distance from `value` to the nearest true eigenvalue is at most this.
+        value: the eigenvalue, as it is estimated.
+        vector: the unit eigenvector, of the shape of the operator's argument.
+        error: the nearest true eigenvalue is at most this far from `value`.
     """
 
     value: Scalar
@@ -51,8 +53,8 @@ class NewtonStep(NamedTuple):
     """A damped Newton step.
 
     Attributes:
-        step: the solution, of the operator's own shape.
-        shift: the damping that was added, `damping * |leading curvature|`.
+        step: the solution, of the shape of the operator's argument.
+        shift: the damping that was added, `damping * |leading curvature|`; 1 where that is 0.
         residual: norm of what is left of the linear system, relative to its right-hand side.
     """
 
@@ -72,6 +74,8 @@ def gradient_and_hvp(scalar_fn: ScalarFn, point: Array) -> tuple[Array, MatVec]:
 
     Returns:
         The gradient, and `hvp(vector) -> H @ vector`, both of the shape of `point`.
+
+    Source: Pearlmutter 1994, "Fast exact multiplication by the Hessian".
     """
     return jax.linearize(jax.grad(scalar_fn), point)
 
@@ -87,7 +91,8 @@ def gradient_and_gauss_newton(
         point: where, any shape.
 
     Returns:
-        The gradient (exact), and `product(vector) -> J.T @ H_scalar @ J @ vector`.
+        The gradient (exact), and `product(vector) -> J.T @ H_scalar @ J @ vector`, both of the
+        shape of `point`. J is the Jacobian of `inner_fn`, H_scalar the Hessian of `scalar_fn`.
 
     Source: Schraudolph 2002, "Fast curvature matrix-vector products", section 3.
     """
@@ -110,7 +115,7 @@ def lanczos(matvec: MatVec, start: Array, *, steps: int) -> Lanczos:
         steps: number of products, at least 1. More than the dimension does no harm.
 
     Returns:
-        The decomposition. Where an invariant subspace ends early the rest of it is zero.
+        The decomposition. Where the process finds an invariant subspace early, the rest is zero.
 
     Raises:
         TypeError, ValueError: `steps` is not an integer of at least 1.
@@ -164,14 +169,14 @@ def leading_curvature(decomposition: Lanczos) -> Curvature:
 
 
 def damped_newton_step(decomposition: Lanczos, damping: Number) -> NewtonStep:
-    """Solve `(damping |mu| I - H) step = start`, mu the leading curvature of the operator H.
+    """Solve `(damping |mu| I - H) step = start`, mu the eigenvalue of H of largest magnitude.
 
     Where H is exactly zero (a piecewise linear network and its logit) there is no curvature to
     scale by, and the step is `start` itself.
 
     Args:
-        decomposition: of H, from `lanczos` started at the right-hand side.
-        damping: above 1 the system is positive definite whatever H is.
+        decomposition: of the operator H, from `lanczos` started at the right-hand side.
+        damping: multiple of |mu| to add. Above 1 the system is positive definite whatever H is.
 
     Returns:
         The step, the shift `damping |mu|`, and the relative residual.

@@ -17,14 +17,14 @@ _PASSES_ON = (
 
 
 def final_activation(jaxpr: Jaxpr, place: int = 0) -> str | None:
-    """Whether the last thing that is computed is a softmax or a sigmoid.
+    """The activation that a function computes last, if it is a softmax or a sigmoid.
 
     Args:
-        jaxpr: of a function.
-        place: of the output that is asked about.
+        jaxpr: trace of the function.
+        place: index of the output that is asked about.
 
     Returns:
-        "softmax", "sigmoid", or None.
+        "softmax", "sigmoid", or None for anything else.
     """
     produced: dict[Var, JaxprEqn] = {out: each for each in jaxpr.eqns for out in each.outvars}
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def needed(by: str, *, extra: str) -> Iterator[None]:
-    """Around the import of what comes with an extra of this package.
+    """Say which extra to install where an import inside this context fails.
 
     Args:
-        by: the function that needs it, as a caller writes it, such as "data.load".
-        extra: of `fitb_jax` in pyproject.toml that has it.
+        by: the function that needs the package, as a caller writes it, such as "data.load".
+        extra: name of the extra of `fitb_jax` that has the package, as in pyproject.toml.
 
     Yields:
         Nothing.

@@ -18,13 +18,13 @@ from fitb_jax.types import Array, Float, Image, Logits, LogitsFn, Objective
 
 
 class Head(NamedTuple):
-    """How outputs are read.
+    """How the outputs of a classifier are read.
 
     Attributes:
         to_logits: from the outputs for one image, (k,), to logits.
         objective: what an explanation makes grow: a log-probability, or the output itself.
-        score: what a judge reports: a probability, or the output itself.
-        meaning: in words.
+        score: what an evaluation reports: a probability, or the output itself.
+        meaning: what the outputs are, in words.
     """
 
     to_logits: Callable[[Logits], Logits]
@@ -34,7 +34,7 @@ class Head(NamedTuple):
 
 
 def with_head(logits_fn: LogitsFn, head: str) -> LogitsFn:
-    """A classifier whose outputs mean something else than logits of exclusive classes.
+    """Turn a classifier whose outputs have another meaning into one that returns logits.
 
     Args:
         logits_fn: from one image to its outputs (k,).

@@ -39,7 +39,7 @@ def classes() -> Classes:
 
 
 KINDS = ("animals", "artefacts", "other")
-"""Of the classes."""
+"""Kinds of the classes; `kinds` says which of them a class is."""
 
 _FIRST_ARTEFACT, _LAST_ARTEFACT = 2_660_000, 4_620_000
 """WordNet 3.0 numbers nouns file by file: animals come before, artefacts between these numbers, and
@@ -47,13 +47,13 @@ food, plants, places and people after them."""
 
 
 def kinds(wordnet_ids: Sequence[str]) -> Int[np.ndarray, "n"]:
-    """Whether classes are animals or artefacts.
+    """Whether classes are animals, artefacts or other things.
 
     Args:
-        wordnet_ids: such as "n02123045".
+        wordnet_ids: of the n classes, such as "n02123045".
 
     Returns:
-        Index into `KINDS` of each.
+        (n,), the index into `KINDS` of each class.
     """
     numbers = np.array([int(wordnet_id[1:]) for wordnet_id in wordnet_ids])
     return np.digitize(numbers, (_FIRST_ARTEFACT, _LAST_ARTEFACT))

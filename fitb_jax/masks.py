@@ -35,7 +35,8 @@ def random_patches(
         The mask, (height, width), of zeros and ones.
 
     Raises:
-        ValueError: `ratio` outside [0, 1], or `patch` larger than the image.
+        TypeError, ValueError: `key` is no random key, `ratio` is outside [0, 1], or `patch` is
+            larger than the image.
 
     Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
 
@@ -68,14 +69,14 @@ def random_patches_of_settings(
 
     Args:
         shape: (height, width).
-        settings: (ratio, patch) of each mask, see `random_patches`.
+        settings: (ratio, patch) of each of n masks, see `random_patches`.
         key: random key; the masks are independent.
 
     Returns:
         (n, h, w), 1 = visible, 0 = blank.
 
     Raises:
-        ValueError: as in `random_patches`.
+        TypeError, ValueError: as in `random_patches`.
     """
     checks.check_key(key)
     keys = (jax.random.fold_in(key, index) for index in range(len(settings)))
@@ -102,7 +103,8 @@ def partition(
         The masks, (parts, height, width), of zeros and ones: each pixel is blank in exactly one.
 
     Raises:
-        ValueError: more parts than patches, or `patch` larger than the image.
+        TypeError, ValueError: more parts than patches, `patch` larger than the image, or `key` is
+            no random key.
 
     Examples:
         >>> parts = masks.partition((16, 16), 4, 4, key=key)
@@ -128,7 +130,7 @@ def checkerboard(shape: tuple[int, ...], patch: int, *, phase: int = 0) -> Mask:
     Args:
         shape: (height, width) in pixels.
         patch: side of a patch in pixels; patches at the right and bottom border may be cut.
-        phase: 0 shows the upper left patch, 1 blanks it; the two blank complementary pixels.
+        phase: 0 shows the upper left patch, 1 blanks it; what one mask blanks, the other shows.
 
     Returns:
         The mask, (height, width), of zeros and ones.
@@ -168,14 +170,15 @@ def patch_grid(shape: tuple[int, ...], patch: Any) -> tuple[Any, Any]:
 
 
 def grid_cells(shape: tuple[int, ...], cells: int) -> Int[Array, "h w"]:
-    """Which cell of a grid that covers the image each pixel is in.
+    """Number the cells of a square grid over the image, and say in which one each pixel is.
 
     Args:
         shape: (height, width) in pixels.
-        cells: along each side of the image; where they do not divide it, some are a pixel longer.
+        cells: number of cells along each side. Where it does not divide the side, some cells are a
+            pixel longer.
 
     Returns:
-        (height, width), in [0, cells^2), row by row.
+        (height, width), the cell of each pixel in [0, cells^2), numbered row by row.
 
     Raises:
         TypeError, ValueError: no shape, or more cells than pixels along a side.

@@ -51,28 +51,28 @@ def merge_products(
     gap: AnyArray,
     other_gap: AnyArray,
 ) -> AnyArray:
-    """Sums of products of the deviations of two quantities, for two disjoint sets together.
+    """Sum of products of the deviations of two quantities, for two disjoint sets together.
 
     Args:
-        a: sum over one set, which may be empty.
-        b: sum over the other, of at least one pair.
-        counts: pairs in each set.
-        gap: mean of one quantity in the second set less that in the first.
-        other_gap: the same of the other quantity.
+        a: this sum over the first set, which may be empty.
+        b: this sum over the second set, of at least one pair of numbers.
+        counts: how many pairs of numbers are in each set.
+        gap: mean of the first quantity in the second set, less its mean in the first set.
+        other_gap: the same for the second quantity.
 
     Returns:
-        The sum over their union; see `merge`.
+        The sum over the union of the sets, with deviations from its own means; see `merge`.
     """
     between = counts[0] * (counts[1] / (counts[0] + counts[1]))
     return a + b + between * gap * other_gap
 
 
 def pool(found: Moments, axes: Sequence[int]) -> Moments:
-    """Moments of many disjoint sets together, each of which has a place on some axes.
+    """Moments of the union of many disjoint sets that lie along some axes of the arrays.
 
     Args:
-        found: of the sets, any of which may be empty.
-        axes: that count the sets; they are removed.
+        found: moments of the sets, any of which may be empty.
+        axes: the axes along which the sets lie; they are removed.
 
     Returns:
         The moments of their union, whatever their order; see `merge`.

@@ -1,7 +1,7 @@
 """Objectives: what an explanation asks the classifier to increase, and in which terms it is judged.
 
-Each maps the outputs for one image and the index of the class of interest to a scalar. The class
-that is asked for is nan where it is out of range: under `jit` and `vmap` JAX would take another.
+Each maps the outputs for one image and the index of the class of interest to a scalar. The scalar
+is nan where the index is out of range, since under `jit` and `vmap` JAX would take another class.
 """
 
 from collections.abc import Mapping
@@ -123,15 +123,15 @@ def is_predicted(logits: Logits, target: Target, *, objective: Objective = prob)
     Args:
         logits: one value per class.
         target: class index in [0, k).
-        objective: with those of sigmoids a label is predicted where its logit is above 0; with any
-            other one, the class of the largest logit is predicted.
+        objective: with `sigmoid_prob` or `sigmoid_log_prob`, a label is predicted where its logit
+            is above 0. With any other one, the class of the largest logit is predicted.
 
     Returns:
         1 or 0, float32; nan where a logit is nan, the target is out of range, or the objective is
         `output`, by which no class is predicted.
 
     Raises:
-        ValueError: one value, with another objective than those of sigmoids and `output`.
+        ValueError: `logits` has one value, and the objective is not of a sigmoid, nor `output`.
     """
     if objective is output:
         return jnp.full((), jnp.nan, jnp.float32)
@@ -145,40 +145,41 @@ def is_predicted(logits: Logits, target: Target, *, objective: Objective = prob)
 
 
 def score_of(objective: Objective) -> Objective:
-    """In whose terms a result is reported that an objective made.
+    """The objective by which a result is reported.
 
     Args:
-        objective: what grew.
+        objective: the one that the explanation increased.
 
     Returns:
-        The probability where its logarithm grew, else the objective itself.
+        The probability where its logarithm was increased, else the objective itself.
     """
     reported = {log_prob: prob, sigmoid_log_prob: sigmoid_prob}
     return next((score for grown, score in reported.items() if objective is grown), objective)
 
 
 def blank_has_class(p_blank: Any, p_whole: Any, *, chance: float = 0.0) -> Any:
-    """Whether an image that shows nothing has the class by itself: masks then prove nothing.
+    """Whether the background alone has the class: masks on such an image prove nothing.
 
-    The blank has more than half of what the whole image has above chance.
+    It has the class where its probability is above chance by more than half as much as that of the
+    whole image.
 
     Args:
-        p_blank: of the class where nothing is shown; any array.
-        p_whole: of the whole image.
-        chance: p by guessing, see `chance_of`; 0 where classes are many.
+        p_blank: probability of the class for the background alone, an array of any shape.
+        p_whole: probability of the class for the whole image, of the same shape.
+        chance: probability by guessing, see `chance_of`; 0 where classes are many.
 
     Returns:
-        Booleans.
+        Booleans, of the same shape.
     """
     return p_blank - chance > (p_whole - chance) / 2
 
 
 def chance_of(objective: Objective, classes: int) -> float:
-    """What guessing gives: a blank that says no more than that says nothing.
+    """The probability of a class by guessing.
 
     Args:
-        objective: a probability.
-        classes: how many there are.
+        objective: in whose terms the class is judged, such as `prob`.
+        classes: k, the number of classes.
 
     Returns:
         1/k for `prob`, of exclusive classes; 0 for all others, since a label need not be likely.
@@ -190,7 +191,7 @@ def check_predicts(objective: Objective) -> None:
     """Refuse an objective by which no class is predicted.
 
     Args:
-        objective: to check.
+        objective: the objective to check.
 
     Raises:
         ValueError: it is `output`.

@@ -21,10 +21,10 @@ from matplotlib.patheffects import withStroke
 from fitb_jax.evaluation.ranking import ranks
 
 HIDDEN_GREY = 0.35
-"""What a blank looks like: a grey that is neither the black of a digit's surround nor its ink."""
+"""Grey level of a blank: neither the black around a digit nor its ink."""
 
 SHOWN_THROUGH = 0.35
-"""Share of the image in what is seen of a map over it."""
+"""Weight of the image where a map is drawn over it; the map has the rest."""
 
 
 def as_rgb(image: Float[np.ndarray, "h w c"]) -> Float[np.ndarray, "h w 3"]:
@@ -55,6 +55,9 @@ def masked(
 
     Returns:
         (h, w, 3) in [0, 1].
+
+    Raises:
+        ValueError: neither one nor three channels.
     """
     return mask[:, :, None] * as_rgb(image) + (1 - mask[:, :, None]) * HIDDEN_GREY
 
@@ -94,11 +97,11 @@ def heat(
     """A map as colours: blue below 0 and red above where it is signed, else from dark to bright.
 
     Args:
-        saliency: (h, w).
+        saliency: (h, w), of any finite values.
         largest: magnitude of full colour; by default the 99th percentile of the magnitudes, so that
             one pixel does not darken the rest.
-        signed: whether 0 is white; by default where any value is negative.
-        colours: name of Matplotlib's colours of a map that is not signed.
+        signed: whether 0 is white, between blue and red; by default where any value is negative.
+        colours: name of the Matplotlib colormap for a map that is not signed.
         over: (h, w, c) in [0, 1], an image to show through, in grey.
 
     Returns:
@@ -259,9 +262,9 @@ def heat_map(
         axis: where to draw.
         values: of two dimensions.
         rows: dimension whose labels are the lines.
-        columns: the other one.
+        columns: dimension whose labels are the columns.
         title: above the cells.
-        limits: values at the ends of the colour scale; by default those of the data.
+        limits: values at the ends of the colour scale; by default the range of the data.
     """
     cells = values.transpose(rows, columns).to_numpy()
     low, high = limits or (float(np.nanmin(cells)), float(np.nanmax(cells)))
@@ -305,7 +308,7 @@ def interval_chart(
             there is none.
         title: above the chart.
         is_horizontal: groups are lines, and values go to the right.
-        colours: of the bars; by default matplotlib's own.
+        colours: one for each of the bars; by default Matplotlib's own.
         spread: distance of the first from the last bar of a group; by default it fills the group.
     """
     labels = _texts(values, bars) if bars else [None]
@@ -384,7 +387,7 @@ def band(
     control: xr.DataArray | None = None,
     **style: Any,
 ) -> None:
-    """A curve with its band, and a dashed one of the same colour for a control.
+    """A curve with the band of its intervals, and a dashed curve of the same colour for a control.
 
     Args:
         axis: where to draw.
@@ -415,7 +418,7 @@ def dots(
         groups: dimension along the axis, at 0, 1, 2 and so on.
         cases: dimension of the dots.
         bars: dimension whose labels stand in the legend.
-        spread: distance of two bars of a group.
+        spread: distance between two neighbouring bars of a group.
     """
     of_bars = values.transpose(bars, groups, cases).to_numpy()
     for bar, (label, each) in enumerate(zip(_texts(values, bars), of_bars, strict=True)):
@@ -493,15 +496,15 @@ def name_points(
     taken: Float[np.ndarray, "m 2"],
     seed: int = 0,
 ) -> None:
-    """Name points in random order, but for those whose name would be written over another.
+    """Write names beside points in random order, except where a name would overlap another.
 
     Args:
-        axis: where to draw; it shows all points.
+        axis: where to draw; its limits hold all points.
         points: (n, 2).
-        names: of each point.
-        most: so many are named at most.
-        taken: (m, 2), where other names stand already.
-        seed: of the order.
+        names: one for each point.
+        most: how many points are named at most.
+        taken: (m, 2), places where other names stand already.
+        seed: of the random order.
     """
     lowest, extent = points.min(0), np.ptp(points, axis=0)
     places = [*((taken - lowest) / extent)]

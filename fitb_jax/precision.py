@@ -6,12 +6,12 @@ from fitb_jax.types import Array
 
 
 def at_least_float32(values: Array) -> Array:
-    """The same values, in float32 where they were of half precision.
+    """Convert half precision to float32; other values stay as they are.
 
     Args:
-        values: floating.
+        values: floating, of any shape.
 
     Returns:
-        float32 or float64.
+        The same values in float32 or float64.
     """
     return values.astype(jnp.promote_types(values.dtype, jnp.float32))

@@ -9,7 +9,7 @@ def renamed(package: str, names: Mapping[str, str]) -> Callable[[str], NoReturn]
 
     Args:
         package: name of the module.
-        names: from each former name to what is written now, such as "evaluation.softness".
+        names: from each old name to the one that replaces it, such as "evaluation.softness".
 
     Returns:
         The function; it raises an `AttributeError` for every name.

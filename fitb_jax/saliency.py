@@ -1,8 +1,8 @@
 """Every explanation as a saliency map, through the one signature that evaluations take.
 
-`SaliencyFn = (logits_fn, image, target, *, key) -> (h, w)`. This is above `fill`, `extremal` and
-`attribution`, which know nothing of each other, and below `evaluation`, which asks for the
-signature only. There is no list of methods: whatever has the arguments can be evaluated.
+`SaliencyFn = (logits_fn, image, target, *, key) -> (h, w)`. This module uses `fill`, `extremal` and
+`attribution`, none of which imports another. `evaluation` asks for the signature only. There is no
+list of methods: every function with these arguments can be evaluated.
 """
 
 import dataclasses
@@ -43,19 +43,23 @@ def explain_predicted(
     label: str = "",
     progress: bool = False,
 ) -> Float[np.ndarray, "n h w"]:
-    """Maps of the class that a network predicts for each of many images: no label is used.
+    """Explain, for each of many images, the class that the network predicts: no label is used.
 
     Args:
         saliency_fn: the method.
         logits_fn: the network.
         images: (n, h, w, c) in [0, 1].
-        key: an image's key is this one with its place folded in.
-        chunk: images explained at once.
-        label: beside the progress bar.
-        progress: show one.
+        key: random key; each image has its own, `jax.random.fold_in(key, index)`.
+        chunk: images explained at once, at least 1.
+        label: text beside the progress bar.
+        progress: whether to show the bar.
 
     Returns:
-        The maps, (n, h, w), on the host.
+        The maps, (n, h, w), as a NumPy array.
+
+    Raises:
+        TypeError, ValueError: no images, `key` is no random key, or `chunk` is not an integer of at
+            least 1.
     """
     checks.check_key(key)
 
@@ -75,7 +79,9 @@ def explain_predicted(
 
 
 def as_saliency(method: Callable[..., Saliency], **options: Any) -> SaliencyFn:
-    """A method with its options set and its key passed on only if it takes one.
+    """Set the options of a method; the result has the signature that evaluations take.
+
+    The key is passed on only if the method takes one.
 
     Args:
         method: `(logits_fn, image, target, *, ...)` to a map (h, w), such as those of
@@ -87,8 +93,8 @@ def as_saliency(method: Callable[..., Saliency], **options: Any) -> SaliencyFn:
         compared, so that `jax.jit` does not trace a second one again.
 
     Raises:
-        TypeError: the method does not take the three arguments, or not these options, or another
-            argument without a default is not among them.
+        TypeError: the method does not take the three arguments or these options, or has another
+            argument without a default; or `key` is among the options.
 
     Examples:
         >>> method = saliency.as_saliency(attribution.smoothgrad, draws=8)
@@ -151,11 +157,11 @@ def fill_saliency(
         order: "first", "second", or any function `(logits_fn, image, mask, target) -> update`.
         ratio: share of the patches that each mask blanks. An array argument.
         patch: side of a patch in pixels.
-        draws: masks.
+        draws: number of masks.
         chunk: masks evaluated at once.
 
     Returns:
-        (h, w), at least 0: the magnitude of the update summed over colours, averaged over the
+        (h, w), at least 0: the magnitude of the update, summed over channels and averaged over the
         masks that hid the pixel; 0 where none did.
 
     Raises:
@@ -200,7 +206,7 @@ def extremal_saliency(
         background: what blanks show, see `extremal.fit_inr`.
 
     Returns:
-        (h, w) in [0, 1]; nan where the classifier's answers made the objective not finite.
+        (h, w) in [0, 1]; all nan where the classifier's outputs made the objective not finite.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
@@ -222,7 +228,7 @@ def dense_saliency(
     config: extremal.DenseConfig | None = None,
     background: extremal.BackgroundName | Background = "blur",
 ) -> Saliency:
-    """Free masks of several areas, averaged.
+    """Extremal masks of several areas, averaged; each mask is an array of free values.
 
     Args:
         logits_fn: the classifier.
@@ -269,7 +275,7 @@ def igos_saliency(
         background: what blanks show, see `extremal.fit_igos`.
 
     Returns:
-        (h, w) in [0, 1]; nan where the classifier's answers made the score not finite.
+        (h, w) in [0, 1]; all nan where the classifier's outputs made the score not finite.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.

@@ -41,11 +41,11 @@ def gaussian_blur(image: Image, *, sigma: Number) -> Image:
 def trailing_mean(
     curves: Float[np.ndarray, "... steps"], *, window: int
 ) -> Float[np.ndarray, "... steps"]:
-    """Mean of each value and those just before it; the first ones are of fewer.
+    """Mean of each value and the `window - 1` values before it, or as many as there are.
 
     Args:
         curves: (..., steps).
-        window: values of a mean, at least 1.
+        window: how many values are averaged, at least 1.
 
     Returns:
         The means, (..., steps), in double precision.

@@ -14,16 +14,16 @@ Mask: TypeAlias = Float[Array, "h w"]
 """One mask on the pixels of an image: 1 = visible, 0 = blank."""
 
 Saliency: TypeAlias = Float[Array, "h w"]
-"""How important each pixel is: larger = more. Any finite values, of either sign."""
+"""A saliency map: how important each pixel is. Any finite values; larger is more important."""
 
 Truth: TypeAlias = Bool[Array, "h w"]
-"""Where the object of a class is."""
+"""Ground truth: True on the pixels of the object of a class."""
 
 Logits: TypeAlias = Float[Array, "k"]
 """Unnormalised log-probabilities of k classes."""
 
 Scalar: TypeAlias = Float[Array, ""]
-"""A floating number that an array holds."""
+"""A floating point array of shape ()."""
 
 Number: TypeAlias = Real[ArrayLike, ""]
 """A real number, as a Python value or an array argument."""
@@ -49,7 +49,7 @@ class Objective(Protocol):
 
 @runtime_checkable
 class UpdateFn(Protocol):
-    """A rule that says how the classifier would fill in the blanks of one image."""
+    """A rule for the update: the direction in which a classifier would change the blanks."""
 
     def __call__(self, logits_fn: LogitsFn, image: Image, mask: Mask, target: Target) -> Image:
         """Return the update of every pixel."""
@@ -76,12 +76,12 @@ class SaliencyFn(Protocol):
 
 @runtime_checkable
 class FeaturesFn(Protocol):
-    """A classifier that shows its layers, and lets something be added to them."""
+    """A classifier that returns its layers, and adds perturbations to them where they are given."""
 
     def __call__(
         self, image: Image, perturbations: Mapping[str, Array] | None = None
     ) -> dict[str, Array]:
-        """Return the layers by name, "logits" among them, for perturbed layers if any are."""
+        """Return the layers by name, "logits" among them, after adding each perturbation."""
         ...
 
 

@@ -22,7 +22,7 @@ class Axis:
     """One axis of a grid; made by `vmapped`, `looped` or `static`.
 
     Attributes:
-        kind: how the values reach the compiled program.
+        kind: how the values reach the compiled program: see these three functions.
         labels: the coordinate, (n,), numbers or strings without repetition.
         values: pytree of arrays with leading axis n; a tuple of n Python values if static.
         units: of the coordinate, such as "pixels".
@@ -44,7 +44,7 @@ class Axis:
         """The axis with its first values only.
 
         Args:
-            size: how many; not more than there are.
+            size: how many values to keep; at most as many as there are.
 
         Returns:
             The axis.
@@ -61,7 +61,7 @@ class Axis:
 def vmapped(
     values: Any, *, labels: Sequence[Any] | None = None, units: str = "", meaning: str = ""
 ) -> Axis:
-    """Values that are evaluated together: flattened with the other vmapped axes and `vmap`ped.
+    """Make an axis of values that are evaluated together, by `vmap` over all vmapped axes at once.
 
     Args:
         values: pytree of arrays with one common leading axis; each point gets one slice of it.
@@ -81,10 +81,11 @@ def vmapped(
 def looped(
     values: Any, *, labels: Sequence[Any] | None = None, units: str = "", meaning: str = ""
 ) -> Axis:
-    """Values that are taken one after the other by the same compiled program.
+    """Make an axis of values that the same compiled program takes one after the other.
 
-    For what is too large to be copied for every point, such as the parameters of networks: a
-    product with one matrix for all points of a batch is fast, one with a matrix each is not.
+    It suits values that are too large to be copied for every point, such as the parameters of
+    networks. A product with one matrix for all points of a batch is fast; one with a matrix for
+    each point is not.
 
     Args:
         values: pytree of arrays with one common leading axis, such as `models.stack` makes.
@@ -108,11 +109,11 @@ def static(
     units: str = "",
     meaning: str = "",
 ) -> Axis:
-    """Python values that change the program: a method's name, a number of steps, a model.
+    """Make an axis of Python values that change the program, such as a number of steps or a model.
 
     Args:
-        values: any Python values; each costs one compile.
-        labels: the coordinate; by default the values if they are numbers or strings.
+        values: any Python values; each costs one compilation.
+        labels: the coordinate; by default the values, if they are numbers or strings.
         units: of the coordinate.
         meaning: one line for a reader of the results.
 
@@ -195,7 +196,7 @@ class Grid:
         """The grid with the first values of its axes only.
 
         Args:
-            sizes: how many of each axis; more than it has are all.
+            sizes: how many values of each axis to keep; a larger number than it has keeps all.
 
         Returns:
             The grid.
@@ -204,10 +205,10 @@ class Grid:
 
 
 def as_grid(grid: Mapping[str, Any]) -> Grid:
-    """Check the axes; a plain sequence of numbers is a vmapped axis.
+    """Check the axes of a grid; a plain sequence of numbers becomes a vmapped axis.
 
     Args:
-        grid: name to `Axis` or numbers.
+        grid: an `Axis` or a sequence of numbers by name.
 
     Returns:
         The grid.
@@ -300,12 +301,12 @@ def _range(dtype: np.dtype[Any]) -> str:
 
 
 def block_extents(grid: Grid, points: int, *, first: Sequence[str] = ()) -> tuple[int, ...]:
-    """Sides of blocks of at most `points` points, as even as the axes allow.
+    """Choose the extents of blocks of at most `points` points, as even as the axes allow.
 
     Args:
         grid: the grid; blocks hold one value of its looped and static axes.
-        points: most points of a block, at least 1.
-        first: axes to be taken as whole as possible, such as those that are averaged over.
+        points: largest number of points of a block, at least 1.
+        first: axes to divide as little as possible, such as those that are averaged over.
 
     Returns:
         The extent on each axis.
@@ -324,7 +325,7 @@ def block_extents(grid: Grid, points: int, *, first: Sequence[str] = ()) -> tupl
 
 
 class Block(NamedTuple):
-    """A rectangle of the grid: what is written, and resumed, at once.
+    """A rectangle of the grid, which is computed and written as a whole.
 
     Attributes:
         chunk: which chunk of the stored arrays it lies in, along each axis.
@@ -348,14 +349,14 @@ class Block(NamedTuple):
 class Layout(NamedTuple):
     """How a grid is cut into blocks.
 
-    The chunks of the stored arrays are all of one shape. A block is a chunk; where the grid has
-    grown, a chunk at its former end is cut there, so that what was computed before is a block of
-    its own.
+    The chunks of the stored arrays are all of one shape. A block is a chunk. Where the grid has
+    grown, a chunk at the former end of an axis is cut there, so that earlier results are a block of
+    their own.
 
     Attributes:
         grid: the axes.
-        extents: of a chunk on each axis.
-        former: sizes that each axis had before it grew.
+        extents: number of points of a chunk along each axis.
+        former: sizes of each axis before it grew, by name.
     """
 
     grid: Grid
@@ -406,13 +407,13 @@ class Layout(NamedTuple):
 
 
 def on_host(leaf: Any) -> Any:
-    """An array of numpy; random keys, which have no counterpart there, stay as they are.
+    """Convert an array to NumPy; random keys, which NumPy does not have, stay as they are.
 
     Args:
         leaf: any array.
 
     Returns:
-        It, on the host.
+        The array on the host.
     """
     if isinstance(leaf, jax.Array) and jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         return leaf
@@ -420,7 +421,7 @@ def on_host(leaf: Any) -> Any:
 
 
 def key_words(digests: Mapping[str, np.ndarray], places: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Two 32-bit words for each point, from the labels of its coordinates and nothing else.
+    """Two 32-bit words for the random key of each point, from the labels of its coordinates alone.
 
     The digests of all coordinates are added, so that neither the order of the axes nor the other
     values on them matter.

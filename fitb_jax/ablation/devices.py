@@ -19,10 +19,10 @@ def join_hosts(
     """Join the processes of one run; call it once, before anything else of JAX.
 
     Args:
-        address: "host:port" of the first process. Without arguments the cluster is found out by
-            JAX: SLURM, Open MPI, Kubernetes, TPU.
-        processes: how many there are.
-        index: which one this is, from 0.
+        address: "host:port" of the first process. Without arguments JAX detects the cluster: SLURM,
+            Open MPI, Kubernetes, TPU.
+        processes: number of processes.
+        index: index of this process, from 0.
 
     Raises:
         ValueError: some of the three are given and some are not.
@@ -84,7 +84,7 @@ def wait_for_all(what: str) -> None:
     """Wait until every process has come here.
 
     Args:
-        what: names the place; the same in every process.
+        what: a name for this point of the program, the same in every process.
     """
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(what)

@@ -15,11 +15,11 @@ Statistic: TypeAlias = Literal["mean", "standard_error", "count"]
 class Reduction(NamedTuple):
     """Statistics over axes in place of the values, so that a huge axis need not be stored.
 
-    Values that are not finite are left out, and the count says how many were not.
+    Values that are not finite are left out; "count" is the number of finite values.
 
     Attributes:
-        over: axes that disappear.
-        statistics: what is kept; mean and standard error are exact and of float64 on the way.
+        over: names of the axes to reduce, which the results do not have.
+        statistics: "mean", "standard_error" or "count", computed in float64.
     """
 
     over: tuple[str, ...]
@@ -30,11 +30,11 @@ class Field(NamedTuple):
     """What one array that a point returns means, and how it is kept.
 
     Attributes:
-        dims: names of its own axes.
-        units: such as "pixels".
+        dims: names of the array's own axes.
+        units: of the values, such as "pixels".
         meaning: one line for a reader of the results.
-        reduction: statistics over axes instead of every value.
-        nan_is_answer: a value that is not finite says that there is none, and is no failure.
+        reduction: statistics to keep instead of every value.
+        nan_is_answer: whether a value that is not finite is a valid result, and no failure.
     """
 
     dims: tuple[str, ...] = ()
@@ -51,8 +51,8 @@ class Results(NamedTuple):
     """What was computed for one block.
 
     Attributes:
-        values: by field, the block's shape followed by the field's.
-        failed: why, for each point that raised, by its place in the block.
+        values: arrays by field, of the block's shape followed by the field's.
+        failed: the reason for each point that raised, by its place in the block.
     """
 
     values: dict[str, np.ndarray]
@@ -63,8 +63,8 @@ class Judgement(NamedTuple):
     """Which points of a block can be used.
 
     Attributes:
-        status: DONE, NOT_FINITE or FAILED, the block's shape.
-        reasons: for each point that is not done, by its place in the block.
+        status: DONE, NOT_FINITE or FAILED for each point, of the block's shape.
+        reasons: the reason for each point that is not done, by its place in the block.
     """
 
     status: np.ndarray
@@ -74,10 +74,10 @@ class Judgement(NamedTuple):
 def check_fields(
     fields: Mapping[str, Field], outputs: Mapping[str, Any], grid: Grid
 ) -> dict[str, Field]:
-    """One `Field` for each output, with its dims filled in.
+    """Check the fields, and make one for each output with its dims filled in.
 
     Args:
-        fields: as the user gave them; a missing one is plain.
+        fields: as the user gave them; an output without one gets `Field()`.
         outputs: shape and dtype of each output.
         grid: the grid.
 
@@ -175,10 +175,10 @@ def all_finite(values: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
     Args:
         values: any shape.
-        axes: that disappear.
+        axes: axes to reduce, which disappear.
 
     Returns:
-        Of the other axes.
+        Booleans, of the shape of the other axes.
     """
     # A sum is finite only if all are, unless it overflows, and is faster.
     with np.errstate(over="ignore", invalid="ignore"):

@@ -69,7 +69,7 @@ def forget_failures(path: str | os.PathLike[str]) -> int:
         path: of the store; nobody else may be writing to it.
 
     Returns:
-        How many points there were.
+        The number of these points.
 
     Raises:
         StoreError: it is not the store of a grid.

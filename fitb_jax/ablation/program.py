@@ -32,10 +32,10 @@ class Inputs(NamedTuple):
     """Arguments of a chunk's program.
 
     Attributes:
-        shared: what no axis varies, by name.
+        shared: arguments that no axis varies, by name.
         looped: one value of each looped axis, by name.
-        values: of each vmapped axis the values in the block, by name.
-        key_data: of the run's key.
+        values: the values in the block of each vmapped axis, by name.
+        key_data: data of the run's random key.
     """
 
     shared: Any
@@ -45,11 +45,11 @@ class Inputs(NamedTuple):
 
 
 class Points(NamedTuple):
-    """Which points a chunk consists of.
+    """The points of a chunk.
 
     Attributes:
-        places: of each vmapped axis the place in the block, (chunk,) each.
-        words: that make the random key of each point, (chunk, 2).
+        places: indices of the points within the block on each vmapped axis, (chunk,) each.
+        words: words from which the random key of each point is made, (chunk, 2).
     """
 
     places: dict[str, Any]
@@ -73,17 +73,17 @@ class Program(NamedTuple):
 def bind(
     point_fn: PointFn, static: Mapping[str, Any], *, takes_key: bool, impl: str | None
 ) -> OneFn:
-    """A function of arrays alone, for one value of each static axis.
+    """Make a function of arrays alone from the user's, for one value of each static axis.
 
     Args:
-        point_fn: the user's.
+        point_fn: the user's function of one point.
         static: a Python value for each static axis.
         takes_key: whether it has an argument `key`.
-        impl: of the random key.
+        impl: implementation of the random key.
 
     Returns:
-        A function of one point. On one device it is traced once: compiling it for a chunk
-        vectorises that.
+        A function of one point. On one device it is traced once, and the trace is vectorised for a
+        chunk.
     """
 
     def one(
@@ -111,18 +111,19 @@ StaticIndex = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Task:
-    """A checked grid with its point functions: all that is settled before anything is compiled.
+    """A checked grid with its point functions, before anything is compiled.
 
     Attributes:
         grid: the axes.
         shared: arguments that no axis varies.
-        key_data: of the run's key; zeros if the points take none.
-        key_digests: of the labels of each axis that the points' keys depend on; none without keys.
+        key_data: data of the run's random key; zeros if the points take none.
+        key_digests: digests of the labels of each axis that the points' keys depend on; empty
+            without keys.
         fields: what a point returns.
         outputs: shape and dtype of each field.
-        programs: for each place on the static axes the function of one point, or what was
-            raised when it was traced.
-        fingerprints: of the computation of each static value, by `static_label`.
+        programs: the function of one point for each place on the static axes, or the exception that
+            tracing it raised.
+        fingerprints: digest of the computation of each static value, by `static_label`.
         mesh: devices of this process.
     """
 
@@ -150,8 +151,9 @@ class Traced(NamedTuple):
 
     Attributes:
         outputs: shape and dtype of each field, the same for all static values.
-        programs: for each place on the static axes the function of one point, or what was raised.
-        fingerprints: of the computation of each static value, by `static_label`.
+        programs: the function of one point for each place on the static axes, or the exception that
+            tracing it raised.
+        fingerprints: digest of the computation of each static value, by `static_label`.
     """
 
     outputs: dict[str, Any]
@@ -176,7 +178,7 @@ def trace_all(
         mesh: devices of this process.
 
     Returns:
-        What was found.
+        The traced functions with their outputs.
 
     Raises:
         ValueError: static values return arrays of different shapes.
@@ -279,7 +281,8 @@ def compile_chunk(
         inputs: of any block; all blocks have the same shapes.
         places: names of the vmapped axes.
         chunk: points at once; a multiple of the number of devices times `lanes`.
-        lanes: points that are vectorised together; a device takes those of its part in turns.
+        lanes: points that are vectorised together; a device takes its part of a chunk in turns of
+            so many.
         mesh: devices of this process that the points are divided over.
 
     Returns:
@@ -332,7 +335,7 @@ def on_devices(tree: Any, mesh: Mesh) -> Any:
         mesh: the devices.
 
     Returns:
-        On the devices.
+        The arrays on the devices.
     """
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
@@ -354,8 +357,8 @@ class Pieces(NamedTuple):
     """What was computed for a block, before it is put together.
 
     Attributes:
-        kept: first point and fields of each chunk.
-        failed: why, for each point that raised.
+        kept: index of the first point, and fields, of each chunk.
+        failed: the reason for each point that raised, by its index in the block.
     """
 
     kept: list[tuple[int, dict[str, np.ndarray]]]
@@ -363,11 +366,11 @@ class Pieces(NamedTuple):
 
 
 def assemble(outputs: Mapping[str, Any], block: Block, pieces: Pieces) -> Results:
-    """Put the chunks of a block together; apart from the evaluation, so that another thread can.
+    """Put the chunks of a block together; this may run in another thread than the evaluation.
 
     Args:
         outputs: shape and dtype of each field.
-        block: which.
+        block: the block.
         pieces: from `Evaluator.results`.
 
     Returns:
@@ -397,7 +400,7 @@ class Evaluator:
         lanes: int | None,
         memory: int,
     ) -> None:
-        """Nothing is compiled yet.
+        """Keep the settings; nothing is compiled yet.
 
         Args:
             task: what is evaluated.
@@ -451,10 +454,10 @@ class Evaluator:
 
         Args:
             block: which.
-            count: is told how many points more are finished.
+            count: called with the number of points that have been finished since the last call.
 
         Returns:
-            The fields chunk by chunk, and why points raised; see `assemble`.
+            The fields chunk by chunk, and the reasons of points that raised; see `assemble`.
         """
         pieces = Pieces([], {})
         try:

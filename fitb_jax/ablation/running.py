@@ -1,6 +1,7 @@
-"""`run`: a grid of points in chunks, block by block, on any devices, to a store on disk.
+"""`run` evaluates a grid of points in chunks, block by block, on any devices, to a store on disk.
 
-What it will do (`plan`), and the identity by which it knows its store again, are here as well.
+`plan` says beforehand what it will do. The identity by which `run` recognises its store is here as
+well.
 """
 
 import collections
@@ -73,16 +74,18 @@ class Plan(NamedTuple):
     Attributes:
         axes: size of each axis.
         points: product of the sizes.
-        compiles: one for each value of the static axes.
+        compiles: number of compilations, one for each value of the static axes.
         chunk: points evaluated at once.
-        chunks: how many of them the whole grid is.
+        chunks: number of chunks in the whole grid.
         chunk_bytes: memory the first compiled program needs for a chunk; 0 where it is not known.
-        block: most points of a block: what is written, and lost if a run is killed.
-        blocks: how many there are.
-        blocks_left: how many are not in the store yet.
-        point_bytes: of the fields of one point.
-        store_bytes: of the fields as they are kept, statistics in place of what is reduced.
-        work_bytes: on disk besides: what statistics are pooled from, also when the grid grows.
+        block: largest number of points of a block, which is written as a whole, and lost if a run
+            is killed.
+        blocks: number of blocks in the whole grid.
+        blocks_left: number of blocks that are not in the store yet.
+        point_bytes: bytes of the fields of one point.
+        store_bytes: bytes of the fields as they are kept, with statistics in place of reduced ones.
+        work_bytes: further bytes on disk, from which statistics are pooled, also when the grid
+            grows.
     """
 
     axes: dict[str, int]
@@ -130,53 +133,53 @@ def run(
 ) -> xr.Dataset:
     """Evaluate a function at every point of a grid, and keep the results in a store.
 
-    Run again with the same arguments it continues where it was stopped, whatever stopped it. The
-    result of a point depends on its coordinates, `shared` and `key` alone: not on the rest of the
-    grid, nor on chunks, blocks or devices. A point that fails, or is not finite, is recorded with
-    its reason (`failures`) and the others go on.
+    A run that was stopped continues when it is called again with the same arguments. The result of
+    a point depends on its coordinates, `shared` and `key` alone: not on the rest of the grid, nor
+    on chunks, blocks or devices. A point that fails, or is not finite, is recorded with its reason
+    (`failures`), and the others go on.
 
-    Run again with more labels behind those of an axis, the store grows: what is in it stays, bit
-    for bit, and the new points are computed. No option asks for that, as nothing can be lost or
-    mixed by it: the old labels and their values, `shared`, the key, the config and the program must
-    be what they were, or the store is refused.
+    The store grows when an axis is given more labels behind the old ones. Its contents stay, bit
+    for bit, and the new points are computed. The old labels and their values, `shared`, the key,
+    the config and the program must be the same, or the store is refused. So nothing can be lost or
+    mixed, and no option is needed.
 
     Args:
-        point_fn: pure function of one point. It takes the axes and `shared` by name, and `key` if
-            it likes to; it returns a NamedTuple or a dict of arrays.
-        grid: name to `Axis`, or to a sequence of numbers, which is a vmapped axis. The results
+        point_fn: pure function of one point. It takes the axes and `shared` by name, and may take
+            `key`; it returns a NamedTuple or a dict of arrays.
+        grid: an `Axis`, or a sequence of numbers, which is a vmapped axis, by name. The results
             have these dimensions in this order.
         key: random key; each point gets its own, derived from its coordinates.
         store: folder of the zarr store, new, empty or that of an earlier run; None keeps the
             results in memory only.
-        chunk: points evaluated at once: the one knob for memory. "auto" takes as many as need
+        chunk: points evaluated at once, which sets the memory. "auto" takes as many as need
             `memory` bytes.
         mesh: devices that a chunk is divided over; by default all. With several processes each
             one computes and writes blocks of its own on its own devices.
-        shared: arguments that no axis varies, pytrees of arrays.
+        shared: arguments that no axis varies, pytrees of arrays by name.
         fields: what the outputs mean, and which are reduced over axes instead of kept.
-        key_axes: axes that the keys depend on; by default all. Points that differ in the others
-            only get the same key, such as the same mask for several networks.
+        key_axes: axes that the keys depend on; by default all. Points that differ only on the other
+            axes get the same key, for example the same mask for several networks.
         config: JSON values that are kept in the store and must be the same to continue.
-        block: most points of a block, which is written at once; by default 64 chunks (2^20
-            points for chunk "auto"), less if they are more than 16 MiB, but at least one chunk. A
-            store keeps the blocks that it was made with, also when it grows.
-        lanes: points that a device vectorises together, taking those of its part of a chunk in
-            turns. With one number of lanes the results have the same bits for every chunk and
-            number of devices; other lanes round otherwise. By default 64 on CPUs, where the
-            intermediate values of more leave the cache, or a device's part of the chunk if that
-            is less; elsewhere always that part.
+        block: largest number of points of a block, which is written as a whole. By default 64
+            chunks (2^20 points for chunk "auto"), fewer if they are more than 16 MiB, but at least
+            one chunk. A store keeps the blocks that it was made with, also when it grows.
+        lanes: points that a device vectorises together; it takes its part of a chunk in turns of so
+            many. With one number of lanes the results have the same bits for every chunk and number
+            of devices; with another they are rounded otherwise. On CPUs it is by default 64, since
+            the intermediate values of more leave the cache, or a device's part of the chunk if that
+            is less. Elsewhere it is that part.
         memory: bytes on each device for chunk "auto".
         strict: stop at the first point that fails or is not finite, also if an earlier run that
             was not strict has recorded it.
         progress: whether to show a bar.
 
     Returns:
-        A dataset with the fields, or their statistics, and `status` (1 = done, 2 = a field is not
-        finite, 3 = failed), read from the store as it is used. netCDF and zarr 2 can hold it.
+        A dataset with the fields, or their statistics, and `status`: 1 = done, 2 = a field is not
+        finite, 3 = failed. It is read from the store as it is used. netCDF and zarr 2 can hold it.
 
     Raises:
-        TypeError, ValueError: an argument that does not fit, named; also a number on an axis or in
-            `shared` that devices cannot hold, such as a seed beyond 32 bits.
+        TypeError, ValueError: an argument that does not fit, which is named. Also a number on an
+            axis or in `shared` that devices cannot hold, such as a seed beyond 32 bits.
         StoreError: the store is of another run or version; the differences are listed.
         PointError: a point failed in a strict run.
         OSError: the store cannot be written; what is done is kept.
@@ -220,16 +223,16 @@ def plan(
     store: str | Path | None = None,
     **arguments: Any,
 ) -> Plan:
-    """What `run` would do with the same arguments. The first program is compiled, none is run.
+    """Say what `run` would do with the same arguments. One program is compiled, and none is run.
 
     Args:
         point_fn: as in `run`.
-        grid: the axes.
-        store: of `run`; blocks that are in it already are not left to do. Nothing is written.
-        **arguments: the others of `run`, but `strict` and `progress`.
+        grid: as in `run`.
+        store: as in `run`; blocks that are in it count as done. Nothing is written.
+        **arguments: the other arguments of `run`, but not `strict` and `progress`.
 
     Returns:
-        The plan; its text says it all.
+        The plan; `print` shows it as a paragraph.
 
     Raises:
         TypeError, ValueError, StoreError: as in `run`.

@@ -64,12 +64,12 @@ class Schema(NamedTuple):
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """Of a chunk of the stored arrays on each axis."""
+        """Number of points of a chunk of the stored arrays along each axis."""
         return self.layout.extents
 
     @property
     def kept_bytes(self) -> int:
-        """Of the fields on disk: statistics instead of what is reduced, work files left out."""
+        """Bytes of the fields on disk, with statistics for reduced ones and without work files."""
         total = 0
         for name, field in self.fields.items():
             size = math.prod(self.outputs[name].shape)
@@ -84,7 +84,7 @@ class Schema(NamedTuple):
 
     @property
     def work_bytes(self) -> int:
-        """Of what statistics are pooled from: it stays on disk, so that the grid can grow."""
+        """Bytes of the work files that statistics are pooled from, also when the grid grows."""
         total, counts = 0, self.layout.counts
         for name, field in self.fields.items():
             if field.reduction is None:
@@ -102,7 +102,7 @@ class Schema(NamedTuple):
 
 
 def open_root(path: Path, mode: Literal["r", "r+"]) -> Any:
-    """The root group, whose members are arrays, of which the type checker cannot know.
+    """Open the root group of a store.
 
     Args:
         path: of the store.
@@ -121,7 +121,7 @@ def exists(path: Path) -> bool:
         path: its folder.
 
     Returns:
-        True if there is one; False also for an empty folder, which becomes one.
+        True if there is one; False also for an empty folder, in which one can be made.
 
     Raises:
         StoreError: something else is there.
@@ -153,7 +153,7 @@ def create(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
 
 
 def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
-    """Make sure that a store is of this very run.
+    """Refuse a store that is of another run.
 
     Args:
         path: of the store.
@@ -181,7 +181,7 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """What a store says of itself.
+    """Read the description of a store.
 
     Args:
         path: its folder.
@@ -227,11 +227,11 @@ def is_complete(path: Path) -> bool:
 
 
 def forget(path: Path, chunks: Iterable[tuple[int, ...]]) -> None:
-    """Let blocks count as not done. Whatever stops it, the store never reads as complete then.
+    """Mark blocks as not done. Even if this is stopped halfway, the store counts as incomplete.
 
     Args:
         path: of the store.
-        chunks: that the blocks lie in.
+        chunks: the chunks that the blocks lie in.
     """
     open_root(path, "r+").attrs["completeness"] = "incomplete"
     for index in chunks:
@@ -246,7 +246,7 @@ def pending(path: Path, layout: Layout) -> list[Block]:
         layout: the blocks.
 
     Returns:
-        They, in order.
+        The blocks that are missing, in order.
     """
     status = open_root(path, "r")["status"]
 
@@ -261,10 +261,10 @@ def pending(path: Path, layout: Layout) -> list[Block]:
 
 
 def grow(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
-    """Give a store more labels; what is on disk stays as it is.
+    """Give a store more labels; the results on disk stay as they are.
 
     A larger store is made beside it, with links to its files, and then takes its place. If this is
-    stopped, the store is the old one or the new one, once `recover` was called.
+    stopped halfway, `recover` leaves either the old store or the new one.
 
     Args:
         path: of the store.
@@ -292,7 +292,7 @@ def grow(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
 
 
 def recover(path: Path) -> None:
-    """Put a store back that was stopped while it grew, as the old one or the new one.
+    """Repair a store that was stopped while it grew: it is then the old one or the new one.
 
     Args:
         path: of the store; nobody else may be writing to it.
@@ -318,7 +318,7 @@ def _link_files(source: Path, target: Path) -> None:
 
 
 def part_file(path: Path, name: str, index: tuple[int, ...]) -> Path:
-    """Where a chunk of an array lies.
+    """The file of a chunk of an array.
 
     Args:
         path: of the store.

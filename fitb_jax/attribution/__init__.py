@@ -1,4 +1,4 @@
-"""Attribution: the saliency maps that masks are compared with, and inputs that maximise a class."""
+"""Attribution: published saliency methods to compare with, and inputs that maximise a class."""
 
 from fitb_jax.attribution.cam import FeaturesOf as FeaturesOf
 from fitb_jax.attribution.cam import attention_rollout as attention_rollout

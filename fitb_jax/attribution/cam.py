@@ -1,6 +1,7 @@
-"""Class activation maps: what a convolutional layer sees, weighted by what the class wants of it.
+"""Class activation maps: the channels of a layer, weighted by how much the class depends on them.
 
-The derivative by a layer is that by a perturbation added to it: nothing of the model is hooked.
+The derivative by a layer is that by a perturbation that is added to it, so that no hooks are
+needed.
 """
 
 import math
@@ -27,7 +28,7 @@ from fitb_jax.types import (
 )
 
 FeaturesOf: TypeAlias = Callable[[LogitsFn], FeaturesFn]
-"""From a classifier to its layers, as `models.features_of`: new weights give new layers."""
+"""Makes the function of a classifier's layers, such as `models.features_of`."""
 
 Activations: TypeAlias = Float[Array, "hl wl cl"]
 
@@ -41,7 +42,7 @@ def grad_cam(
     layer: str,
     objective: Objective = logit,
 ) -> Saliency:
-    """Channels of a layer, each weighted by its mean gradient; the positive part of their sum.
+    """Grad-CAM: the positive part of the sum of a layer's channels, weighted by mean gradients.
 
     Args:
         logits_fn: the classifier.
@@ -49,15 +50,15 @@ def grad_cam(
         target: class to explain, in [0, k).
         features_of: from the classifier to a function of its layers by name, such as
             `models.features_of`.
-        layer: name of a layer (h', w', c'); the last one with places is usual.
+        layer: name of a layer (h', w', c'); the last spatial one is usual.
         objective: what is differentiated.
 
     Returns:
         (h, w), at least 0, upsampled bilinearly from the layer.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, has no
-            places or does not reach the logits; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, is not
+            spatial or does not reach the logits; see `fitb_jax.checks`.
 
     Source: Selvaraju et al. 2017, "Grad-CAM", equations 1 and 2.
 
@@ -88,9 +89,9 @@ def layer_cam(
     layer: str,
     objective: Objective = logit,
 ) -> Saliency:
-    """Values of a layer, each weighted by its own gradient where that is positive.
+    """LayerCAM: values of a layer, each weighted by its own gradient where that is positive.
 
-    Unlike Grad-CAM's, the maps of early layers make sense, and are fine.
+    Unlike with Grad-CAM, early layers give useful maps of fine resolution.
 
     Args:
         logits_fn: the classifier.
@@ -105,8 +106,8 @@ def layer_cam(
         (h, w), at least 0, upsampled bilinearly from the layer.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, has no
-            places or does not reach the logits; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, is not
+            spatial or does not reach the logits; see `fitb_jax.checks`.
 
     Source: Jiang et al. 2021, "LayerCAM: exploring hierarchical class activation maps for
     localization", equations 5 and 6.
@@ -126,10 +127,11 @@ def grad_cam_plus_plus(
     layer: str,
     objective: Objective = logit,
 ) -> Saliency:
-    """As Grad-CAM, but a channel counts by its positive gradients, the more the fewer its places.
+    """Grad-CAM++: as Grad-CAM, but channels are weighted by a weighted sum of positive gradients.
 
-    The score is taken as the exponential of the objective, whose higher derivatives are powers of
-    the gradient where the layers in between are piecewise linear.
+    The weights of this sum come from higher derivatives of the exponential of the objective. They
+    are powers of the gradient where the layers in between are piecewise linear. A channel that is
+    active in few positions counts as much as one that is active in many.
 
     Args:
         logits_fn: the classifier.
@@ -137,15 +139,15 @@ def grad_cam_plus_plus(
         target: class to explain, in [0, k).
         features_of: from the classifier to a function of its layers by name, such as
             `models.features_of`.
-        layer: name of a layer (h', w', c'); the last one with places is usual.
+        layer: name of a layer (h', w', c'); the last spatial one is usual.
         objective: what is differentiated.
 
     Returns:
         (h, w), at least 0, upsampled bilinearly from the layer.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, has no
-            places or does not reach the logits; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, is not
+            spatial or does not reach the logits; see `fitb_jax.checks`.
 
     Source: Chattopadhyay et al. 2018, "Grad-CAM++", equations 9, 10 and 19.
     """
@@ -170,9 +172,9 @@ def score_cam(
     objective: Objective = logit,
     chunk: int = 16,
 ) -> Saliency:
-    """Channels of a layer, each weighted by what the class is worth where the channel is visible.
+    """Score-CAM: channels of a layer, each weighted by the class's score where it shows the image.
 
-    One forward pass a channel, and no gradient.
+    Each channel is a mask of the image. This takes one forward pass per channel and no gradient.
 
     Args:
         logits_fn: the classifier.
@@ -180,18 +182,18 @@ def score_cam(
         target: class to explain, in [0, k).
         features_of: from the classifier to a function of its layers by name, such as
             `models.features_of`.
-        layer: name of a layer (h', w', c'); the last one with places is usual.
+        layer: name of a layer (h', w', c'); the last spatial one is usual.
         background: what is seen where a channel is low: a number, one value per channel of the
             image, or an image. The paper's is the colour that the network subtracts.
-        objective: what a masked image is worth.
+        objective: the score of a masked image.
         chunk: masked images evaluated at once.
 
     Returns:
         (h, w), at least 0, upsampled bilinearly from the layer; 0 where no channel varies.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, has no
-            places or does not reach the logits; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, is not
+            spatial or does not reach the logits; see `fitb_jax.checks`.
 
     Source: Wang et al. 2020, "Score-CAM", algorithm 1.
     """
@@ -213,7 +215,7 @@ def score_cam(
 def eigen_cam(
     logits_fn: LogitsFn, image: Image, target: Target, *, features_of: FeaturesOf, layer: str
 ) -> Saliency:
-    """What is most common to all places of a layer: it is asked of no class.
+    """Eigen-CAM: a layer projected onto its first principal direction, the same for all classes.
 
     Args:
         logits_fn: the classifier.
@@ -221,15 +223,15 @@ def eigen_cam(
         target: only checked, for the sake of one signature: all classes have one map.
         features_of: from the classifier to a function of its layers by name, such as
             `models.features_of`.
-        layer: name of a layer (h', w', c'); the last one with places is usual.
+        layer: name of a layer (h', w', c'); the last spatial one is usual.
 
     Returns:
-        (h, w), at least 0: the layer along its first right singular vector, which points to where
-        the sum is positive; upsampled bilinearly.
+        (h, w), at least 0: the layer along its first right singular vector, signed so that the sum
+        is positive, and upsampled bilinearly.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, has no
-            places or does not reach the logits; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, is not
+            spatial or does not reach the logits; see `fitb_jax.checks`.
 
     Source: Muhammad & Yeasin 2020, "Eigen-CAM", section III.
     """
@@ -249,9 +251,9 @@ def attention_rollout(
     features_of: FeaturesOf,
     layers: Sequence[str] | None = None,
 ) -> Saliency:
-    """How much of each patch reaches the class token of a transformer by attention: of no class.
+    """Attention rollout: how much of each patch reaches the class token, the same for all classes.
 
-    Every block mixes tokens by its attention and, as much again, leaves them where they are.
+    Each block mixes tokens by the mean of its attention and the identity, for the skip connection.
 
     Args:
         logits_fn: the classifier.
@@ -263,8 +265,8 @@ def attention_rollout(
             first, in the order of the network. By default all whose names end with "attention".
 
     Returns:
-        (h, w), at least 0, upsampled bilinearly from the patches; their sum before that is at most
-        1: the rest comes from the class token itself.
+        (h, w), at least 0, upsampled bilinearly from the patches. The shares of all patches add up
+        to at most 1; the rest comes from the class token itself.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range, or layers that are not there or are no
@@ -310,19 +312,19 @@ def layer_gradient(
     """A layer, and the gradient of the objective by it.
 
     Args:
-        logits_fn: as in `grad_cam`, like all the others.
-        image: (h, w, c).
-        target: class index.
-        features_of: from the classifier to a function of its layers.
+        logits_fn: the classifier.
+        image: (h, w, c) in [0, 1].
+        target: class index, in [0, k).
+        features_of: from the classifier to a function of its layers by name.
         layer: name of a layer (h', w', c').
         objective: what is differentiated.
 
     Returns:
-        Both (h', w', c').
+        The layer and the gradient, both (h', w', c') and float32 at least.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, has no
-            places or does not reach the logits; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, is not
+            spatial or does not reach the logits; see `fitb_jax.checks`.
     """
     checks.check_explained(logits_fn, image, target)
     features_fn = features_of(logits_fn)

@@ -1,6 +1,6 @@
-"""Classes and activations in the plane, by scikit-learn: projections, and who is near to whom.
+"""Classes and activations in the plane, by scikit-learn: projections, and nearest neighbours.
 
-These run on the host, on numpy arrays, and are not to be traced.
+These functions run on the host, on NumPy arrays, and cannot be traced by JAX.
 """
 
 from typing import NamedTuple
@@ -86,11 +86,11 @@ def tsne(
         components: principal components that the rows are first reduced to, if they have more.
 
     Returns:
-        (n, 2).
+        (n, 2), the places in the plane.
 
     Raises:
-        TypeError, ValueError: not a finite floating matrix, fewer than 3 rows, or a perplexity that
-            is not below their number.
+        TypeError, ValueError: not a finite floating matrix, fewer than 3 rows or 2 columns, or a
+            perplexity that is not below the number of rows.
 
     Source: van der Maaten & Hinton 2008, "Visualizing data using t-SNE"; by scikit-learn.
     """
@@ -117,7 +117,7 @@ def tsne(
 def neighbour_agreement(
     rows: Rows, labels: Int[np.ndarray, "n"], *, neighbours: int = 10
 ) -> Float[np.ndarray, "n"]:
-    """How many of the nearest neighbours of each point have its label.
+    """The share of the nearest neighbours of each point that have its label.
 
     Args:
         rows: (n, d), one row per point; distances are Euclidean.

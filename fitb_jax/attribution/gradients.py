@@ -1,6 +1,6 @@
 """Attribution by first derivatives: at the image, along a path to it, and around it.
 
-Every map is (h, w): colours are summed, after the absolute value or square where there is one.
+Every map is (h, w): channels are summed, after the absolute value or square where there is one.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class IntegratedGradients(NamedTuple):
 
     Attributes:
         attribution: share of every value of the image in the difference, (h, w, c).
-        saliency: `attribution` summed over colours, (h, w).
+        saliency: `attribution` summed over channels, (h, w).
         difference: objective at the image minus objective at the baseline.
         completeness_error: `|sum(attribution) - difference|`, 0 for an exact integral.
     """
@@ -46,7 +46,7 @@ class IntegratedGradients(NamedTuple):
 def gradient_magnitude(
     logits_fn: LogitsFn, image: Image, target: Target, *, objective: Objective = logit
 ) -> Saliency:
-    """Absolute gradient of the objective by the image, summed over colours.
+    """Absolute gradient of the objective by the image, summed over channels.
 
     Args:
         logits_fn: the classifier.
@@ -74,7 +74,7 @@ def gradient_magnitude(
 def input_x_gradient(
     logits_fn: LogitsFn, image: Image, target: Target, *, objective: Objective = logit
 ) -> Saliency:
-    """Gradient of the objective times the image, summed over colours.
+    """Gradient of the objective times the image, summed over channels.
 
     Args:
         logits_fn: the classifier.
@@ -105,14 +105,15 @@ def integrated_gradients(
     objective: Objective = logit,
     chunk: int = CHUNK,
 ) -> Saliency:
-    """Gradient averaged along the straight path from a baseline, times the way gone.
+    """Gradient averaged along the straight path from a baseline, times image minus baseline.
 
     Args:
         logits_fn: the classifier.
         image: (h, w, c) in [0, 1].
         target: class to explain, in [0, k).
         baseline: where the path starts: a number, one value per channel, or an image.
-        nodes: of the Gauss-Legendre rule; exact for a polynomial of degree `2 nodes` along it.
+        nodes: of the Gauss-Legendre rule. It is exact where the objective is a polynomial of degree
+            `2 nodes` along the path.
         objective: what is explained.
         chunk: gradients evaluated at once.
 
@@ -152,7 +153,7 @@ def integrated_gradients_with_diagnostics(
     objective: Objective = logit,
     chunk: int = CHUNK,
 ) -> IntegratedGradients:
-    """`integrated_gradients` by colour, with its completeness error.
+    """`integrated_gradients` of each channel, with its completeness error.
 
     See `integrated_gradients`.
     """

@@ -1,8 +1,8 @@
-"""Backward passes that let only what raises the class through: deconvnet, guided backpropagation.
+"""Backward passes that keep only positive gradients: deconvnet and guided backpropagation.
 
 They are the gradient of a network whose activations have another derivative. The network is rebuilt
-with such activations, and the one given stays as it is. That network is differentiated in reverse
-mode only: a ReLU of cotangents is not linear in them, so that `custom_jvp` cannot express it.
+with such activations, and the one given stays as it is. The rebuilt network has derivatives in
+reverse mode only: a ReLU of cotangents is not linear in them, which `custom_jvp` requires.
 """
 
 import functools
@@ -25,7 +25,11 @@ MapActivations: TypeAlias = Callable[[LogitsFn, Callable[[Activation], Activatio
 
 @dataclass(frozen=True)
 class DeconvnetActivation:
-    """The activation, whose backward pass is a ReLU of the gradient, whatever the input was."""
+    """An activation whose backward pass is a ReLU of the gradient, whatever the input was.
+
+    Attributes:
+        activation: the activation function of the forward pass.
+    """
 
     activation: Activation
 
@@ -36,7 +40,11 @@ class DeconvnetActivation:
 
 @dataclass(frozen=True)
 class GuidedActivation:
-    """The activation, whose backward pass is its own of the positive part of the gradient."""
+    """An activation whose own backward pass is applied to the positive part of the gradient.
+
+    Attributes:
+        activation: the activation function of the forward pass.
+    """
 
     activation: Activation
 
@@ -53,7 +61,7 @@ def deconvnet(
     map_activations: MapActivations,
     objective: Objective = logit,
 ) -> Saliency:
-    """Magnitude of what a deconvolutional network shows of the image, summed over colours.
+    """Magnitude of what a deconvolutional network shows of the image, summed over channels.
 
     Args:
         logits_fn: the classifier, of rectified linear units.
@@ -84,7 +92,7 @@ def guided_backpropagation(
     map_activations: MapActivations,
     objective: Objective = logit,
 ) -> Saliency:
-    """Magnitude of the gradient along paths that are positive all the way, summed over colours.
+    """Magnitude of the gradient along paths that are positive all the way, summed over channels.
 
     Args:
         logits_fn: the classifier, of rectified linear units.

@@ -53,7 +53,7 @@ def smoothgrad(
         chunk: gradients evaluated at once.
 
     Returns:
-        The statistic of each pixel, summed over colours, (h, w), at least 0.
+        The statistic of each pixel, summed over channels, (h, w), at least 0.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.

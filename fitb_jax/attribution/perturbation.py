@@ -1,6 +1,6 @@
 """Perturbation: how the objective changes when parts of the image are covered.
 
-Occlusion covers one window after the other, RISE a random half of the image each time.
+Occlusion covers one window after the other. RISE covers random cells, half of them on average.
 """
 
 import functools
@@ -58,8 +58,7 @@ def occlusion(
         window: side of the window in pixels, at most the image's shorter side.
         stride: pixels from one window to the next, at most `window`.
         background: what a window shows: a number, one value per channel, or an image. Where it
-            equals the image nothing is covered, and nothing can be said: black says nothing about
-            what is black.
+            equals the image, nothing is covered and the drop is 0, as with black on black pixels.
         objective: whose drop is measured.
         chunk: windows evaluated at once.
 
@@ -103,7 +102,7 @@ def mean_occlusion(
     window: int = 16,
     stride: int = 8,
 ) -> Saliency:
-    """The map by windows that show several images in turn, averaged over them.
+    """`occlusion` averaged over several images that the windows show.
 
     Args:
         logits_fn: the classifier.
@@ -132,7 +131,7 @@ def silent_share(
     window: int = 16,
     least: Number = 1e-4,
 ) -> Scalar:
-    """Share of windows side by side that change the logit by less than `least`, whatever they show.
+    """Share of the windows of a grid that change the logit by less than `least` on all backgrounds.
 
     Args:
         logits_fn: the classifier.
@@ -140,10 +139,10 @@ def silent_share(
         target: class whose logit is looked at, in [0, k).
         backgrounds: (m, h, w, c), what a window shows.
         window: side of a window in pixels.
-        least: a logit changed by less has not changed: rounding is about 1e-6.
+        least: smallest change that counts, in units of the logit; rounding is about 1e-6.
 
     Returns:
-        In [0, 1].
+        A share, in [0, 1].
 
     Raises:
         TypeError, ValueError: as in `occlusion`.
@@ -220,8 +219,8 @@ def rise(
         cells: cells of the mask along each side of the image, see `rise_mask`.
         visible: probability that a cell is visible, in (0, 1]. An array argument.
         background: what the blanks show: a number, one value per channel, or an image. The paper's
-            is the mean colour, 0 of the images as its networks get them.
-        normalise: which of the three.
+            is 0 after its normalisation, which is the mean colour.
+        normalise: one of the three names above.
         objective: what is averaged; the paper's is the probability.
         chunk: masks evaluated at once. One chunk and one running sum are in memory.
 
@@ -270,8 +269,8 @@ def rise_mask(
 ) -> Mask:
     """A smooth random mask: cells that are visible or blank, upsampled and shifted at random.
 
-    The cells are upsampled bilinearly to one cell more than the image along each side, and the
-    image's part is cut out at a random place less than a cell from the corner.
+    The cells are upsampled bilinearly to one cell more than the image along each side. The image's
+    part is cut out at a random place less than a cell from the corner.
 
     Args:
         shape: (height, width) in pixels.

@@ -1,4 +1,4 @@
-"""Inputs that maximise a class: gradient ascent on pixels or on their spectrum, from anywhere."""
+"""Inputs that maximise a class: gradient ascent on pixels or on their spectrum, from any start."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,14 +40,14 @@ class ReconstructionConfig:
 
     Attributes:
         parametrisation: "pixels" ascends on the image and clips it to [0, 1] after each step.
-            "fourier" ascends on its spectrum, divided by the frequency, and a logistic function
-            keeps the image in [0, 1]; colours are not decorrelated.
-        steps: of Adam.
+            "fourier" ascends on the spectrum, scaled by 1 / frequency, and a logistic function
+            keeps the image in [0, 1]. Colours are not decorrelated.
+        steps: number of steps of Adam.
         learning_rate: of Adam.
         total_variation: weight of the absolute differences of neighbouring values, down and across,
             added up and divided by the number of values.
         l2: weight of the mean squared distance from `centre`.
-        centre: intensity without evidence: mid-grey for photographs, 0 for digits.
+        centre: intensity to which `l2` pulls: mid-grey for photographs, 0 for digits.
         jitter: largest shift of the image before each step, in pixels; what leaves at one side
             comes in at the other.
     """
@@ -66,8 +66,8 @@ class Reconstruction(NamedTuple):
 
     Attributes:
         image: (h, w, c) in [0, 1].
-        objective: of the class at `image`, without the penalties.
-        history: of the objective before each step, at the shifted image, (steps,).
+        objective: the objective of the class at `image`, without the penalties.
+        history: the objective before each step, at the shifted image, (steps,).
     """
 
     image: Image
@@ -90,7 +90,7 @@ def reconstruct(
     key: Key,
     objective: Objective = logit,
 ) -> Reconstruction:
-    """Change an image until it maximises a class, less penalties for what images are not like.
+    """Change an image by gradient ascent until it maximises a class, less penalties.
 
     Many classes at once are a `vmap` over `target`, or over `target` and `key`.
 
@@ -104,7 +104,7 @@ def reconstruct(
             lowers the other classes.
 
     Returns:
-        The image found and what the objective was on the way.
+        The image found, and the objective on the way to it.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or setting; see `fitb_jax.checks`.
@@ -159,7 +159,7 @@ def reconstruct_classes(
         objective: what is to grow.
 
     Returns:
-        The images, and the probability that each has of its class.
+        The images, (k, h, w, c), and the probability of its class for each, (k,).
 
     Raises:
         TypeError, ValueError: as in `reconstruct`.
@@ -182,14 +182,14 @@ def noise_image(
     Args:
         shape: (height, width, channels).
         centre: mean intensity. An array argument, as the next.
-        deviation: of the noise.
+        deviation: standard deviation of the noise, in units of intensity.
         key: random key.
 
     Returns:
         (height, width, channels), clipped to [0, 1].
 
     Raises:
-        ValueError: a wrong shape or range.
+        TypeError, ValueError: a wrong shape or range, or `key` is no random key.
     """
     checks.check_key(key)
     if len(shape) != 3:

@@ -1,4 +1,4 @@
-"""What is typed, and its checks, without anything that takes long to import."""
+"""Parse and check the arguments of the command, without anything that takes long to import."""
 
 import argparse
 import dataclasses
@@ -33,14 +33,14 @@ PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".t
 """Endings of the files that a folder is searched for; a file that is named may have any."""
 
 ONE_OF_ONES_OWN = re.compile(r"[\w.]+:\w+")
-"""`module:function`, and no file such as C:\\network.pth."""
+"""Matches `module:function`, for a classifier of one's own, and no file such as C:\\network.pth."""
 
 
 _USAGE = "fitb-jax explain PHOTO...    what a classifier looks at; --help lists the options"
 
 
 class WrongArgumentsError(Exception):
-    """Arguments that make no sense, all of them at once.
+    """All problems with the arguments at once.
 
     Attributes:
         problems: one in each line.
@@ -54,19 +54,19 @@ class WrongArgumentsError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is to be explained, and how, as far as it could be checked.
+    """The checked options of the command.
 
     Attributes:
         photographs: files, with the folder of results of each.
         model: name of a packaged network, or `module:function`.
-        weights: of a packaged network.
+        weights: file or hub reference of a packaged network's weights; None takes its own.
         class_names: where they were given or are known.
         target: class to explain, an index where the names are known; None for the predicted one.
-        size: side of the image that the classifier sees; None is the network's own.
-        head: what the outputs of the classifier mean.
+        size: side in pixels of the image that the classifier sees; None is the network's own.
+        head: what the outputs of the classifier mean, a name of `heads.HEADS`.
         background: what masks are shown on: "blur", "mean", or a value in [0, 1].
         methods: names in `METHODS`.
-        named_methods: whether they were asked for by name.
+        named_methods: whether the methods were asked for by name.
         seed: of every random choice.
         overwrite: replace earlier explanations.
         out: folder of the results.
@@ -101,7 +101,7 @@ def parse(arguments: Sequence[str]) -> Options:
         The options.
 
     Raises:
-        WrongArgumentsError: what is there makes no sense, in one line for each problem.
+        WrongArgumentsError: arguments are wrong; it has one line for each problem.
         SystemExit: help or a list was asked for and has been printed, or an option is not known.
     """
     command, *rest = [*arguments] or ["--help"]

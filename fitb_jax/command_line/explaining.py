@@ -1,4 +1,4 @@
-"""What is computed for a photograph: maps and masks of its class, and the same for the controls."""
+"""Compute the maps and masks of a photograph's class, and the same for the controls."""
 
 import functools
 import importlib
@@ -17,19 +17,19 @@ from fitb_jax.saliency import as_saliency
 from fitb_jax.types import Array, Float, Image, Key, LogitsFn, Objective, Target
 
 AREAS = (0.05, 0.1, 0.2, 0.4)
-"""Of the masks, as shares of the square."""
+"""Areas of the masks, as shares of the square."""
 
 
 _TARGET = jax.ShapeDtypeStruct((), jnp.int32)
 
 
 class Shown(NamedTuple):
-    """One explanation, and what the classifier says to its masks.
+    """One explanation, and the scores of the classifier through its masks.
 
     Attributes:
         saliency: (h, w).
         masks: of `AREAS`, (a, h, w), of zeros and ones.
-        p: of the class through each mask, on the background, (a,).
+        p: score of the class through each mask, on the background, (a,).
         seen: the image through each mask, (a, h, w, c).
     """
 
@@ -43,8 +43,8 @@ class MethodResult(NamedTuple):
     """What a method finds.
 
     Attributes:
-        shown: for the class that is explained.
-        control: the same for the other class; None where there is no other.
+        shown: the explanation of the class that is explained.
+        control: the explanation of the other class; None where there is no other.
         agreement: rank correlation of the two maps; nan where one is constant.
         edges: rank correlation of the map with the edges of the image, in magnitude.
     """
@@ -60,13 +60,13 @@ class Explanation(NamedTuple):
 
     Attributes:
         image: what the classifier sees, (h, w, c).
-        p: of every class, (k,); of a regression its outputs.
-        are_probabilities: whether what should be logits are at least 0 and sum to 1.
+        p: score of every class, (k,); of a regression its outputs.
+        are_probabilities: whether the logits look like probabilities: at least 0, with sum 1.
         target: the class that is explained.
         other: a class drawn at random among the others; None where there is no other.
-        p_blank: of the class where nothing is shown, that is, of the background.
-        other_blank: the same of the other class.
-        edges: a control: the strength of the edges as a map.
+        p_blank: score of the class for the background alone.
+        other_blank: score of the other class for the background alone.
+        edges: a control, with the strength of the edges as the map.
         methods: results by name.
     """
 
@@ -82,12 +82,13 @@ class Explanation(NamedTuple):
 
 
 class Programs(NamedTuple):
-    """Compiled once for one classifier and all photographs.
+    """Programs that are compiled once for one classifier and all photographs.
 
     Attributes:
         predict: from an image to the scores of all classes, and the logits.
-        judge: from an image, a class and masks to the scores through them, with that of nothing at
-            the end, and what is seen through them.
+        judge: from an image, a class and masks to two things. The first are the scores through
+            the masks, and last that of the background alone. The second are the images through the
+            masks.
         edges: from an image to its map and its masks.
         compare: rank correlations of a map with that of the other class and with the edges.
         methods: from an image, a class and a key to a map and masks, by name.
@@ -101,7 +102,7 @@ class Programs(NamedTuple):
 
 
 def programs(classifier: Classifier) -> Programs:
-    """What is needed besides the methods, which `compile_method` adds.
+    """Compile all programs but those of the methods, for which see `compile_method`.
 
     Args:
         classifier: to explain.
@@ -123,7 +124,7 @@ def programs(classifier: Classifier) -> Programs:
 
 
 def compile_method(name: str, classifier: Classifier) -> Callable[..., Any]:
-    """One method for one classifier, for every image and class.
+    """Compile one method for one classifier, for every image and class.
 
     Args:
         name: in `METHODS`.
@@ -158,7 +159,7 @@ def explain(
         compiled: the programs.
         image: what the classifier sees.
         target: class to explain; None for the predicted one.
-        key: of the other class and of the methods.
+        key: random key of the other class and of the methods.
         done: called after each method.
 
     Returns:
@@ -206,7 +207,7 @@ def explain(
 
 
 def method_of(name: str, classifier: Classifier) -> Callable[..., Any]:
-    """One method, set for one classifier.
+    """Set the options of one method for one classifier.
 
     Args:
         name: in `METHODS`.

@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 NUMBERS = "explanation.json"
-"""In every folder of an explanation; a folder without it is somebody else's."""
+"""A file in every folder of an explanation; a folder without it is never replaced."""
 
 PAGE = "index.html"
 
 MARK = '<meta name="generator" content="fitb-jax explain">'
-"""In every page; a page without it is somebody else's."""
+"""A mark in every page; a page without it is never replaced."""
 
 _PREFIX = ".explaining-"
 
 
 def plan(photographs: Sequence[Path], out: Path, overwrite: bool) -> list[Path]:
-    """A folder of its own for each photograph, by its name without the ending.
+    """Choose a folder for each photograph, by its name without the ending.
 
     Args:
         photographs: files.

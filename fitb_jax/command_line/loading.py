@@ -1,4 +1,4 @@
-"""The classifier that is explained, and how a photograph becomes what it sees."""
+"""Load the classifier that is explained, and prepare photographs for it."""
 
 import functools
 import importlib
@@ -25,23 +25,23 @@ from fitb_jax.heads import Head
 from fitb_jax.types import Float, Image, Logits, LogitsFn
 
 SIZE = 224
-"""Side of the image that a classifier of one's own sees, where nothing else is said."""
+"""Default side in pixels of the image that a classifier of one's own sees."""
 
 
 class Classifier(NamedTuple):
     """A classifier that can be shown photographs.
 
     Attributes:
-        outputs_fn: as it is, from one image to outputs; its layers are looked at by methods.
-        logits_fn: the same with the head taken into account.
-        head: how its outputs are read.
+        outputs_fn: the classifier as it is, from one image to outputs; methods of layers take it.
+        logits_fn: the classifier with its head, from one image to logits.
+        head: how the outputs are read.
         class_names: of the logits.
-        wordnet_ids: of the logits, where they are ImageNet's.
+        wordnet_ids: of the logits, where they are ImageNet's; else empty.
         shape: (size, size, channels) of the image.
         see: from an upright picture to the image.
-        crop: from the width and height of a picture to the square that is seen; None where only
-            `see` knows.
-        background: what masks of it are shown on, as `extremal.make_blend` takes it.
+        crop: from the width and height of a picture to the square that is seen; None where the
+            classifier's own preprocessing does not say.
+        background: what masks are shown on, as `extremal.make_blend` takes it.
     """
 
     outputs_fn: LogitsFn
@@ -56,7 +56,7 @@ class Classifier(NamedTuple):
 
 
 def load(options: Options) -> Classifier:
-    """The classifier that the command line asks for.
+    """Load the classifier that the command line asks for.
 
     Args:
         options: of the command.
@@ -65,8 +65,8 @@ def load(options: Options) -> Classifier:
         The classifier.
 
     Raises:
-        WrongArgumentsError: there is none of this name, it does not classify images, or the names
-            of the classes are not as many as its classes.
+        WrongArgumentsError: there is no classifier of this name, it does not classify images, its
+            outputs do not fit the head, or there are not as many names as classes.
     """
     model: Any
     if ONE_OF_ONES_OWN.fullmatch(options.model):
@@ -101,7 +101,7 @@ def load(options: Options) -> Classifier:
 
 
 def find_target(classifier: Classifier, wanted: int | str | None) -> int | None:
-    """The class that the command line asks for, now that the names are known.
+    """Find the class that the command line asks for, by the names of the loaded classifier.
 
     Args:
         classifier: from `load`.

@@ -1,6 +1,6 @@
-"""The methods of the command by name: what they are called, how they are set, what they say.
+"""The methods of the command by name, with their options and what their maps mean.
 
-A light list, so that a name can be checked before JAX is imported: functions are named, not there.
+The list names functions and does not import them, so that a name can be checked without JAX.
 """
 
 import dataclasses
@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeAlias
 Needs: TypeAlias = Literal[
     "layer", "activations", "objective", "score", "update", "dense_config", "igos_config"
 ]
-"""What a method is given besides its options: the last layer with places, a way to change the
-activation functions, what is to grow, what a judge reports, the rule of an update, or a whole
-configuration of one kind."""
+"""What a method is given besides its options: the last spatial layer, a way to change the
+activation functions, the objective to increase, the score to report, the rule of an update, or a
+configuration."""
 
 _CHUNK: dict[str, Any] = {"chunk": 2}
 _NOISY = {"draws": 32, **_CHUNK}
@@ -41,12 +41,12 @@ class Method:
     """A method of the command.
 
     Attributes:
-        title: for people.
+        title: name on the page.
         meaning: what a large value in its map means.
         function: `module.name` in this package.
-        duration: for EfficientNet-Lite0 on two cores, of two classes.
-        options: of the function, from the side of the image.
-        needs: what it is given besides.
+        duration: time for EfficientNet-Lite0 on two cores, for two classes.
+        options: from the side of the image in pixels to the options of the function.
+        needs: what the function is given besides, see `Needs`.
     """
 
     title: str
@@ -181,7 +181,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         ),
     }
 )
-"""In the order in which they are shown."""
+"""All methods by name, in the order in which they are shown."""
 
 DEFAULT = ("extremal", "grad_cam", "rise", "smoothgrad_squared", "fill_in")
-"""Less than a minute a photograph."""
+"""Methods by default, which take less than a minute for a photograph."""

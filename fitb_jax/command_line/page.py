@@ -1,4 +1,4 @@
-"""What is written of an explanation: a page that stands alone, pictures, arrays and numbers."""
+"""Write an explanation: a page that stands alone, with pictures, arrays and numbers beside it."""
 
 import json
 import math
@@ -36,15 +36,15 @@ _HARDLY_DIFFERENT = 0.8
 
 
 class Facts(NamedTuple):
-    """What a page says besides what was found.
+    """What a page says besides the explanation.
 
     Attributes:
         photograph: name of the file.
-        model: as it was asked for.
-        command: as it was typed.
+        model: the model as it was asked for.
+        command: the command as it was typed.
         seed: of every random choice.
-        seconds: for this photograph, without compilation.
-        left_out: methods that do not apply to the classifier, and why.
+        seconds: time for this photograph in seconds, without compilation.
+        left_out: methods that do not apply to the classifier, each with the reason.
     """
 
     photograph: str
@@ -62,14 +62,14 @@ def write(
     picture: Pictures.Image,
     found: Explanation,
 ) -> None:
-    """Write the page and all that goes with it.
+    """Write the page of an explanation, with its pictures, arrays and numbers.
 
     Args:
-        folder: empty.
-        facts: besides what was found.
-        classifier: that was explained.
+        folder: an empty folder to write to.
+        facts: what the page says besides the explanation.
+        classifier: the classifier that was explained.
         picture: the photograph, upright.
-        found: in it.
+        found: the explanation.
     """
     drawn, crop = _drawn(classifier, picture, found)
     files = _Files(folder, drawn, crop)
@@ -103,10 +103,10 @@ def listing(out: Path) -> str:
     """The page that lists every explanation in a folder.
 
     Args:
-        out: with the folders of explanations.
+        out: the folder that has the folders of explanations.
 
     Returns:
-        The page.
+        The page, as HTML.
     """
     entries = []
     for file in sorted(out.glob(f"*/{folders.NUMBERS}")):
@@ -116,11 +116,11 @@ def listing(out: Path) -> str:
 
 
 def class_with_score(classifier: Classifier, found: Explanation, index: int) -> str:
-    """A class as people read it.
+    """The name of a class with its score, for people.
 
     Args:
-        classifier: that has it.
-        found: with its score.
+        classifier: the classifier, with the names of its classes.
+        found: the explanation, with the scores.
         index: of the class.
 
     Returns:
@@ -131,14 +131,14 @@ def class_with_score(classifier: Classifier, found: Explanation, index: int) -> 
 
 
 def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
-    """What the numbers say about the masks, in sentences.
+    """Say in sentences what the numbers mean for the masks.
 
     Args:
-        classifier: that was explained.
-        found: in the photograph.
+        classifier: the classifier that was explained.
+        found: the explanation.
 
     Returns:
-        The sentences, the weightiest first.
+        The sentences, the most important one first.
     """
     said = []
     if found.are_probabilities:
@@ -191,7 +191,7 @@ def background_name(classifier: Classifier) -> str:
     """What masks are shown on, in words.
 
     Args:
-        classifier: that is explained.
+        classifier: the classifier, with its background.
 
     Returns:
         Such as "a blur of the photograph".

@@ -11,14 +11,14 @@ from fitb_jax import cropping, plotting
 from fitb_jax.cropping import Crop
 
 LONGEST_SIDE = 800
-"""Of what is drawn: a page with a dozen pictures of a camera's size would not open on a phone."""
+"""Longest side of a drawn picture in pixels, so that a page of a dozen opens on a phone."""
 
 UNSEEN = 0.35
-"""Share of the brightness that is left of what the classifier does not see."""
+"""Brightness of the part that the classifier does not see, as a share of its own."""
 
 
 def shrunk(picture: Pictures.Image) -> Pictures.Image:
-    """A picture at a size to be drawn on.
+    """Shrink a picture to the size at which it is drawn on.
 
     Args:
         picture: of any size.
@@ -51,12 +51,12 @@ def photograph_with_square(
 def map_on_photograph(
     photograph: Float[np.ndarray, "h w 3"], saliency: Float[np.ndarray, "size size"], crop: Crop
 ) -> Float[np.ndarray, "h w 3"]:
-    """A map over the square that it is of; the photograph around it is grey and dark.
+    """Draw a map over its square of the photograph; the rest of the photograph is grey and dark.
 
     Args:
         photograph: (h, w, 3) in [0, 1].
-        saliency: (size, size), finite.
-        crop: of the photograph.
+        saliency: (size, size), finite, the map of the square.
+        crop: the square of the photograph.
 
     Returns:
         (h, w, 3) in [0, 1].
@@ -69,7 +69,7 @@ def map_on_photograph(
 
 
 def as_png(picture: Float[np.ndarray, "h w c"]) -> bytes:
-    """A picture as a file.
+    """Encode a picture as a PNG file.
 
     Args:
         picture: (h, w, 1) or (h, w, 3) in [0, 1].
@@ -81,13 +81,13 @@ def as_png(picture: Float[np.ndarray, "h w c"]) -> bytes:
 
 
 def as_data_uri(picture: Float[np.ndarray, "h w c"]) -> str:
-    """A picture as a part of a page.
+    """Encode a picture as a data URI for a page.
 
     Args:
         picture: (h, w, 1) or (h, w, 3) in [0, 1].
 
     Returns:
-        What an `img` has for its `src`: a picture in WebP.
+        The `src` of an `img`, with the picture in WebP.
     """
     content = base64.b64encode(_encoded(picture, "WEBP", quality=82)).decode("ascii")
     return f"data:image/webp;base64,{content}"

@@ -30,7 +30,7 @@ def run(options: Options) -> int:
         0, or 1 where a photograph or a method that was asked for could not be explained.
 
     Raises:
-        WrongArgumentsError: the classifier or the class is none.
+        WrongArgumentsError: there is no such classifier or class.
     """
     _keep_programs(options.cache)
     classifier = loading.load(options)

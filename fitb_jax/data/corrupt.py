@@ -1,4 +1,4 @@
-"""The error of every reader for a file that is not what it should be."""
+"""The error that all readers raise for a damaged file."""
 
 from pathlib import Path
 

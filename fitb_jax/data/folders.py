@@ -1,14 +1,14 @@
-"""Where data sets are when nobody says where: in the folder that one environment variable names."""
+"""The default place of data sets: the folder that an environment variable names."""
 
 import os
 from pathlib import Path
 
 VARIABLE = "FITB_JAX_DATA"
-"""Names a folder with one sub-folder for each data set or layout of photographs, called like it."""
+"""The variable. Its folder has one sub-folder, of the same name, for each data set or layout."""
 
 
 def folder_of(name: str) -> Path | None:
-    """The folder of a data set, for whoever gives no `data_dir`.
+    """The default folder of a data set, where no `data_dir` is given.
 
     Args:
         name: as in `data.load` or `data.photographs`, such as "mnist" or "voc2007".

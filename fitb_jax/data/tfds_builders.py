@@ -97,7 +97,7 @@ def builder_from_download(name: str, data_dir: Path) -> tfds.core.DatasetBuilder
         data_dir: TFDS directory that holds or will hold the data set.
 
     Returns:
-        A builder that the stock one reads the output of.
+        A builder whose data set the stock builder can read.
     """
     return _builder(name, data_dir, local=None)
 
@@ -147,7 +147,7 @@ def download_config() -> tfds.download.DownloadConfig:
     """Settings that suit preparation without TensorFlow.
 
     Returns:
-        Never look for ready-made data, which are in another format.
+        Settings that never look for ready-made data, which are in another format.
     """
     return tfds.download.DownloadConfig(try_download_gcs=False)
 

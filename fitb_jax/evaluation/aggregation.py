@@ -18,15 +18,15 @@ class Summary(NamedTuple):
     """Means of a score over cases; cases without a score do not count.
 
     Attributes:
-        case_mean: over all cases.
-        class_mean: over classes, of the mean over the cases of a class. nan interval where a class
-            has one case, whose spread is unknown.
-        image_mean: over images, of the mean over the cases of an image.
-        cases: how many have a score.
-        missing: how many have none (nan: no truth).
+        case_mean: mean over all cases.
+        class_mean: mean over classes, of the mean over the cases of a class. The interval is nan
+            where the cases of a class are of one image only, since their spread is unknown.
+        image_mean: mean over images, of the mean over the cases of an image.
+        cases: number of cases that have a score.
+        missing: number of cases that have none (nan, such as without ground truth).
         classes: the classes that have a score, ascending, (k,).
-        means: the mean of each of them, (k,).
-        counts: the cases of each of them, (k,).
+        means: the mean score of each of these classes, (k,).
+        counts: the number of cases of each of these classes, (k,).
     """
 
     case_mean: Interval
@@ -112,19 +112,19 @@ def difficult_cases(
 def summarise(scores: Any, *, images: Any = None, classes: Any = None) -> Summary:
     """Mean score over cases, classes and images, with 95 % confidence intervals.
 
-    The images are the independent draws: cases of one image are not taken to be independent. The
-    standard error of each mean is that of a weighted sum of the deviations of the cases from the
-    mean of their class (`class_mean`), or from the mean itself. The intervals are Student's, with
-    one degree of freedom less than there are images. With one case an image, `case_mean` is the
-    plain mean with its plain t interval.
+    The images are the independent draws; cases of one image may depend on each other. The standard
+    error of each mean is that of a weighted sum of the deviations of the cases. They deviate from
+    the mean of their class (`class_mean`), or from the mean itself. The intervals are Student's,
+    with one degree of freedom less than there are images. With one case per image, `case_mean` is
+    the plain mean with its plain t interval.
 
     Args:
-        scores: (n,), one per case, of any metric; nan: no score, does not count.
-        images: (n,), which image each case is of; each its own by default.
-        classes: (n,), the class of each case; all one class by default.
+        scores: (n,), one per case, of any metric; a case with nan has no score and does not count.
+        images: (n,), the image of each case; by default each case has an image of its own.
+        classes: (n,), the class of each case; by default all are of one class.
 
     Returns:
-        The means; nan where no case has a score.
+        The means with their intervals; nan where no case has a score.
 
     Raises:
         ValueError: arrays that are not vectors of one length, or a score that is infinite.

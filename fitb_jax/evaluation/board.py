@@ -1,4 +1,4 @@
-"""Should this method be believed? Every check of its maps, beside controls, in one call."""
+"""Should a method be believed? All checks of its maps, beside those of controls, in one call."""
 
 import functools
 import math
@@ -47,10 +47,10 @@ AREAS = (0.05, 0.1, 0.2, 0.4)
 """Shares of the image that masks of a map show."""
 
 BLUR = 20 / 224
-"""Standard deviation of what masks hide behind, as a share of the longer side."""
+"""Standard deviation of the blurred background of masks, as a share of the longer side."""
 
 AREA_OF_AGREEMENT = 0.1
-"""Two maps agree where their best tenths overlap."""
+"""Share of the image in the regions of largest values whose overlap says how two maps agree."""
 
 ALIKE = 0.5
 """A map more similar than this to that of a network without training has failed."""
@@ -59,26 +59,26 @@ INVARIANT = 0.95
 """A map less similar than this to that of the image before a shift has failed."""
 
 AGREEING = 0.4
-"""The best tenths of two maps of one image that overlap less than this have failed."""
+"""A map has failed if its largest tenth overlaps that of the second map less than this."""
 
 
 DECIDE = 10
-"""Images with fewer of which an interval says little."""
+"""An interval over fewer images than this says little."""
 
 SIGNED, POSITIVE = (-1.0, 1.0), (0.0, math.inf)
-"""Limits of correlations and differences, and of what has no upper one."""
+"""Limits of correlations and differences of shares, and of numbers without an upper limit."""
 
 
 class Check(NamedTuple):
-    """One question to the maps of a method.
+    """One check of the maps of a method.
 
     Attributes:
-        title: for tables.
-        meaning: of its number, for one image.
-        is_high_good: None where it is no judgement.
-        bound: that the mean must not be worse than; without one the method must beat each control.
-        limits: of its number, which no interval leaves.
-        needs: the argument of `scoreboard` without which it is not asked.
+        title: heading in tables.
+        meaning: what the score of one image is, in words.
+        is_high_good: whether a large score is good; None where the score is no judgement.
+        bound: the mean score must not be worse than this. None: the method must beat each control.
+        limits: smallest and largest possible score, at which intervals are cut.
+        needs: the argument of `scoreboard` without which the check is left out.
     """
 
     title: str
@@ -221,47 +221,48 @@ def scoreboard(
     chunk: int = 8,
     progress: bool = True,
 ) -> "xr.Dataset":
-    """Ask methods every question that the arguments allow, and controls the same questions.
+    """Score methods by every check that the arguments allow, beside controls.
 
-    For an image of 224 x 224 pixels a method and each control are some 800 images classified and
-    four maps, more where networks and backgrounds are given. `only` asks less.
+    For an image of 224 x 224 pixels, each method and each control takes some 800 images classified
+    and four maps, more where networks and backgrounds are given. `only` makes fewer checks.
 
     Args:
-        methods: by name, such as `fitb_jax.saliency.as_saliency` makes them.
+        methods: saliency functions by name, such as from `fitb_jax.saliency.as_saliency`.
         logits_fn: the classifier that is explained.
         images: (n, h, w, c) in [0, 1]. An interval over fewer than ten images says little.
         targets: (n,), the class that is explained in each.
-        key: random key of everything; all methods have the same draws.
+        key: random key of all draws, which are the same for all methods.
         fresh_logits_fn: the same network with random weights, for `random_network`.
         labels_logits_fn: the same network trained on random labels, for `random_labels`.
         shifted_logits_fn: the network for images to which `shift` is added, such as
             `models.shift_input(logits_fn, shift)`, for `input_shift`.
-        shift: see `shifted_logits_fn`.
+        shift: intensity that is added to the images, see `shifted_logits_fn`.
         cells_logits_fn: the same network trained with `models.TrainingConfig(deleted_cells=4)`,
             for `in_domain_deletion`.
-        other_logits_fn: a network that took no part, for `p_other_network`.
+        other_logits_fn: a network that was not explained, for `p_other_network`.
         truth: (n, h, w), where the object is, for `pointing`, `precision` and `relevance_rank`.
         backgrounds: (b, h, w, c), other images that no method has seen, for `kept`.
         areas: shares of the image that the masks of a map show: its largest values.
         colour: what deleted pixels show, such as the mean colour that the network subtracts.
         move: pixels by which the image is rolled to the lower right, for `moved`; by default 1/28
             of the longer side.
-        samples: images around each image, for `sensitivity`; 0 leaves it out.
+        samples: random images near each image, for `sensitivity`; 0 leaves it out.
         objective: a probability: `prob`, or `sigmoid_prob` for several labels.
-        only: names of `CHECKS`; None asks all.
-        chunk: images at once inside of a score.
+        only: names of `CHECKS` to make; None makes all.
+        chunk: images evaluated at once inside of a score.
         progress: whether to show a bar.
 
     Returns:
         A data set with the labels `method` (controls first), `image`, `area`, `check`, `control`
         and `interval`:
             - a variable for each check that was made, (method, image) or (method, image, area);
-            - `p_whole` and `p_blank`, p(target) of the whole image and where nothing is shown,
-              (image,): where the blank has the class by itself, masks prove nothing;
-            - `mean`, (check, method, interval), and `difference`, (check, method, control,
-              interval), paired over images, of which more is better;
+            - `p_whole` and `p_blank`, p(target) of the whole image and of the background alone,
+              (image,): where the background has the class by itself, masks prove nothing;
+            - `mean`, (check, method, interval);
+            - `difference`, (check, method, control, interval): how much better the method is than
+              the control, paired over images;
             - `passed`, (check, method): 1, 0, or nan where there is no judgement.
-        The rules are in `attrs` of the variables; `score_table` prints it.
+        The rules of the checks are in `attrs` of the variables. `score_table` makes a table of it.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
@@ -357,14 +358,17 @@ def scoreboard(
 
 
 def judged(board: "xr.Dataset") -> "xr.Dataset":
-    """Add means with intervals, paired differences to the controls, and who passes.
+    """Add means with intervals, paired differences to the controls, and which methods pass.
 
     Args:
         board: variables by the names of `CHECKS`, (method, image) or (method, image, area), with
             the controls among the methods.
 
     Returns:
-        It, with `mean`, `difference` and `passed`; see `scoreboard`.
+        The board, with `mean`, `difference`, `passed` and `rule`; see `scoreboard`.
+
+    Raises:
+        ImportError: xarray is not installed; names the extra.
     """
     with extras.needed("evaluation.scoreboard", extra="grids"):
         import xarray as xr
@@ -411,8 +415,9 @@ def passes(check: Check, scores: "xr.DataArray") -> "xr.DataArray":
         scores: (method, image), with the controls among the methods.
 
     Returns:
-        (method,), booleans. A bound is one of the mean. Where there is none the method must beat
-        each control: the 95 % interval of the paired differences over images is on the good side.
+        (method,), booleans. Where the check has a bound, the mean must reach it. Where it has none
+        the method must beat each control: the 95 % interval of the paired differences over images
+        is on the good side.
     """
     with extras.needed("evaluation.scoreboard", extra="grids"):
         import xarray as xr
@@ -436,12 +441,15 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         board: from `scoreboard`.
 
     Returns:
-        A row a check, by the name that `only` takes; a column a method, controls first. A cell is
-        the mean with its interval, "+" where the check is passed, and "-" where not, with the
-        controls that did better. "?" is neither: these images do not decide against the controls
-        named, and more may. Two columns more say what is measured, and when it is passed. The last
-        rows count images, what is passed or undecided, and images whose blank has the class; and
-        they name the checks that were not asked.
+        A row for each check, by the name that `only` takes, and a column for each method, controls
+        first. A cell is the mean with its interval and a mark. "+" is passed, and "-" is failed,
+        with the controls that did better. "?" is undecided: these images do not tell the method
+        from the controls that are named, and more images may. Two more columns say what is
+        measured, and when it is passed. The last rows count the checks passed and undecided, the
+        images, and those whose background has the class. They also name the checks left out.
+
+    Raises:
+        ImportError: pandas is not installed; names the extra.
     """
     with extras.needed("evaluation.score_table", extra="grids"):
         import pandas as pd
@@ -525,37 +533,37 @@ def method_scores(
     only: Sequence[str] | None = None,
     chunk: int = 8,
 ) -> dict[str, Float[Array, "..."]]:
-    """Every check of one method on one image: what `scoreboard` asks, to be vmapped or swept.
+    """Every check of one method on one image: what `scoreboard` maps over images.
 
     Args:
-        method: what is judged.
+        method: the saliency function that is judged.
         logits_fn: the classifier that is explained.
         image: (h, w, c) in [0, 1].
         target: the class that is explained, in [0, k).
-        key: random key of everything.
-        fresh_logits_fn: see `scoreboard`, as all that follows.
-        labels_logits_fn: trained on random labels.
-        shifted_logits_fn: for images to which `shift` is added.
-        shift: a number.
-        cells_logits_fn: trained with cells deleted.
-        other_logits_fn: took no part.
+        key: random key of all draws.
+        fresh_logits_fn: the network with random weights, see `scoreboard`.
+        labels_logits_fn: the network trained on random labels.
+        shifted_logits_fn: the network for images to which `shift` is added.
+        shift: intensity that is added.
+        cells_logits_fn: the network trained with cells deleted.
+        other_logits_fn: a network that was not explained.
         truth: (h, w), where the object is.
         backgrounds: (b, h, w, c), other images.
-        areas: (a,), of the masks of a map.
+        areas: (a,), shares of the image that the masks of a map show.
         colour: what deleted pixels show.
-        move: pixels; see `scoreboard`.
-        samples: images around the image.
+        move: pixels by which the image is rolled, see `scoreboard`.
+        samples: random images near the image.
         objective: a probability.
-        only: names of `CHECKS`. What no other needs is not computed where this is jitted.
-        chunk: images at once inside of a score.
+        only: names of `CHECKS` to make. Under `jax.jit` the scores of others are not computed.
+        chunk: images evaluated at once inside of a score.
 
     Returns:
-        Scalars, or (a,) where a check asks for masks, by the names of `CHECKS`; of each check that
-        the arguments allow.
+        A score for each check that the arguments allow, by the names of `CHECKS`: a scalar, or (a,)
+        for a check of masks.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`. `only`
-            asks for what the arguments do not allow.
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`. Or `only`
+            names a check that needs another argument.
     """
     checks.check_explained(logits_fn, image, target)
     checks.check_key(key)

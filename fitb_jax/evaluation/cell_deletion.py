@@ -1,4 +1,4 @@
-"""Is a patch that the map calls important one whose absence counts? One patch at a time."""
+"""Does the classifier miss the patches that a map calls important? One patch at a time."""
 
 import jax.numpy as jnp
 
@@ -30,12 +30,12 @@ def single_deletion(
     objective: Objective = logit,
     chunk: int = 16,
 ) -> Scalar:
-    """Rank correlation, over the cells of a grid, of their sum in the map with what they are worth.
+    """Rank correlation, over grid cells, of the map's sum with the drop when a cell is deleted.
 
-    A cell is worth what the objective drops by when the cell shows the background. The score is as
-    published where the network was trained with cells deleted
-    (`models.TrainingConfig(deleted_cells=4)`), so that a deletion is nothing new to it; with any
-    other network it says as much about the shock as about the map.
+    The drop is that of the objective when the cell shows the background. The published score is
+    that of a network which was trained with cells deleted
+    (`models.TrainingConfig(deleted_cells=4)`). Any other network has never seen a deleted cell, and
+    its drop also measures that.
 
     Args:
         logits_fn: the classifier.
@@ -48,7 +48,7 @@ def single_deletion(
         chunk: images evaluated at once.
 
     Returns:
-        In [-1, 1]; nan where all cells are worth the same, to the network or in the map.
+        In [-1, 1]; nan where all drops or all sums are equal.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.

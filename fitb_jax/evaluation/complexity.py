@@ -54,7 +54,7 @@ def entropy(saliency: Saliency) -> Scalar:
 
 
 def total_variation(saliency: Saliency) -> Scalar:
-    """Mean over pixels of the absolute steps to the right and down.
+    """Mean over pixels of the absolute differences to the right and lower neighbour.
 
     Args:
         saliency: (h, w), such as a mask.

@@ -14,7 +14,7 @@ from fitb_jax.types import Array, Float, Mask, Scalar
 
 
 class AreaConsistency(NamedTuple):
-    """Measures of a family of masks; those of neighbours have one entry less than there are masks.
+    """Measures of masks of ascending areas; those of pairs of neighbours have one entry less.
 
     Attributes:
         calibration: distance of each mask's mean from its area, (a,).
@@ -36,7 +36,7 @@ class AreaConsistency(NamedTuple):
 def area_consistency(
     masks: Float[Array, "a h w"], areas: Float[Array, "a"], *, connectivity: int = 4
 ) -> AreaConsistency:
-    """All measures of this module.
+    """Measure how masks of several areas fit together, by all measures of this module.
 
     Args:
         masks: (a, h, w) in [0, 1], at least two.

@@ -152,7 +152,7 @@ def sobel_edges(image: Image) -> Saliency:
         image: (h, w, c) in [0, 1].
 
     Returns:
-        (h, w), at least 0: root mean square over colours of the strength of the edge, with the
+        (h, w), at least 0: root mean square over channels of the strength of the edge, with the
         image mirrored at its border.
 
     Raises:
@@ -169,7 +169,7 @@ def sobel_edges(image: Image) -> Saliency:
 
 
 def blurred_map(saliency: Saliency, *, sigma: Number) -> Saliency:
-    """A map without its detail: what of a score is due to the rough place alone?
+    """Blur a map: how much of its score is due to the rough place alone?
 
     Args:
         saliency: (h, w), in any units.

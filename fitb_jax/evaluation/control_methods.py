@@ -32,13 +32,13 @@ def sobel_control(logits_fn: LogitsFn, image: Image, target: Target, *, key: Key
 CONTROLS: Mapping[str, SaliencyFn] = MappingProxyType(
     {"random map": random_control, "centre": centre_control, "Sobel edges": sobel_control}
 )
-"""Those that ask no network, by name."""
+"""Control methods that ignore the network, by name."""
 
 
 def blurred_control(
     logits_fn: LogitsFn, image: Image, target: Target, *, key: Key, sharp: SaliencyFn, blur: Number
 ) -> Saliency:
-    """A method's own map without detail.
+    """A method's own map, blurred.
 
     Args:
         logits_fn: the classifier.

@@ -12,11 +12,13 @@ from fitb_jax.types import Background, Image, LogitsFn, Objective, Saliency, Sca
 
 
 class AverageDrop(NamedTuple):
-    """Of one image; each averages to the number of a table.
+    """Drop, increase and gain of one image; published tables have their means over images.
+
+    Here p is p(target) of the whole image, and o that of the image through the map.
 
     Attributes:
-        drop: share of p(target) that is lost, `max(0, p - o) / p` with o through the map.
-        increase: 1 where p grows, else 0.
+        drop: share of p that is lost, `max(0, p - o) / p`.
+        increase: 1 where o is above p, else 0.
         gain: share of the missing probability that is won, `max(0, o - p) / (1 - p)`.
     """
 
@@ -36,7 +38,8 @@ def average_drop(
 ) -> AverageDrop:
     """Show each pixel as strongly as the map says: how much of the prediction is lost or won?
 
-    A map of ones loses nothing: read it beside a score that asks for small maps.
+    A map that is high almost everywhere loses nothing, so that a score of small maps belongs beside
+    it.
 
     Args:
         logits_fn: the classifier.
@@ -48,7 +51,7 @@ def average_drop(
         objective: a probability: `prob`, or `sigmoid_prob` for one of several labels.
 
     Returns:
-        Drop, increase and gain, each in [0, 1]; nan for a constant map, which has no lowest place.
+        Drop, increase and gain, each in [0, 1]; nan for a constant map.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.

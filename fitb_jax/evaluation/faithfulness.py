@@ -40,7 +40,7 @@ class Curve(NamedTuple):
     Attributes:
         fractions: share of the pixels that are changed, (s + 1,), from 0 to 1.
         probabilities: p(target) at each, or the other objective that was asked for, (s + 1,).
-        corrects: see `objectives.is_predicted`, (s + 1,).
+        corrects: 1 where the target is predicted, else 0, (s + 1,); see `objectives.is_predicted`.
         area_under_curve: of `probabilities` over `fractions`, by the trapezoid rule; in [0, 1] for
             probabilities.
     """
@@ -77,7 +77,7 @@ def insertion(
         step: pixels shown at a time; the last step may be smaller. None is the width of the image,
             one row's worth, which at 224 x 224 is RISE's 224.
         objective: in whose terms it is judged: `prob`, or another one of `objectives`.
-        chunk: images evaluated at once, the one knob for memory. The result does not depend on it.
+        chunk: images evaluated at once; it sets the memory. The result does not depend on it.
 
     Returns:
         The curve, of `ceil(h w / step) + 1` points; a larger area under it is better.
@@ -126,7 +126,7 @@ def deletion(
         step: pixels hidden at a time; the last step may be smaller. None is the width of the image,
             one row's worth, which at 224 x 224 is RISE's 224.
         objective: in whose terms it is judged: `prob`, or another one of `objectives`.
-        chunk: images evaluated at once, the one knob for memory. The result does not depend on it.
+        chunk: images evaluated at once; it sets the memory. The result does not depend on it.
 
     Returns:
         The curve, of `ceil(h w / step) + 1` points; a smaller area under it is better.
@@ -169,9 +169,9 @@ def rise_blur(
         image: (h, w, c).
         kernel: side of the kernel in pixels, odd.
         sigma: standard deviation in pixels, above 0.
-        outside: what lies around the image: a number, one value per channel, or an image of which
-            only the difference is blurred. RISE's is zero after
-            normalisation, that is the mean colour that the model subtracts.
+        outside: what lies around the image: a number, one value per channel, or an image. The
+            difference of the image to it is blurred. RISE's is zero after normalisation, that is
+            the mean colour that the model subtracts.
 
     Returns:
         The blurred image, (h, w, c).

@@ -44,28 +44,28 @@ class Interval(NamedTuple):
 
 
 def student_interval(estimate: float, standard_error: float, freedom: int) -> Interval:
-    """The interval of an estimate whose error is known from a few deviations.
+    """Student's t interval of an estimate, of 95 %.
 
     Args:
         estimate: the number.
-        standard_error: of it.
-        freedom: degrees of freedom of the error.
+        standard_error: of the estimate, in its units.
+        freedom: degrees of freedom of the standard error, at least 1.
 
     Returns:
-        Student's t interval.
+        The estimate and its interval.
     """
     reach = float(special.stdtrit(freedom, 0.5 + CONFIDENCE / 2)) * standard_error
     return Interval(estimate, estimate - reach, estimate + reach)
 
 
 def mean_interval(values: ArrayLike) -> Interval:
-    """Mean of independent values, those that are finite, with Student's t interval.
+    """Mean of independent values with Student's t interval of 95 %.
 
     Args:
-        values: one per image.
+        values: one per image; those that are not finite do not count.
 
     Returns:
-        The mean and its interval, nan where there are not two values.
+        The mean and its interval. With one value the interval is nan, without any also the mean.
     """
     flat = np.asarray(values, np.float64).ravel()
     flat = flat[np.isfinite(flat)]
@@ -107,19 +107,20 @@ def bootstrap_interval(
     resamples: int = 2000,
     seed: int = 0,
 ) -> Interval:
-    """A statistic of independent cases with its interval by the percentile bootstrap.
+    """A statistic of independent cases with its 95 % interval by the percentile bootstrap.
 
-    For what has no interval of its own, such as a ratio of means.
+    It is for statistics without an interval in closed form, such as a ratio of means.
 
     Args:
-        values: one per case, or a row of several that are resampled together; a case with a value
-            that is not finite does not count.
+        values: (n,) or (n, m), one value or row per case; a case with a value that is not finite
+            does not count.
         statistic: from the cases to a number; the mean by default.
-        resamples: drawn with replacement, as many cases each.
+        resamples: how often n cases are drawn with replacement.
         seed: of the draws.
 
     Returns:
-        The statistic and its interval, nan where there are not two cases.
+        The statistic and its interval. With one case the interval is nan, without any also the
+        statistic.
 
     Source: Efron & Tibshirani 1993, "An introduction to the bootstrap", section 13.3.
     """
@@ -138,9 +139,9 @@ def bootstrap_interval(
 
 
 def clopper_pearson(successes: Any, trials: int, *, confidence: Number = CONFIDENCE) -> Interval:
-    """The exact interval of a share of independent trials.
+    """A share of independent trials with its exact interval.
 
-    What `scipy.stats.binomtest(...).proportion_ci("exact")` says, but inside of a compiled program.
+    It is that of `scipy.stats.binomtest(...).proportion_ci("exact")`, and can be compiled by JAX.
 
     Args:
         successes: how many trials succeeded, in [0, trials]. An array argument.
@@ -176,13 +177,13 @@ def clopper_pearson(successes: Any, trials: int, *, confidence: Number = CONFIDE
 
 
 def check_confidence(confidence: Any) -> None:
-    """Refuse what is no confidence; 1 is one, of the interval [0, 1].
+    """Refuse a confidence that is not in (0, 1]; that of 1 has the interval [0, 1].
 
     Args:
-        confidence: to check.
+        confidence: the number to check.
 
     Raises:
-        ValueError: not a number in (0, 1].
+        TypeError, ValueError: not a number in (0, 1].
     """
     checks.check_number("confidence", confidence, least=0, most=1, open_least=True)
 

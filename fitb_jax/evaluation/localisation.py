@@ -67,7 +67,7 @@ def pointing_game(saliency: Saliency, truth: Truth, *, tolerance: Number = 15) -
 
 
 def leave_out(saliency: Saliency, ignored: Truth) -> Saliency:
-    """A map in which some pixels are the least important: neither a hit nor a miss is made there.
+    """Make some pixels of a map the least important: neither a hit nor a miss is counted there.
 
     For objects that the annotators flagged difficult (VOC), crowds (COCO) and undecided pixels
     (ImageNet-S), see `data.ignored_mask`: to point at one of them says nothing.
@@ -77,7 +77,7 @@ def leave_out(saliency: Saliency, ignored: Truth) -> Saliency:
         ignored: (h, w), True where the truth is undecided.
 
     Returns:
-        (h, w), less than everywhere else and less than 0 where it is ignored.
+        (h, w), the map with values in `ignored` that are below 0 and below all others.
 
     Raises:
         TypeError, ValueError: a wrong shape or dtype, or a map that is not finite.

@@ -21,7 +21,7 @@ def faithfulness_scores(
     key: Key,
     objective: Objective = prob,
 ) -> dict[str, Array]:
-    """Insertion, deletion, ROAD and concentration of one map.
+    """Scores of one map: insertion, deletion, ROAD and the Gini index.
 
     Args:
         logits_fn: the classifier.

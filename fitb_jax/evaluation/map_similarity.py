@@ -1,7 +1,7 @@
 """How alike are two saliency maps of one image? The measures of Adebayo et al. 2018.
 
-Maps are compared as images, (h, w). A map with several channels is refused: averaged or flattened
-without a word it would be another measure.
+Maps are compared as images, (h, w). A map with several channels is refused, since averaged or
+flattened channels would make another measure.
 """
 
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class Similarity(NamedTuple):
 
 
 def similarity(a: Saliency, b: Saliency) -> Similarity:
-    """Every measure at once.
+    """How alike two maps are, by four measures.
 
     Args:
         a: (h, w), at least 11 x 11.
@@ -107,9 +107,9 @@ def ssim(a: Saliency, b: Saliency, *, value_range: Number | None = None) -> Scal
     Args:
         a: (h, w), at least 11 x 11.
         b: (h, w).
-        value_range: difference of the largest and the smallest value there can be, which says what
-            is a small difference; above 0. None scales both maps to [0, 1] first (`unit_range`),
-            as the maps of Adebayo et al. are. An array argument.
+        value_range: largest possible value less the smallest, above 0; the constants of the measure
+            are relative to it. None scales both maps to [0, 1] first (`unit_range`), as the maps of
+            Adebayo et al. are. An array argument.
 
     Returns:
         In [-1, 1], 1 for equal maps: the mean over all windows inside of the image, Gaussian with
@@ -187,8 +187,8 @@ def weighted_iou(a: Float[Array, "*shape"], b: Float[Array, "*shape"]) -> Scalar
     """Intersection over union of two sets whose members have weights.
 
     Args:
-        a: at least 0.
-        b: likewise.
+        a: weights of the members in one set, at least 0, of any shape.
+        b: weights in the other set, of the same shape.
 
     Returns:
         `sum(min(a, b)) / sum(max(a, b))`; nan where both are empty.

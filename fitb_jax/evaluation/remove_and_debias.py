@@ -1,8 +1,8 @@
-"""ROAD: remove pixels so that nobody can see that something was removed (Rong et al. 2022).
+"""ROAD: remove pixels so that their shape cannot be seen in the result (Rong et al. 2022).
 
 A removed pixel becomes the weighted mean of its neighbours plus a little noise. Where the
-neighbours are removed as well this is a linear system, solved on the device by conjugate gradients
-without a matrix, so that it batches.
+neighbours are removed as well this is a linear system. It is solved on the device by conjugate
+gradients without a matrix, so that it can be batched.
 """
 
 from typing import Any, NamedTuple
@@ -98,12 +98,12 @@ def road(
             pixels. `FRACTIONS` by default. At least one pixel stays.
         noise: standard deviation of the noise on removed pixels, in units of the image.
         objective: in whose terms it is judged: `prob`, or another one of `objectives`.
-        chunk: images evaluated at once, the one knob for memory. The result does not depend on it.
+        chunk: images evaluated at once; it sets the memory. The result does not depend on it.
         tolerance: of the linear systems, relative; see `impute`.
-        steps: most conjugate gradient steps.
+        steps: largest number of conjugate gradient steps.
 
     Returns:
-        Both curves and their mean difference.
+        Both curves, and half of their mean difference.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
@@ -167,7 +167,7 @@ def impute(
         noise: standard deviation of the normal noise on removed pixels, in units of the image.
         tolerance: norm of the residual at which the solver stops, relative to the right-hand side.
             The default leaves errors of about 1e-4 in the image, a hundredth of the noise.
-        steps: most conjugate gradient steps.
+        steps: largest number of conjugate gradient steps.
 
     Returns:
         The image and the residual; nan where no pixel is kept, which determines nothing.

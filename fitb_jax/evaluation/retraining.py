@@ -1,8 +1,8 @@
 """ROAR: remove what a method calls important from every image, train again, and test.
 
-A network that is trained again has seen images with pixels removed, so that what it loses in
-accuracy is information and not surprise. One call trains one network: fractions and seeds are a
-`jax.vmap` outside, or `batching.chunked_vmap` where training is faster one after the other.
+A network that is trained again has seen images with pixels removed. If its accuracy falls,
+information is missing, and the images are not merely unusual. One call trains one network. For
+several fractions and seeds use `jax.vmap`, or `batching.chunked_vmap` where that is faster.
 """
 
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args, runtime_checkable

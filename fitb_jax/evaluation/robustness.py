@@ -46,9 +46,9 @@ class Infidelity(NamedTuple):
 
     Attributes:
         infidelity: mean squared error of the prediction, with the attribution as it is.
-        scaled: the same with the attribution scaled as is best for it; the one to compare methods
-            with, whose maps have units of their own.
-        scale: the factor that is best; nan for an attribution that predicts no effect at all.
+        scaled: the same with the attribution times its best factor. Compare methods by this one,
+            since their maps have different units.
+        scale: the best factor; nan for an attribution that predicts no effect at all.
         variation: mean square of the effects themselves: what an attribution of zeros scores.
     """
 
@@ -95,7 +95,7 @@ def infidelity(
         perturb_fn: draws I; `gaussian_noise` by default. `remove_square` is the paper's other one.
         samples: perturbations drawn.
         objective: the f of the formula.
-        chunk: perturbations evaluated at once, the one knob for memory. The result does not depend
+        chunk: perturbations evaluated at once; it sets the memory. The result does not depend
             on it.
 
     Returns:
@@ -151,7 +151,7 @@ def max_sensitivity(
         key: of the images drawn, uniformly from the box.
         radius: half the side of the box, in units of the image, above 0. An array argument.
         samples: images drawn; the estimate is a lower bound that rises with them.
-        chunk: images explained at once, the one knob for memory. The result does not depend on it.
+        chunk: images explained at once; it sets the memory. The result does not depend on it.
 
     Returns:
         The largest distance, as it is and relative to the explanation; 0 is best.
@@ -192,7 +192,7 @@ def gaussian_noise(image: Image, *, key: Key, deviation: Number = 0.2) -> Image:
         The noise, (h, w, c).
 
     Raises:
-        ValueError: a negative deviation.
+        TypeError, ValueError: a negative deviation, or `key` is no random key.
 
     Source: Yeh et al. 2019.
     """
@@ -216,7 +216,8 @@ def remove_square(
         `image - image with the square replaced`, (h, w, c): zero outside of the square.
 
     Raises:
-        ValueError: a square larger than the image, or a background that does not fit.
+        TypeError, ValueError: a square larger than the image, a background that does not fit, or
+            `key` is no random key.
 
     Source: Yeh et al. 2019 (square removal).
     """

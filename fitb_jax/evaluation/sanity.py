@@ -1,9 +1,9 @@
 """Does an explanation change with what it explains, and only with that?
 
 Every check is a case: the same method, with the same random key, on another network, another class
-or another image than the reference. What should change the map is a network with random weights or
-one fitted to random labels, and another class; what should not is a shift of the input that the
-network takes back.
+or another image than the reference. The map should change for a network with random weights, for
+one fitted to random labels, and for another class. It should not change for a shift of the input
+that the network takes back.
 """
 
 from collections.abc import Mapping
@@ -47,8 +47,8 @@ class MapComparison(NamedTuple):
 
     Attributes:
         reference: map of the reference case, (h, w).
-        maps: of the other cases, (m, h, w).
-        similarity: of each to the reference, (m,) in every field.
+        maps: maps of the other cases, (m, h, w).
+        similarity: of each of them to the reference, (m,) in every field.
     """
 
     reference: Saliency
@@ -64,7 +64,7 @@ def compare(
     Args:
         method: the method.
         reference: one case.
-        cases: others, with a leading axis of m on every leaf; classifiers of one structure.
+        cases: m other cases, with a leading axis of m on every leaf; classifiers of one structure.
         key: random key of the method, the same for every case: two maps differ by what is explained
             and not by the draws.
         chunk: cases evaluated at once. The result does not depend on it.
@@ -73,7 +73,7 @@ def compare(
         The maps and their similarities.
 
     Raises:
-        TypeError: `method` is not callable.
+        TypeError: `method` is not callable, or `key` is no random key.
         ValueError: classifiers of different structures, or leading axes that differ.
 
     Source: Adebayo et al. 2018, "Sanity checks for saliency maps".
@@ -104,7 +104,7 @@ def compare_methods(
         chunk: cases evaluated at once.
 
     Returns:
-        What was found, by the name of the method.
+        The maps and their similarities, by the name of the method.
 
     Raises:
         TypeError, ValueError: as `compare`.
@@ -187,11 +187,11 @@ def random_logit_case(logits_fn: LogitsFn, image: Image, target: Target, *, key:
 def input_shift_case(
     shifted_fn: LogitsFn, image: Image, target: Target, *, shift: Background
 ) -> Case:
-    """A shifted image for a network that takes the shift back: nothing that it sees has changed.
+    """A shifted image for a network that takes the shift back, so that its logits are the same.
 
     Args:
         shifted_fn: from an image x to the logits of `x - shift`, such as `models.shift_input`
-            makes; that of the reference has a shift of zeros, to be of the same structure.
+            makes. Make the reference's with a shift of zeros, so that both have one structure.
         image: (h, w, c), not shifted.
         target: class that is explained.
         shift: a number, one value per channel, or an image.
@@ -211,13 +211,13 @@ def input_shift_case(
 
 
 def join_cases(*cases: Case) -> Case:
-    """Cases one after the other.
+    """Concatenate cases along their leading axis.
 
     Args:
         *cases: each with a leading axis; classifiers of one structure.
 
     Returns:
-        All of them.
+        All cases, with a leading axis.
 
     Raises:
         ValueError: none, structures that differ, or images of another shape.

@@ -1,8 +1,8 @@
 """Do several networks explain an image alike, and what is left when their maps are averaged?
 
 The networks differ by the seed of their training or by their architecture, and the maps are of one
-image and one class. A score is of a set of maps and not of one: it says how far an explanation
-is of the image and the class, and how far of the network that happened to be trained.
+image and one class. A score belongs to a set of maps. It says how far an explanation depends on the
+image and the class, and how far on the network that happened to be trained.
 """
 
 from typing import Any, NamedTuple
@@ -61,7 +61,8 @@ class MeanMap(NamedTuple):
             may be below 0; it is the mean Pearson correlation of all pairs of maps.
         noise: variance of one network's map about the shared one; `1 - signal` where no map is
             constant.
-        signal_to_noise: of `mean`, n signal / noise for n networks; infinite for equal maps.
+        signal_to_noise: of `mean`, n signal / noise for n networks; infinite for equal maps, nan
+            for constant ones.
     """
 
     mean: Float[Array, "h w"]
@@ -90,18 +91,17 @@ def maps_of_networks(
 ) -> Float[Array, "m i h w"]:
     """Maps of every network, and of the first one again with other keys.
 
-    Every map has a key of its own: a method that draws is judged with its draws, as somebody else
-    with another network would make them.
+    Every map has a key of its own, so that the agreement of a random method includes its draws.
 
     Args:
         saliency_fn: the method.
         networks: n networks of one architecture, their leaves stacked.
         images: (i, h, w, c), all explained for one class.
-        target: the class.
-        key: of all maps.
+        target: the class, in [0, k).
+        key: random key of all maps.
 
     Returns:
-        Of the m = n + 1 networks, (m, i, h, w).
+        (m, i, h, w) with m = n + 1: the maps of the n networks, then the first one's again.
     """
     checks.check_key(key)
     again = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf[:1]]), networks)
@@ -118,7 +118,7 @@ def maps_of_networks(
 def pairwise_agreement(
     first: Float[Array, "n h w"], second: Float[Array, "m h w"], *, area: Number = 0.1
 ) -> Agreement:
-    """Every map of one set against every map of another.
+    """How alike every map of one set is to every map of another.
 
     Args:
         first: n maps of one shape, at least 11 x 11.
@@ -194,13 +194,12 @@ def agreement_between(
 
 
 def mean_map(maps: Float[Array, "n h w"]) -> MeanMap:
-    """Average maps over networks, and tell what they share from what each has for itself.
+    """Average maps over networks, and estimate what they share and what each has for itself.
 
-    Each map is shifted and scaled to mean 0 and variance 1 over its pixels: networks of larger
-    gradients count no more than others, and what all maps have in common merely by being positive
-    is no signal. With the maps m_i = s + e_i of n networks, s shared and e_i independent, the
-    variance of the mean over the pixels is `signal + noise / n`, and the mean variance over the
-    networks estimates `noise`.
+    Each map is shifted and scaled to mean 0 and variance 1 over its pixels. Networks of larger
+    gradients then count no more than others, and a common offset is no signal. Let the maps of n
+    networks be m_i = s + e_i, s shared and e_i independent. The variance of the mean over the
+    pixels is `signal + noise / n`, and the mean variance over the networks estimates `noise`.
 
     Args:
         maps: of n >= 2 networks, for one image and one class; a constant map counts as zeros.
@@ -239,8 +238,8 @@ def pooled_signal_to_noise(
 
     Args:
         signal: (n,), of the mean map of each image, see `MeanMap`.
-        noise: (n,), of the same.
-        networks: whose maps are averaged.
+        noise: (n,), of the same mean maps.
+        networks: number of networks whose maps are averaged.
 
     Returns:
         `networks` times mean signal over mean noise, with its bootstrap interval over images;

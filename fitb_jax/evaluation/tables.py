@@ -133,11 +133,11 @@ def interval_columns(
 
 
 def paired_difference(values: xr.DataArray, **reference: Hashable) -> xr.DataArray:
-    """What each line has more than one of them, case by case.
+    """Subtract the values of one label from those of all other labels, case by case.
 
     Args:
         values: of any dimensions.
-        **reference: dimension and label of what is taken off, such as `method="gradient"`.
+        **reference: dimension and label of what is subtracted, such as `method="gradient"`.
 
     Returns:
         The differences, without the reference itself.
@@ -157,16 +157,16 @@ def pair_correlations(
     between: str,
     along: Sequence[str],
 ) -> xr.DataArray:
-    """Correlation of two labels of a dimension, for pairs of labels.
+    """Pearson correlation of the values of two labels of a dimension, for pairs of labels.
 
     Args:
         values: of any dimensions; nan is left out.
         pairs: of labels, at least one.
-        between: the dimension that has them.
+        between: the dimension of these labels.
         along: dimensions over which values are correlated, such as those of a picture.
 
     Returns:
-        The other dimensions and, first, `pair`.
+        The correlations, in [-1, 1], of the other dimensions and, first, `pair`.
 
     Raises:
         KeyError: there is no such label.

@@ -19,7 +19,7 @@ _ROUNDING = 8
 
 
 class LocalModels(NamedTuple):
-    """An objective along a line, and what its Taylor polynomials at the start say of it.
+    """The change of an objective along a line, and that of its Taylor polynomials at the start.
 
     Attributes:
         change: `J(x + t d) - J(x)` at each step t, (s,).
@@ -48,10 +48,10 @@ def local_models(
 ) -> LocalModels:
     """Compare an objective with its first- and second-order model along a direction.
 
-    The error at step t is `|J(x + t d) - model(t)| / max over s <= t of |J(x + s d) - J(x)|`: it
-    has no units, does not change with the scale of J or of d, and stays defined where J comes
-    back to its first value. Differences that rounding explains are none. Where J has not changed at
-    all the error is 0 for a model that says so, and infinite for another.
+    The error at step t is `|J(x + t d) - model(t)| / max over s <= t of |J(x + s d) - J(x)|`. It
+    has no units, and stays defined where J comes back to its first value. Differences within
+    rounding count as 0. Where J has not changed at all, the error is 0 for a model that does not
+    change either, and infinite for another.
 
     Args:
         logits_fn: the classifier; twice differentiable, or its second-order model is that of the

@@ -30,14 +30,15 @@ def exact_area(
     scores have equal values.
 
     Args:
-        scores: (h, w), of magnitudes of at most 1e20; their scale says how crisp the mask is.
+        scores: (h, w), of magnitudes of at most 1e20; the larger, the crisper the mask.
         area: share of the image to show, in (0, 1). An array argument.
-        available: (h, w) in [0, 1], multiplied into the mask, whose mean then still is `area`:
-            0 keeps a pixel blank. Its mean must be larger than `area`. All ones by default.
+        available: (h, w) in [0, 1], multiplied into the mask: 0 keeps a pixel blank. The mean of
+            the product is `area`, so that the mean of `available` must be larger. All ones by
+            default.
 
     Returns:
         The mask, (h, w), in [0, 1]; its mean differs from `area` by at most 1e-5 in single
-        precision, whatever such scores. Of scores in half precision it is that mask, rounded.
+        precision. For scores in half precision it is rounded to them.
 
     Raises:
         TypeError, ValueError: scores not floating or finite, an area outside (0, 1), or one that is
@@ -64,8 +65,8 @@ def area_penalty(mask: Mask, area: Number) -> Scalar:
     """How far the sorted mask is from the step that shows exactly the area.
 
     `mean((sort(mask) - r)^2)`, where r is 0 for the first `floor((1 - area) n)` of the n pixels and
-    1 for the rest. Equal pixels on both sides of the step have equal gradients, the mean of theirs:
-    the order of a sort would favour one end of the image.
+    1 for the rest. Equal pixels on both sides of the step all have the mean of their gradients,
+    since the order of a sort would favour one end of the image.
 
     Args:
         mask: (h, w) in [0, 1].
@@ -100,7 +101,7 @@ def binarise(scores: Float[Array, "h w"], area: Number, *, key: Key | None = Non
         scores: (h, w), such as a soft mask; finite.
         area: share of the image to show, in [0, 1]; exactly `round(area * n)` of the n pixels are.
             An array argument.
-        key: random order of pixels with equal scores; without it they go in reading order.
+        key: random key that orders pixels with equal scores; None takes them in reading order.
 
     Returns:
         The mask, (h, w), of zeros and ones.
@@ -161,8 +162,8 @@ def boundary_penalty(mask: Mask) -> Scalar:
         mask: (h, w) in [0, 1].
 
     Returns:
-        Total variation over that of one disc, `8 sqrt(n a / pi)` steps for the area a of n pixels:
-        about 1 for a disc inside of the image, about sqrt(k) for k discs, 0 for a constant.
+        Total variation divided by that of one disc, `8 sqrt(n a / pi)` for an area of n a pixels.
+        About 1 for a disc inside of the image, about sqrt(k) for k discs, 0 for a constant.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
@@ -211,7 +212,7 @@ def solve_threshold(scores: Float[Array, "h w"], area: Scalar) -> Scalar:
     """The threshold of `exact_area` as one number, without derivatives.
 
     Args:
-        scores: (h, w), moderate: its precision is that of a number of their size.
+        scores: (h, w); the threshold is as precise as a floating number of their magnitude.
         area: in (0, 1).
 
     Returns:

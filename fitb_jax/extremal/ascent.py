@@ -21,8 +21,8 @@ class Ascent(NamedTuple):
     """What an ascent found.
 
     Attributes:
-        parameters: those whose smoothed merit was largest, of those after the first few steps; the
-            start if the merit was not finite by then.
+        parameters: those with the largest running mean of the merit, of all after the first few
+            steps; the start if the merit was not finite by then.
         merit: of each step, (steps,); nan for steps that were not needed.
         records: what the objective function reported at each step, with a leading axis.
         steps: how many were made.
@@ -60,21 +60,22 @@ def ascend(
 ) -> Ascent:
     """Maximise a noisy objective with Adam and cosine decay.
 
-    What is maximised may change from step to step, such as by a weight that grows; the merit is
-    what must not, and what parameters are compared by.
+    The objective may change from step to step, such as by a weight that grows. The merit must not:
+    parameters of different steps are compared by it.
 
-    It has converged when the mean merit of the last `patience` steps is less than `tolerance`
-    above that of the `patience` steps before. Nothing is computed from then on; under `jax.vmap`
-    until all members have converged, with the finished ones left as they are.
+    The ascent has converged when the mean merit of the last `patience` steps is less than
+    `tolerance` above that of the `patience` steps before. Nothing is computed from then on. Under
+    `jax.vmap` it goes on until all members have converged, and leaves the finished ones as they
+    are.
 
     Args:
         objective_fn: `(parameters, step) -> (objective, (merit, record))`.
         parameters: where to start; a pytree of floating arrays.
-        steps: at most so many.
+        steps: the largest number of steps.
         learning_rate: at the start; it falls to 0 at the last step. An array argument.
-        patience: steps.
-        tolerance: in units of the merit; with 0 only a merit that falls stops, with a large
-            negative number none. An array argument.
+        patience: number of steps whose merits are averaged to test for convergence.
+        tolerance: in units of the merit. With 0 only a falling merit stops the ascent; a large
+            negative number never does. An array argument.
 
     Returns:
         The best parameters, with the history.

@@ -68,8 +68,8 @@ def blend_pyramid(pyramid: Float[Array, "levels h w c"], mask: Mask) -> Image:
 
     Args:
         pyramid: from `blur_pyramid`.
-        mask: (h, w) in [0, 1]; 0 shows the first level, 1 the last, and what lies between the two
-            neighbouring levels, mixed.
+        mask: (h, w) in [0, 1]; 0 shows the first level, 1 the last, and a value in between mixes
+            the two nearest levels.
 
     Returns:
         (h, w, c).
@@ -97,7 +97,7 @@ def blend_pyramid(pyramid: Float[Array, "levels h w c"], mask: Mask) -> Image:
 def make_blend(
     image: Image, background: BackgroundName | Background = "blur", *, blur: Number = BLUR
 ) -> Blend:
-    """The function that shows an image through any mask, with its background computed once.
+    """Make the function that shows an image through any mask, with its background computed once.
 
     Args:
         image: (h, w, c).
@@ -127,14 +127,14 @@ def make_blend(
 
 
 def hides_something(blend: Blend, image: Image) -> Bool[Array, ""]:
-    """Whether a mask makes a difference: not where the image is equal to its background.
+    """Whether a mask makes any difference, that is, the image differs from its background.
 
     Args:
         blend: from `make_blend`.
         image: (h, w, c).
 
     Returns:
-        A boolean scalar. What is fitted where it is false would follow the rounding of the blur.
+        A boolean scalar. Where it is false, a fit would follow the rounding errors of the blur.
     """
     shown = blend(jnp.ones(image.shape[:2], image.dtype))
     hidden = blend(jnp.zeros(image.shape[:2], image.dtype))

@@ -37,19 +37,19 @@ def kept_count(
     objective: Objective = prob,
     chunk: int,
 ) -> Int[Array, ""]:
-    """On how many backgrounds the class is kept when they replace what the mask hides.
+    """Count the backgrounds on which the class is kept when they replace what the mask hides.
 
     Args:
         logits_fn: the classifier.
         image: (h, w, c) in [0, 1].
-        target: the class.
+        target: the class, in [0, k).
         mask: (h, w), 1 = the image's pixel, 0 = the background's.
         backgrounds: (b, h, w, c).
         objective: in whose terms the class is kept, see `objectives.is_predicted`.
         chunk: backgrounds evaluated at once.
 
     Returns:
-        How many of them are classified as the target; where a logit is NaN the class is not kept.
+        The number of backgrounds, in [0, b]; where a logit is nan the class is not kept.
     """
 
     def is_kept(background: Image) -> Array:
@@ -72,7 +72,8 @@ def certify(
 ) -> Interval:
     """Share of backgrounds on which the pixels of a region keep the class.
 
-    The interval is that of independent backgrounds which had no part in the choice of the region.
+    The interval holds if the backgrounds are independent draws, and the region was chosen without
+    them.
 
     Args:
         logits_fn: the classifier.
@@ -88,7 +89,10 @@ def certify(
         The share and its interval of Clopper and Pearson.
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype or range, or an objective by which no class is
+            predicted; see `fitb_jax.checks`.
+
+    Source: the interval of Clopper & Pearson 1934, see `evaluation.clopper_pearson`.
 
     Examples:
         >>> backgrounds = jax.random.uniform(key, (20, 16, 16, 3))
@@ -150,10 +154,10 @@ def certify_stability(
         logits_fn: the classifier.
         image: (h, w, c) in [0, 1].
         target: the class, in [0, k).
-        region: (h, w), 1 = shown. A patch is of the region where most of it is shown.
-        key: of the enlargements.
-        radii: the r, each at least 0; more patches than there are outside are all of them.
-        patch: side in pixels; by default 14 patches lie along the longer side.
+        region: (h, w), 1 = shown. A patch is in the region if more than half of it is shown.
+        key: random key of the enlargements.
+        radii: values of r, each at least 0; an r above the number of patches outside means all.
+        patch: side of a patch in pixels; by default 14 patches lie along the longer side.
         samples: enlargements for each r.
         background: what the rest shows, as in `make_blend`.
         confidence: of the intervals, in (0, 1]. An array argument.
@@ -161,13 +165,14 @@ def certify_stability(
         chunk: images classified at once.
 
     Returns:
-        The shares and their intervals of Clopper and Pearson, one for each radius, (r,).
+        The shares and their intervals of Clopper and Pearson, one for each radius, (radii,).
 
     Raises:
-        TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
+        TypeError, ValueError: a wrong shape, dtype or range, or an objective by which no class is
+            predicted; see `fitb_jax.checks`.
 
     Source: Jin et al. 2025, "Probabilistic stability guarantees for feature attributions" (soft
-    stability, equation 3); the interval in place of Hoeffding's bound.
+    stability, equation 3), with this interval in place of Hoeffding's bound.
     """
     checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
@@ -198,12 +203,12 @@ def certify_stability(
 def random_enlargement(
     inside: Bool[Array, "rows columns"], radius: Int[Array, ""], *, key: Key
 ) -> Bool[Array, "rows columns"]:
-    """A set of at most so many patches outside of a region, uniform over all such sets.
+    """Draw at most `radius` patches outside of a region, uniformly from all such sets.
 
     Args:
         inside: (rows, columns), True for the region.
-        radius: at least 0.
-        key: of the draw.
+        radius: largest number of patches, at least 0.
+        key: random key of the draw.
 
     Returns:
         (rows, columns), True for the patches to add.

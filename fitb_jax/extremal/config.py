@@ -18,7 +18,7 @@ AreaForm: TypeAlias = Literal["exact", "penalty"]
 """Whether a mask's area is solved for, or pushed to by a penalty."""
 
 AreaSpacing: TypeAlias = Literal["linear", "log"]
-"""Whether the areas of a step are from parts of the range of equal lengths, or of equal ratios."""
+"""Each area of a step is from one part of the range: parts of equal lengths, or equal ratios."""
 
 
 @jax.tree_util.register_dataclass
@@ -26,42 +26,45 @@ AreaSpacing: TypeAlias = Literal["linear", "log"]
 class InrConfig:
     """How a coordinate network is fitted.
 
-    A pytree: numbers without a fixed structural meaning are leaves, which may be arrays, so that a
-    sweep over them is a `vmap`. What is marked static costs one compile per value.
+    A pytree: numbers that do not change the program are leaves, which may be arrays, so that a
+    sweep over them is a `vmap`. A field that is marked static costs one compilation per value.
 
     Attributes:
-        network: what it looks like.
+        network: the architecture of the network.
         area_form: "exact" solves for the threshold of each mask; "penalty" is `area_penalty`.
-        prior_gradients: of the prior of a fit that is given none, `prior.noisy_gradients`; with 0
-            such a fit has no prior, as in the paper.
+        prior_gradients: number of gradients in the prior of a fit to which no prior is given, see
+            `prior.noisy_gradients`. With 0 such a fit has no prior, as in the paper.
         variant: "preserve" shows the mask, "delete" hides it, "dual" does both.
-        objective: the reward, of logits and target.
-        grid: the masks are fitted on so many rows and columns, at most those of the image. With
-            56 p(class) is higher, and the pointing game not clearly different
-            (`extremal_settings`).
+        objective: the reward, a function of logits and target.
+        grid: rows and columns on which the network is evaluated while fitting, at most those of the
+            image. With 56, p(class) is higher, and the pointing game not clearly different
+            (experiment `extremal_settings`).
         areas_per_step: masks in each step, stratified over the range of areas.
-        area_spacing: of the parts that the areas of a step are from: "linear" for equal lengths,
-            "log" for equal ratios, which fits small areas more often.
+        area_spacing: of the strata: "linear" for equal lengths, "log" for equal ratios, which fits
+            small areas more often.
         chunk: masks that the classifier sees at once; it changes nothing but speed and memory. On
             two CPU cores two were fastest; on accelerators it has not been measured.
-        steps: at most so many.
-        patience: steps; see `tolerance`. Much of what is gained comes late, as the rate falls: few
-            of them stop too early. A fit of less than twice as many never stops early.
-        smallest_area: of the range.
-        largest_area: of the range.
+        steps: the largest number of steps.
+        patience: number of steps that `tolerance` compares. Much of the gain comes late, as the
+            learning rate falls, and a small number stops too early. A fit of fewer than
+            `2 * patience` steps never stops early.
+        smallest_area: lower end of the range of areas, in (0, 1).
+        largest_area: upper end of the range of areas, in (0, 1).
         learning_rate: of Adam, falling to 0 over all steps by a cosine.
-        score_scale: factor of the network's output: how crisp masks can be.
-        softness_weight: of `softness_penalty` ("exact" only). With little of it the reward is of
-            faint pixels, which a binary mask does not show; with much the first crisp mask stays
-            where it is. A third and nearly three times as much are worse (`extremal_settings`).
+        score_scale: factor of the network's output; with a larger one masks can be crisper.
+        softness_weight: of `softness_penalty` ("exact" only). With a small weight, faint pixels
+            have the reward, which a binary mask does not show. With a large one, the first crisp
+            mask stays where it is. A third of the default and nearly three times it are worse
+            (experiment `extremal_settings`).
         boundary_weight: of `boundary_penalty`, total variation relative to a disc's.
-        shift: what the classifier sees is moved by up to so many pixels, anew at each step.
-        noise: deviation of Gaussian noise on what the classifier sees, anew at each step.
+        shift: largest shift in pixels of what the classifier sees, drawn anew at each step.
+        noise: standard deviation of Gaussian noise on what the classifier sees, drawn anew at each
+            step.
         penalty_weight: of `area_penalty` at the start ("penalty" only).
-        penalty_growth: factor of `penalty_weight` at each step.
-        tolerance: the fit stops when the objective grew by less than this from one run of
-            `patience` steps to the next.
-        blur: deviation of a blurred background, as a share of the image's longer side.
+        penalty_growth: factor by which `penalty_weight` grows at each step.
+        tolerance: the fit stops when the mean objective of `patience` steps is less than this above
+            that of the `patience` steps before.
+        blur: standard deviation of a blurred background, as a share of the image's longer side.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -94,7 +97,7 @@ PLAIN = InrConfig(prior_gradients=0, boundary_weight=0.0, steps=100, learning_ra
 
 
 def regulariser_weight(config: InrConfig, step: Array | int) -> Any:
-    """What the penalty that goes with the form of the area counts at a step.
+    """The weight at a step of the penalty that goes with `config.area_form`.
 
     Args:
         config: how the network is fitted.

@@ -1,7 +1,7 @@
-"""Coordinate networks: scores of pixels from where they are and how large the mask is to be.
+"""Coordinate networks: they map the position of a pixel and the area of a mask to a score.
 
-The bandwidth of the features is what makes masks smooth: the network cannot draw what
-its features do not resolve.
+The bandwidth of the features makes masks smooth: the network cannot draw what its features do not
+resolve.
 """
 
 from collections.abc import Callable
@@ -38,14 +38,14 @@ class NetworkConfig:
             of deviation `bandwidth`; "positional" is sin and cos of 2^k pi u for each axis, faded
             in up to octave `bandwidth`; "siren" is u itself under a first layer sin(w W u + b),
             w = 2 pi `bandwidth`, and sine activations.
-        frequencies: of "fourier", rows of B; of "positional", octaves of each axis.
-        bandwidth: see above.
-        conditioning: on the area: "concatenate" feeds it in with the features, "film" lets it
-            scale and shift every hidden layer.
+        frequencies: number of rows of B for "fourier", of octaves of each axis for "positional".
+        bandwidth: scale of the features, as `features` says; larger gives finer masks.
+        conditioning: how the area enters: "concatenate" feeds it in with the features, "film" lets
+            it scale and shift every hidden layer.
         width: units of a hidden layer.
-        depth: hidden layers.
+        depth: number of hidden layers.
         activation: "gelu", "relu", "silu", "tanh" or "sine"; "siren" has "sine" whatever is asked.
-        outputs: scores of each pixel.
+        outputs: number of scores of each pixel.
     """
 
     features: Features = field(default="fourier", metadata={"static": True})
@@ -199,7 +199,7 @@ AREA_FEATURES = 3
 
 
 def area_features(area: Scalar) -> Float[Array, "3"]:
-    """What the network is told of the area: smooth, and of fine resolution where areas are small.
+    """Encode an area for the network, with a finer resolution where areas are small.
 
     Args:
         area: in (0, 1).
@@ -212,14 +212,17 @@ def area_features(area: Scalar) -> Float[Array, "3"]:
 
 
 def initial_weights(config: NetworkConfig, *, key: Key) -> Any:
-    """Weights as `fit_inr` with this key draws them.
+    """Draw the weights with which `fit_inr` starts for the same key.
 
     Args:
         config: of the network.
-        key: of the fit.
+        key: random key of the fit.
 
     Returns:
-        The state of the network, a start of `fit_inr`.
+        The state of the network, for `fit_inr(..., initial=...)`.
+
+    Raises:
+        TypeError, ValueError: as `build`.
     """
     checks.check_key(key)
     network_key, _ = jax.random.split(key)

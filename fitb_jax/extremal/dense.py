@@ -1,7 +1,8 @@
 """Extremal perturbations: a free mask for every area (Fong et al. 2019).
 
-The comparison for `fitb_jax.extremal.inr`, with the numbers of the paper and of its reference
-implementation, TorchRay, but for what is the same in both kinds of masks here; see `TORCHRAY`.
+They are the comparison for `fitb_jax.extremal.inr`. The numbers are those of the paper and of
+TorchRay, its reference implementation. Objective, blur and areas are those of `fit_inr`, unless the
+configuration is `TORCHRAY`.
 """
 
 from dataclasses import dataclass, field
@@ -42,23 +43,23 @@ class DenseConfig:
 
     Attributes:
         variant: "preserve" shows the mask, "delete" hides it, "dual" does both.
-        objective: the reward, of logits and target.
+        objective: the reward, a function of logits and target.
         chunk: masks that the classifier sees at once, as in `InrConfig`.
-        steps: of gradient ascent.
+        steps: number of steps of gradient ascent.
         spacing: of the grid of the free values, in pixels.
         radius: of the smooth maximum, in pixels.
         padded_area: take the area to be a share of the mask with its margin of `radius` around the
-            image, as the reference implementation does; the areas of the image then come out too
-            large. By default it is a share of the image. Either way the margin counts as shown
-            where it is: were it free, masks would keep to the border of the image.
+            image, as the reference implementation does. The areas on the image then come out too
+            large. By default the area is a share of the image. In both cases what the margin shows
+            counts: if it did not, masks would keep to the border of the image.
         flip: show every other step the image mirrored, as the reference implementation does.
         inverse_temperature: of the smooth maximum, in (0, 30].
         learning_rate: of gradient ascent with momentum.
-        momentum: how much of the direction is kept.
-        dampening: how much of the gradient is left out of it, after the first step.
+        momentum: share of the last direction that is kept, in [0, 1].
+        dampening: share of the gradient that is left out, after the first step, in [0, 1].
         penalty_weight: of `area_penalty` at the start.
-        penalty_growth: its factor at each step.
-        blur: deviation of a blurred background, as a share of the image's longer side.
+        penalty_growth: factor by which `penalty_weight` grows at each step.
+        blur: standard deviation of a blurred background, as a share of the image's longer side.
     """
 
     variant: Variant = field(default="preserve", metadata={"static": True})
@@ -133,8 +134,8 @@ def fit_dense(
         image: (h, w, c) in [0, 1].
         target: class to explain, in [0, k).
         areas: (a,) in (0, 1).
-        config: how; `DenseConfig()`, the paper's numbers for 224 pixels, by default; `TORCHRAY` for
-            all the defaults of its reference implementation.
+        config: how the masks are fitted; `DenseConfig()`, with the paper's numbers for 224 pixels,
+            by default. `TORCHRAY` has all the defaults of the reference implementation.
         background: what blanks show: "blur", "pyramid", "mean", a number, one value per channel, or
             an image.
 
@@ -230,7 +231,8 @@ def smooth_maximum(
         spacing: in pixels.
         radius: in pixels.
         inverse_temperature: of the softmax, in (0, 30].
-        padded: with a margin of `radius` pixels before and about as many after the image.
+        padded: whether to keep a margin of `radius` pixels before the image, and about as many
+            after it.
 
     Returns:
         The mask, (height, width) or larger with `padded`, in [0, 1].

@@ -46,15 +46,15 @@ DisjointMethod: TypeAlias = Literal["iterative", "joint"]
 
 
 class Disjoint(NamedTuple):
-    """Masks that share the pixels among them, and what they are worth.
+    """Masks that do not overlap, and the objective of the image through each of them.
 
     Attributes:
         masks: (k, h, w) in [0, 1]; at each pixel they add up to at most 1.
-        objective: of the image seen through each mask, (k,).
-        remaining: of the image with all masks removed.
+        objective: the objective of the image seen through each mask, (k,).
+        remaining: the objective of the image with all masks removed.
         overlap: share of mask i's area that mask j also has, `mean(min(m_i, m_j)) / mean(m_i)`,
             (k, k); 1 on the diagonal.
-        converged: whether each fit stopped growing, (k,); joint fits have one answer.
+        converged: whether each fit has converged, (k,); a joint fit has one answer for all.
     """
 
     masks: Float[Array, "k h w"]
@@ -146,7 +146,7 @@ def disjoint_masks(
 
 
 def pairwise_overlap(masks: Float[Array, "k h w"]) -> Float[Array, "k k"]:
-    """The share of each mask's area that each other one also has.
+    """The share of each mask's area that each other mask also has.
 
     Args:
         masks: (k, h, w) in [0, 1], none of them empty.
@@ -163,7 +163,7 @@ def pairwise_overlap(masks: Float[Array, "k h w"]) -> Float[Array, "k k"]:
 
 
 def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Float[Array, "k h w"]:
-    """Zeros and ones of the exact areas; a pixel that an earlier mask has is not for later ones.
+    """Make masks binary, with the exact areas and without overlap; earlier masks choose first.
 
     Args:
         masks: (k, h, w) in [0, 1].

@@ -59,9 +59,9 @@ class History(NamedTuple):
     """What happened at each step; nan for steps that were not needed.
 
     Attributes:
-        objective: mean reward less the penalties as weighted at the last step, (steps,).
-        reward: of each mask, (steps, k).
-        area: asked of each mask, (steps, k).
+        objective: mean reward less the penalties, weighted as at the last step, (steps,).
+        reward: of each of the k masks of a step, (steps, k).
+        area: the area asked of each mask, (steps, k).
         mask_area: the mean of each mask, (steps, k).
     """
 
@@ -79,13 +79,13 @@ class Inr(NamedTuple):
         state: its weights and frequencies, the best of the fit.
         config: how it was fitted.
         history: of the fit.
-        steps: how many were made.
-        converged: whether the fit stopped because nothing grew any more.
+        steps: number of steps that were made.
+        converged: whether the fit stopped because its objective did not grow any more.
         prior: what is added to the scores, (h, w); None without a prior.
-        p_blank: p(target) of what is seen where nothing is shown, in the terms of
+        p_blank: p(target) of the background alone, in the terms of
             `objectives.score_of(config.objective)`. Where it is as high as `p_whole`, the
             background has the class by itself, and masks prove nothing.
-        p_whole: the same of the whole image.
+        p_whole: the same for the whole image.
     """
 
     graph: Any
@@ -121,19 +121,19 @@ def fit_inr(
         logits_fn: the classifier.
         image: (h, w, c) in [0, 1].
         target: class to explain, in [0, k).
-        config: how; `InrConfig()` by default.
-        key: random key of the network and of the areas.
+        config: how the network is fitted; `InrConfig()` by default.
+        key: random key of the network, the areas, the prior and the views.
         background: what blanks show: "blur", "pyramid", "mean", a number, one value per channel, or
             an image.
-        backgrounds: (b, h, w, c), images of which one is behind the masks of a step as often as
-            `background` is, such as other photographs.
+        backgrounds: (b, h, w, c), further backgrounds, such as other photographs. Each step draws
+            one of the b + 1, `background` included, with equal probabilities.
         available: (h, w) in [0, 1], multiplied into every mask: 0 keeps a pixel blank.
         initial: where to start: an `Inr`, or the `state` of one, of the same network. It brings its
-            frequencies: `config.network.bandwidth` then counts for nothing.
-        prior: (h, w), a saliency map of any method, whose ranks are added to the scores of all
-            masks, after a blur. None is the package's own, see `config.prior_gradients`; a constant
-            map is none.
-        prior_weight: of the prior, at least 0; 0 is the fit without. An array argument.
+            own frequencies, so that `config.network.bandwidth` has no effect.
+        prior: (h, w), a saliency map of any method. It is blurred, and its ranks are added to the
+            scores of all masks. By default the fit makes one, see `config.prior_gradients`; a
+            constant map gives a fit without a prior.
+        prior_weight: of the prior, at least 0; 0 gives a fit without a prior. An array argument.
 
     Returns:
         The network, with the history of its fit. Where the image equals its background no mask
@@ -242,11 +242,11 @@ def fit_inr(
 
 
 def boundary_cost(masks: Float[Array, "k h w"], config: InrConfig) -> Scalar | float:
-    """What the boundaries of the masks of a step cost on average; nothing where none is asked.
+    """Mean `boundary_penalty` of the masks of a step, times its weight.
 
     Args:
         masks: (k, h, w) in [0, 1].
-        config: with its `boundary_weight`.
+        config: has the weight, `boundary_weight`.
 
     Returns:
         A scalar, at least 0.
@@ -268,8 +268,8 @@ def inr_masks(
 
     Args:
         inr: from `fit_inr`.
-        areas: (a,) in (0, 1). Those outside of the range that was fitted, by default 0.02 to 0.8,
-            are what the network makes of areas that it never saw.
+        areas: (a,) in (0, 1). Outside of the range of the fit, by default 0.02 to 0.8, the network
+            extrapolates.
         shape: (height, width) of the masks; with an exact area the threshold is solved for there.
         available: as in `fit_inr`, (height, width).
 
@@ -307,7 +307,7 @@ def inr_saliency(
     Args:
         inr: from `fit_inr`.
         shape: (height, width).
-        areas: how many, evenly spaced over the range.
+        areas: number of areas, evenly spaced over the range.
         available: as in `fit_inr`, (height, width).
 
     Returns:

@@ -1,7 +1,7 @@
 """I-GOS and iGOS++: a coarse free mask that follows integrated gradients (Qi et al. 2020).
 
-One map for all areas, in tens of descent steps: the strongest published optimiser of masks after
-extremal perturbations, and the comparison for `fitb_jax.extremal.inr` in agreement.
+They give one map for all areas, in tens of descent steps, and are a comparison for
+`fitb_jax.extremal.inr`.
 """
 
 from collections.abc import Callable
@@ -38,10 +38,10 @@ from fitb_jax.types import (
 )
 
 IgosVariant: TypeAlias = Literal["igos", "igos_plus_plus"]
-"""One mask whose removal costs the class, or one for removal and one for showing at once."""
+"""One mask whose removal lowers the class, or one mask for removal and one for insertion."""
 
 StepRule: TypeAlias = Literal["line_search", "nesterov"]
-"""How far a step goes: by Armijo's condition, or always as far, with Nesterov's momentum."""
+"""The size of a step: by Armijo's condition, or a constant with Nesterov's momentum."""
 
 
 @jax.tree_util.register_dataclass
@@ -52,23 +52,24 @@ class IgosConfig:
     Attributes:
         variant: see `IgosVariant`.
         step_rule: see `StepRule`.
-        objective: what removal lowers and showing raises, of logits and target.
+        objective: what removal lowers and insertion raises, a function of logits and target.
         grid: rows and columns of the mask, at most those of the image.
         chunk: images that the classifier sees at once, as in `InrConfig`.
         iterations: steps of descent.
-        path_steps: masks on the way from nothing hidden, or shown, to the mask.
-        l1_weight: of the mean of the mask.
-        variation_weight: of its total variation, bilateral in iGOS++.
+        path_steps: number of masks on each path of the integrated gradients.
+        l1_weight: weight of the mean of the mask.
+        variation_weight: weight of its total variation (mean squares), bilateral in iGOS++.
         edge: difference of neighbouring pixels beyond which the bilateral term lets the mask jump.
         noise: standard deviation of what is added to the pixels, drawn anew in each iteration.
-        step_size: of Nesterov's rule, and the largest that the line search tries.
-        shrinkage: what the line search multiplies a step by that does not fall enough.
-        search_weight: of the score where the line search compares. The reference implementation
-            of iGOS++ compares twice the score whose gradient it follows; with 1 no step raises the
+        step_size: constant step of Nesterov's rule, and the first that the line search tries.
+        shrinkage: factor by which the line search shortens a step that does not lower enough.
+        search_weight: weight of the score in the line search. The reference implementation of
+            iGOS++ compares twice the score whose gradient it follows. With 1 no step raises the
             objective.
-        smallest_step: below it the line search makes no step.
-        sufficient_decrease: share of what the slope promises that a step must fall by.
-        blur: deviation of a blurred background, as a share of the image's longer side.
+        smallest_step: size below which the line search makes no step.
+        sufficient_decrease: share of the decrease that the slope predicts, which a step must reach,
+            in [0, 1].
+        blur: standard deviation of a blurred background, as a share of the image's longer side.
     """
 
     variant: IgosVariant = field(default="igos_plus_plus", metadata={"static": True})
@@ -98,16 +99,16 @@ class Igos(NamedTuple):
     """A mask and its descent.
 
     Attributes:
-        mask: (h, w) in [0, 1], 1 where the class depends on the image. A saliency map: its largest
-            values are the mask of any area.
-        values: on the grid, (k, rows, columns): the deleting mask and in iGOS++ the inserting one,
-            whose union is `mask`.
-        score: of the classifier before each step, which falls, (iterations,).
-        penalty: of L1 and total variation, with their weights, (iterations,).
+        mask: (h, w) in [0, 1], 1 where the class depends on the image. It is a saliency map: its
+            largest values are the mask of any area.
+        values: on the grid, (k, rows, columns): the mask of removal and in iGOS++ that of
+            insertion. Their union, upsampled, is `mask`.
+        score: the score that is lowered, before each step, (iterations,).
+        penalty: of L1 and total variation, with their weights, before each step, (iterations,).
         step_size: of each step, 0 where the line search found none, (iterations,).
-        p_blank: the objective where nothing is shown. Where it is as high as `p_whole` the
+        p_blank: the objective of the background alone. Where it is as high as `p_whole` the
             background has the class by itself, and masks prove nothing.
-        p_whole: the same of the whole image.
+        p_whole: the objective of the whole image.
     """
 
     mask: Mask
@@ -130,11 +131,13 @@ def fit_igos(
 ) -> Igos:
     """Descend to the small, smooth mask that the class depends on, by integrated gradients.
 
-    The score is a mean over a path of masks, so that its gradient is an integrated one, which does
-    not vanish where the whole mask saturates the classifier. With d the deleting mask, i the
-    inserting one, u = 1 - (1 - d) (1 - i) their union and t from 1/s to 1, I-GOS lowers p of what
-    is left, `mean_t p(t (1 - d))`. iGOS++ lowers half of
-    `mean_t p(t (1 - d)) - p(1 - t (1 - i)) + p(t (1 - u)) - p(1 - t (1 - u))`.
+    The score is a mean over a path of masks. Its gradient is an integrated gradient, which does not
+    vanish where the whole mask saturates the classifier.
+
+    Let p(m) be the objective of the image through m. The mask of removal is d, that of insertion i,
+    and u = 1 - (1 - d) (1 - i) is their union. With t from 1/s to 1 in s steps, I-GOS lowers
+    `mean_t p(t (1 - d))`. iGOS++ lowers half of
+    `mean_t [p(t (1 - d)) - p(1 - t (1 - i)) + p(t (1 - u)) - p(1 - t (1 - u))]`.
 
     Pure: jit it as a whole, `vmap` it over images, targets, keys and the numbers of the config.
 
@@ -142,8 +145,8 @@ def fit_igos(
         logits_fn: the classifier.
         image: (h, w, c) in [0, 1].
         target: class to explain, in [0, k).
-        config: how; `IgosConfig()`, iGOS++, by default; `IGOS` for I-GOS.
-        key: of the noise, which is all that is random.
+        config: how to descend; `IgosConfig()`, iGOS++, by default; `IGOS` for I-GOS.
+        key: random key of the noise; nothing else is random.
         background: what blanks show: "blur", "pyramid", "mean", a number, one value per channel, or
             an image.
 
@@ -226,10 +229,11 @@ def fit_igos(
 def bilateral_variation(
     values: Float[Array, "rows columns"], image: Image, *, edge: Number = 0.0225
 ) -> Scalar:
-    """How far a coarse mask is from smooth, counted less where the image has edges.
+    """Squared variation of a coarse mask, which counts less where the image has edges.
 
-    Half of the mean squared steps to the right and down, on the grid, and on the pixels, where each
-    is weighted by `exp(-d^2 / edge^2)` with d^2 the image's mean squared step over channels.
+    Half of the sum of two terms. One is the mean squared difference of neighbours on the grid. The
+    other is that of the upsampled mask on the pixels, each difference weighted by
+    `exp(-d^2 / edge^2)`. Here d^2 is the image's squared difference, averaged over channels.
 
     Args:
         values: (rows, columns).

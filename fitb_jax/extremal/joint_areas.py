@@ -24,13 +24,13 @@ def joint_exact_areas(
     solution is differentiated implicitly, to any order.
 
     Args:
-        scores: (k, h, w), finite. Where they go beyond about 100, many pixels tie and the masks
-            fill the image, areas can be off by a hundredth.
+        scores: (k, h, w), finite. Areas can be off by a hundredth where all of this holds: scores
+            beyond about 100, many ties, and masks that fill the image.
         areas: (k,) in (0, 1), less than 1 together.
 
     Returns:
-        (k, h, w) in [0, 1]; at each pixel they add up to at most 1, and each has its area. Of
-        scores in half precision they are those shares, rounded.
+        (k, h, w) in [0, 1]; at each pixel they add up to at most 1, and each has its area. For
+        scores in half precision they are rounded to them.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.

@@ -32,7 +32,7 @@ def fitted_masks(
     prior_weight: Number = PRIOR_WEIGHT,
     backgrounds: Float[Array, "b h w c"] | None = None,
 ) -> Float[Array, "a h w"]:
-    """The masks of one coordinate network, fitted for this.
+    """Fit one coordinate network, and return its masks of these areas.
 
     Args:
         config: of the fit.
@@ -40,8 +40,8 @@ def fitted_masks(
         image: (h, w, c) in [0, 1].
         target: the class.
         areas: (a,), shares of the image to show, ascending.
-        key: of the fit, and of the prior.
-        prior_fn: makes the prior; None is the fit's own.
+        key: random key of the fit and of the prior.
+        prior_fn: a method whose map is the prior; by default the fit makes its own.
         prior_weight: as in `fit_inr`.
         backgrounds: as in `fit_inr`.
 
@@ -73,7 +73,7 @@ def free_masks(
     *,
     key: Key,
 ) -> Float[Array, "a h w"]:
-    """One dense mask for each area.
+    """Fit one mask of free values for each area, see `fit_dense`.
 
     Args:
         config: of the fits.
@@ -91,7 +91,7 @@ def free_masks(
 
 
 RANK_SCALE = 12.0
-"""Of `map_masks`: soft enough that no two ranks give the same value."""
+"""Scale of the scores of `map_masks`: small enough that no two ranks give the same value."""
 
 
 def map_masks(
@@ -114,8 +114,8 @@ def map_masks(
         key: of the map.
 
     Returns:
-        Soft masks of these areas, (a, h, w) in (0, 1), whose pixels have the order of the map's,
-        equal ones in random order; `binarise` makes them its largest values.
+        Soft masks of these areas, (a, h, w) in (0, 1). Their pixels are in the order of the map's,
+        ties in random order, so that `binarise` shows the largest values of the map.
     """
     saliency = saliency_fn(logits_fn, image, target, key=key)
     tie_breaks = jax.random.permutation(jax.random.fold_in(key, 1), saliency.size)
@@ -127,7 +127,7 @@ def map_masks(
 def centred_discs(
     logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
 ) -> Float[Array, "a h w"]:
-    """A control that asks nothing: photographers put things in the middle.
+    """Control masks that ignore the classifier: centred discs, as photographers centre objects.
 
     Args:
         logits_fn: the classifier.
@@ -147,7 +147,7 @@ def centred_discs(
 def random_smooth_masks(
     logits_fn: LogitsFn, image: Image, target: Target, areas: Float[Array, "a"], *, key: Key
 ) -> Float[Array, "a h w"]:
-    """A control as smooth as masks are, and of their exact areas.
+    """Control masks that ignore the classifier: the largest values of one smooth random map.
 
     Args:
         logits_fn: the classifier.

@@ -1,4 +1,4 @@
-"""What masks are worth to a classifier, and how those of several areas fit together."""
+"""Score masks by a classifier, and by how those of several areas fit together."""
 
 from typing import NamedTuple
 
@@ -25,17 +25,17 @@ from fitb_jax.types import (
 
 
 class MaskScores(NamedTuple):
-    """Of the masks of an image, one for each area.
+    """Scores of the masks of one image, a mask for each area.
 
     Attributes:
         soft: p(target) of the image seen through each mask, (a,).
-        binary: the same for the mask that shows its largest values up to the exact area, (a,).
+        binary: the same for the binary mask of its largest values, of the exact area, (a,).
         calibration: distance of the mean of each mask from its area, (a,).
         nestedness: mean over the areas; see `evaluation.nestedness`.
         continuity: the same, of `evaluation.continuity`.
         softness: the same, of `evaluation.softness`.
         total_variation: the same, of `evaluation.total_variation`.
-        components: of the binary mask of each area, (a,).
+        components: number of connected parts of the binary mask of each area, (a,).
     """
 
     soft: Float[Array, "a"]

@@ -17,9 +17,9 @@ class Neighbours(NamedTuple):
         indices: of the nearest images, nearest first, (count,).
         distances: root mean square difference over the pixels of the region and channels, in units
             of intensity, (count,).
-        same_class: which of them have the image's class, (count,).
-        share: of them that have it.
-        base_share: of the whole data set, what a region that says nothing would give.
+        same_class: which of the nearest images have the image's class, (count,).
+        share: share of the nearest images that have the image's class, in [0, 1].
+        base_share: the same share of the whole data set, which a region that says nothing gives.
     """
 
     indices: Int[Array, "count"]
@@ -40,14 +40,14 @@ def nearest_neighbours(
 ) -> Neighbours:
     """Of the images that agree best with one image on a region, how many have its class?
 
-    A region that keeps the class on other images shows that it is enough for the classifier; this
-    asks whether it is enough in the data.
+    `sufficient_region` says that a region is enough for the classifier. This says whether it is
+    enough in the data.
 
     Args:
         image: (h, w, c) in [0, 1].
         target: its class.
-        region: (h, w) in [0, 1], weights of the pixels that have to agree; with an empty region
-            all images agree, and the first come first.
+        region: (h, w) in [0, 1], weights of the pixels that have to agree. With an empty region
+            all images agree, and the first ones are taken.
         images: (n, h, w, c), the data set, without the image itself.
         labels: (n,), their classes, as they are labelled or as a classifier sees them.
         count: how many of the nearest, at most n.

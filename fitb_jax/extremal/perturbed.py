@@ -1,7 +1,7 @@
-"""What a fit sees besides the image as it is: moved, with noise, on other backgrounds.
+"""Random views for a fit: the image shifted, with noise, and on other backgrounds.
 
-A mask that is good only for one blur, at one place, to the last digit, has found what its judge
-overlooks rather than what it needs.
+A mask that works only for one blur, at one place and without noise is adversarial: it has found a
+weakness of the classifier, not what the classifier needs.
 """
 
 import jax
@@ -21,18 +21,19 @@ def perturbed(
     noise: Number = 0.0,
     backgrounds: Float[jax.Array, "b h w c"] | None = None,
 ) -> Blend:
-    """One random view of everything that a blend shows; with nothing asked the blend itself.
+    """One random view of everything that a blend shows; by default the blend itself.
 
     Args:
         blend: from `make_blend`.
-        image: (h, w, c), that it shows.
-        key: of this view.
-        shift: what is seen is moved by up to so many pixels each way; its border is repeated.
-        noise: deviation of Gaussian noise on what is seen. An array argument.
-        backgrounds: (b, h, w, c). One of them or the blend's own, each as likely, is behind.
+        image: (h, w, c), the image of the blend.
+        key: random key of this view.
+        shift: largest shift in pixels along each axis; the border of the image is repeated.
+        noise: standard deviation of Gaussian noise on what is seen. An array argument.
+        backgrounds: (b, h, w, c). The background is one of these or the blend's own, drawn with
+            equal probabilities.
 
     Returns:
-        A blend.
+        A function from a mask (h, w) to the view (h, w, c).
     """
     background_key, shift_key, noise_key = jax.random.split(key, 3)
     shown = blend

@@ -1,4 +1,4 @@
-"""Any saliency map as the place where the search for masks begins, and one that asks for little."""
+"""Priors of fits: any saliency map, added to the scores of masks, and a cheap map by default."""
 
 from typing import Any
 
@@ -17,16 +17,16 @@ PRIOR_BLUR = 8 / 224
 """Standard deviation of the blur of a prior, as a share of the longer side."""
 
 PRIOR_START = 0.1
-"""With a prior the network's last layer starts this much smaller: the prior is what is seen."""
+"""With a prior the network's last layer is scaled by this, so that masks start from the prior."""
 
 PRIOR_WEIGHT = 8.0
-"""Of a prior: its scores are from -2 to 2 times this."""
+"""Default weight of a prior: its scores are from -2 to 2 times this."""
 
 
 def prior_scores(
     prior: Saliency, weight: Number, *, blur: Number = PRIOR_BLUR
 ) -> Float[Array, "h w"]:
-    """What a saliency map adds to the scores of a mask: its ranks, in [-2, 2] times a weight.
+    """The scores that a prior adds to those of a mask: its ranks, in [-2, 2] times a weight.
 
     Args:
         prior: (h, w); only the order of its pixels matters, after the blur.
@@ -34,8 +34,7 @@ def prior_scores(
         blur: standard deviation, as a share of the longer side. An array argument.
 
     Returns:
-        (h, w), `weight * 2 (2 r - 1)` with ranks r in [0, 1]; 0 where the map is constant, which
-        says nothing.
+        (h, w), `weight * 2 (2 r - 1)` with ranks r in [0, 1]; all 0 for a constant map.
 
     Raises:
         TypeError, ValueError: not a finite map (h, w), or a number out of range.
@@ -47,7 +46,7 @@ def prior_scores(
 
 
 def scores_of(prior: Saliency, weight: Number, *, blur: Number = PRIOR_BLUR) -> Array:
-    """`prior_scores` of a map that may be nan, where a classifier is: it says nothing then.
+    """`prior_scores` of a map that may be nan, which then adds 0; nothing is checked.
 
     See `prior_scores`.
     """
@@ -71,20 +70,18 @@ def noisy_gradients(
     gradients: int,
     chunk: int = 2,
 ) -> Saliency:
-    """Where the logit reacts around the image: the prior of a fit that is given none.
-
-    The mean square of the gradient of the logit by the image, with Gaussian noise on the image.
+    """Mean square of the gradient of the logit by the image, over Gaussian noise on the image.
 
     Args:
         logits_fn: the classifier.
         image: (h, w, c) in [0, 1].
         target: class to explain, in [0, k).
-        key: of the noise.
-        gradients: how many.
-        chunk: at once.
+        key: random key of the noise.
+        gradients: number of gradients that are averaged.
+        chunk: gradients evaluated at once.
 
     Returns:
-        (h, w), at least 0.
+        (h, w), at least 0, summed over channels.
 
     Source: Hooker et al. 2019, "A benchmark for interpretability methods in deep neural networks"
     (SmoothGrad squared); `attribution.smoothgrad_squared` is the method with its options.
@@ -102,14 +99,14 @@ def noisy_gradients(
 def own_prior(
     logits_fn: LogitsFn, image: Image, target: Target, config: InrConfig, *, key: Key
 ) -> Saliency:
-    """The prior of a fit that is given none.
+    """The prior of a fit to which no prior is given, see `noisy_gradients`.
 
     Args:
         logits_fn: the classifier.
         image: (h, w, c) in [0, 1].
         target: class to explain, in [0, k).
-        config: with `prior_gradients` above 0.
-        key: of the fit.
+        config: of the fit, with `prior_gradients` above 0.
+        key: random key of the fit.
 
     Returns:
         (h, w), at least 0.
@@ -125,14 +122,14 @@ def own_prior(
 
 
 def with_small_end(state: Any, added: Array) -> Any:
-    """The start of a network whose scores are added to those of a prior.
+    """Scale down the last layer of a network whose scores are added to those of a prior.
 
     Args:
         state: of the network.
         added: what is added to its scores, (h, w).
 
     Returns:
-        The state, with a small last layer where something is added.
+        The state, with its last layer times `PRIOR_START` unless all of `added` is 0.
     """
     factor = jnp.where((added != 0).any(), PRIOR_START, 1.0)
     state["last"] = jax.tree.map(lambda leaf: leaf * factor, state["last"])

@@ -12,22 +12,22 @@ from fitb_jax.types import Array, Bool, Float, Int, Mask
 
 Region = Bool[Array, "rows columns"]
 KeptFn = Callable[[Region], Int[Array, ""]]
-"""On how many backgrounds a region keeps the class."""
+"""Counts the backgrounds on which a region keeps the class."""
 
 
 PATCHES = 14
-"""Along the longer side, where no patch is given."""
+"""Patches along the longer side, where no size of a patch is given."""
 
 
 class Pruned(NamedTuple):
-    """A region that no single patch can be taken from.
+    """A region from which no single patch can be taken.
 
     Attributes:
         region: (rows, columns), True inside.
-        kept: on how many backgrounds it keeps the class.
-        kept_without: (rows, columns), on how many without this patch; -1 outside of the region and
-            where the rest would fall apart.
-        tests: regions that were tried.
+        kept: number of backgrounds on which it keeps the class.
+        kept_without: (rows, columns), the same number without this patch; -1 outside of the region
+            and where the rest would fall apart.
+        tests: number of regions that were tried.
     """
 
     region: Region
@@ -126,15 +126,15 @@ def prune(
 ) -> Pruned:
     """Take patches away, one at a time, until none can go.
 
-    In passes: every patch without which the rest is in one piece (inside of the region as well as
-    on its border) is tried in its turn, and goes if the class is still kept often enough. The last
-    pass takes nothing, and so confirms that nothing can go.
+    In each pass, every patch without which the rest is in one piece is tried in its turn. It may
+    lie inside of the region as well as on its border. It goes if the class is still kept often
+    enough. The last pass takes nothing, and so confirms that nothing can go.
 
     Args:
-        kept_fn: on how many backgrounds a region keeps the class.
+        kept_fn: counts the backgrounds on which a region keeps the class.
         region: where to start, (rows, columns).
         order: patches of small values are tried first, (rows, columns).
-        needed: backgrounds that must keep the class.
+        needed: number of backgrounds that must keep the class.
         connected: whether the region has to stay in one piece. An array argument.
 
     Returns:

@@ -26,12 +26,12 @@ def reptile_init(
     rate: Number = 0.5,
     background: BackgroundName | Background = "blur",
 ) -> Any:
-    """Network parameters from which fits of new images that are alike need fewer steps.
+    """Learn network parameters from which fits of similar images need fewer steps.
 
-    Not those of any photographs: docs/extremal.md has the steps with and without.
+    Fits of arbitrary photographs do not: docs/extremal.md has the steps with and without.
 
-    Each round fits some images from the parameters so far and moves these towards the mean of what
-    the fits found, by `rate` at first and by less and less until the last round (Reptile).
+    Each round fits some images from the parameters so far. It then moves these towards the mean of
+    what the fits found, by `rate` at first and by less until the last round (Reptile).
 
     Args:
         logits_fn: the classifier.

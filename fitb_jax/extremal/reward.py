@@ -1,4 +1,4 @@
-"""What a mask is worth to a classifier (Fong et al. 2019)."""
+"""The reward of a mask: the objective of the image seen through it (Fong et al. 2019)."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
@@ -23,15 +23,15 @@ def rewards(
     *,
     flip: bool = False,
 ) -> Callable[[Mask], Scalar]:
-    """The function that says what a mask is worth.
+    """Make the function that rewards a mask by the objective of the image through it.
 
     Args:
         logits_fn: the classifier.
         target: class to explain.
         blend: shows the image through a mask, from `make_blend`.
-        variant: "preserve": the objective of the image through the mask; "delete": less that of
-            the image through its complement; "dual": the sum of both.
-        objective: of logits and target.
+        variant: "preserve": the objective of the image through the mask; "delete": minus that of
+            the image through the complement; "dual": the sum of both.
+        objective: a function of logits and target.
         flip: show the classifier the mirror image.
 
     Returns:
@@ -58,10 +58,10 @@ def rewards(
 def rewards_in_chunks(
     reward_fn: Callable[..., Scalar], masks: Float[Array, "k h w"], *arguments: Array, chunk: int
 ) -> Float[Array, "k"]:
-    """What each mask is worth, with what the classifier computes kept for a few masks at a time.
+    """The reward of each mask, with the classifier's activations of one chunk in memory at a time.
 
-    It can be differentiated once with respect to the masks and all that they are made of: the
-    gradient of a chunk is taken before the next chunk is begun.
+    It can be differentiated once, by the masks and all that they are made of. The gradient of a
+    chunk is taken before the next chunk is begun.
 
     Args:
         reward_fn: from `rewards`, or of a mask and more.

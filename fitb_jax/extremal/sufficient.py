@@ -57,21 +57,22 @@ class SufficientRegion(NamedTuple):
 
     Attributes:
         region: (h, w), 1 inside, 0 outside.
-        area: share of the image.
+        area: share of the image that the region covers.
         found: whether the required share was reached on the backgrounds of the search. Where it was
-            not, the region is the best there was, and nothing below holds of it.
-        search_share: of the backgrounds of the search, with the class kept.
-        certificate: that of fresh backgrounds, which the search has not seen, with its interval.
-        trials: how many fresh backgrounds those were.
-        minimal: whether it was confirmed that the required share is lost whichever single patch
-            goes without breaking the region into pieces.
+            not, the region is the best that was found, and it is not sufficient.
+        search_share: share of the backgrounds of the search that keep the class.
+        certificate: share of fresh backgrounds that keep the class, with its interval. The search
+            has not seen these backgrounds.
+        trials: number of fresh backgrounds.
+        minimal: whether the required share is lost by taking any single patch that does not break
+            the region into pieces.
         share_without: (h, w), share of the backgrounds of the search that keep the class when this
             patch alone goes; nan outside of the region and where the rest would fall apart.
         unconnected: (h, w), what is left of the region when it may fall apart; 1 inside.
-        connectivity_cost: area of the region less that of `unconnected`: so much of it at least
-            does nothing but connect.
-        calls: images that were classified, of the certificate included.
-        gradient_calls: images whose gradient was taken, to fit candidates.
+        connectivity_cost: area of the region less that of `unconnected`: at least so much of the
+            region is only there to connect the rest.
+        calls: number of images that were classified, those of the certificate included.
+        gradient_calls: number of images whose gradient was taken, to fit candidates.
     """
 
     region: Mask
@@ -115,12 +116,13 @@ def sufficient_region(
 ) -> SufficientRegion:
     """The smallest connected set of pixels such that images that share them keep the class.
 
-    Two stages. Candidates: extremal masks of all areas, of each the largest connected part of its
-    patches, and the whole image; the search starts from the smallest that is sufficient. Search:
-    patches go one at a time, while the class is kept and the region in one piece, until none can.
-    In each round after that the region is grown by a random half of the patches around it and made
-    smaller again in another order; what is smaller is kept. The answer is minimal, as confirmed,
-    but need not be the smallest of all.
+    The search has two stages. The first makes candidates: the whole image, and the largest
+    connected part of the extremal mask of each area, in patches. The second starts from the
+    smallest sufficient candidate. It takes patches away one at a time, while the class is kept and
+    the region is in one piece, until none can go. Each further round grows the region by a random
+    half of the patches around it, and prunes it again in another order. It keeps the smaller
+    region. The answer is minimal, see `SufficientRegion.minimal`, but need not be the smallest of
+    all.
 
     Pure: jit it as a whole, `vmap` it over images, targets and keys.
 
@@ -131,21 +133,21 @@ def sufficient_region(
         backgrounds: (b, h, w, c), what is seen outside of the region: other images, or some of
             `control_backgrounds`. Where they may be of the target's class, the empty region may be
             enough.
-        key: random key of everything.
+        key: random key of the split, the fit and the search.
         fresh: (f, h, w, c), other backgrounds, for the certificate. By default a random half of
-            `backgrounds` is kept from the search for it.
+            `backgrounds` is held out from the search for it.
         required: share of the backgrounds of the search that must keep the class, in (0, 1]. An
             array argument.
         patch: side in pixels of the square patches that come and go; by default 14 of them lie
             along the longer side.
         rounds: how often the region is grown and made smaller again.
         candidates: (a, h, w) in [0, 1], masks to start from in place of fitted ones.
-        areas: how many extremal masks, spaced geometrically over the config's range.
+        areas: number of extremal masks, spaced geometrically over the config's range.
         config: of `fit_inr`, for candidates; `InrConfig()` by default.
         background: of `fit_inr`, for candidates.
         confidence: of the certificate's interval, in (0, 1]. An array argument.
-        objective: in whose terms the class is kept, see `objectives.is_predicted`. Fitted
-            candidates climb that of `config`.
+        objective: in whose terms the class is kept, see `objectives.is_predicted`. The candidates
+            are fitted for `config.objective`.
         chunk: images classified at once.
 
     Returns:
@@ -223,7 +225,7 @@ def sufficient_region(
 
 
 def control_backgrounds(image: Image, *, blur: Number = BLUR) -> Float[Array, "3 h w c"]:
-    """What else is put behind a region, as controls: the image blurred, its mean colour, zero.
+    """Backgrounds that serve as controls: the image blurred, its mean colour, and zero.
 
     Args:
         image: (h, w, c) in [0, 1].

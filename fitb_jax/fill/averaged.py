@@ -1,4 +1,4 @@
-"""Updates averaged over noise or over masks, and smoothed: what is left of a gradient's noise."""
+"""Updates averaged over noise or over masks, or blurred: they have less of a gradient's noise."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def over_noise(
     objective: Objective = objectives.logit,
     background: Background = 0.0,
 ) -> Image:
-    """The gradient averaged over noise on what is seen.
+    """The first-order update averaged over Gaussian noise on the masked image.
 
     Args:
         logits_fn: maps one image (h, w, c) to logits (k,).
@@ -34,15 +34,15 @@ def over_noise(
         draws: how many gradients are averaged.
         noise: standard deviation, in units of intensity.
         objective: what the update is to increase.
-        background: what is seen in the blanks.
+        background: what the blanks show: a number, one value per channel, or an image.
 
     Returns:
-        (h, w, c), the update of every pixel.
+        (h, w, c), the update of every pixel, in units of the objective per unit of intensity.
 
     Raises:
-        ValueError: fewer than 1 draw, or negative noise.
+        TypeError, ValueError: a wrong shape, dtype or range; fewer than 1 draw, or negative noise.
 
-    Source: Smilkov et al. 2017, "SmoothGrad".
+    Source: Smilkov et al. 2017, "SmoothGrad", arXiv 1706.03825.
     """
     checks.check_key(key)
     checks.check_number("noise", noise, least=0)
@@ -68,7 +68,7 @@ def over_masks(
     objective: Objective = objectives.logit,
     background: Background = 0.0,
 ) -> Image:
-    """The gradient averaged over random masks that hide more patches of the image.
+    """The first-order update averaged over random masks that hide more patches of the image.
 
     Args:
         logits_fn: maps one image (h, w, c) to logits (k,).
@@ -76,17 +76,17 @@ def over_masks(
         mask: (h, w), 1 = visible, 0 = blank.
         target: class to fill in for, in [0, k).
         key: random key of the masks.
-        patch: side in pixels of what is hidden further.
-        ratio: share of the patches that each mask hides.
+        patch: side of a further hidden patch in pixels.
+        ratio: share of the patches that each random mask hides, in [0, 1].
         draws: how many gradients are averaged.
         objective: what the update is to increase.
-        background: what is seen in the blanks.
+        background: what the blanks show: a number, one value per channel, or an image.
 
     Returns:
-        (h, w, c), the update of every pixel.
+        (h, w, c), the update of every pixel, in units of the objective per unit of intensity.
 
     Raises:
-        ValueError: fewer than 1 draw.
+        TypeError, ValueError: a wrong shape, dtype or range, or fewer than 1 draw.
     """
 
     def one(key: Key) -> Image:
@@ -107,7 +107,10 @@ def smoothed(update: Image, mask: Mask, *, sigma: Number) -> Image:
         sigma: standard deviation of the blur in pixels.
 
     Returns:
-        (h, w, c), scaled so that the largest magnitude before the blur is 1.
+        (h, w, c), scaled so that the largest magnitude before the blur is 1; 0 for an update of 0.
+
+    Raises:
+        TypeError, ValueError: a wrong shape or dtype, or a negative `sigma`.
     """
     hidden = masks.apply(update, masks.complement(mask))
     # Blurring is linear, and images beyond the range of pixels are refused.

@@ -23,7 +23,7 @@ from fitb_jax.types import (
 
 
 class Fidelity(NamedTuple):
-    """Measures of one fill-in of one image; each averages to the number of a table.
+    """Measures of one fill-in of one image; tables report their means over images.
 
     Attributes:
         correlation: Pearson correlation of the update with the true hidden values, in [-1, 1]; nan

@@ -1,4 +1,4 @@
-"""Turn an update into an image: threshold it, paint it into the blanks, part after part."""
+"""Turn an update into an image: threshold it, and paint it into the blanks, all or in parts."""
 
 from typing import Literal, TypeAlias, get_args
 
@@ -22,7 +22,7 @@ from fitb_jax.types import (
 )
 
 Mode: TypeAlias = Literal["sequential", "parallel"]
-"""Whether the parts of `progressive` see those filled before."""
+"""Whether the parts of `progressive` see those filled before ("sequential") or not."""
 
 Intensity: TypeAlias = float | Literal["scaled"] | Float[Array, ""] | Image
 
@@ -54,7 +54,7 @@ def threshold(
 
     Args:
         update: (h, w, c).
-        mask: (h, w); values are hidden where it is below 1/2.
+        mask: (h, w), 1 = visible, 0 = blank; values are hidden where it is below 1/2.
         quantile: in [0, 1].
         minimum: in units of the update, at least 0.
         ink: sum of the intensities to paint, at least 0.
@@ -66,6 +66,8 @@ def threshold(
 
     Raises:
         TypeError, ValueError: not exactly one rule, or a wrong shape or range.
+
+    Source: Deelaka et al. 2024, arXiv 2411.10273, section 3.
     """
     checks.check_floating("update", update, ("h", "w", "c"))
     checks.check_mask(mask, update.shape[:2])
@@ -108,10 +110,11 @@ def fill(
     Args:
         image: (h, w, c) in [0, 1].
         mask: (h, w), 1 = visible, 0 = blank.
-        update: (h, w, c), of any order.
-        quantile: rule of `threshold`; `DEFAULT_QUANTILE` where no rule is given.
-        minimum: rule of `threshold`.
-        ink: rule of `threshold`.
+        update: (h, w, c), from any method.
+        quantile: in [0, 1]; the strongest `1 - quantile` of the hidden values are kept, see
+            `threshold`. `DEFAULT_QUANTILE` where no rule is given.
+        minimum: least value that is kept, at least 0, see `threshold`.
+        ink: sum of the intensities to paint, at least 0, see `threshold`.
         intensity: what the kept values become, see `threshold`.
 
     Returns:
@@ -149,15 +152,16 @@ def step(
 ) -> Image:
     """Move the blanks along the update: `mask * image + (1 - mask) * (background + s * update)`.
 
-    For photographs, whose blanks show a colour that the update changes up or down, where `fill`
-    paints ink on black. The result is clipped to [0, 1].
+    The factor s makes the change as large as `size` says, and the result is clipped to [0, 1]. This
+    suits photographs, whose blanks show a colour that the update changes up or down. `fill` paints
+    ink on black instead.
 
     Args:
         image: (h, w, c) in [0, 1].
         mask: (h, w), 1 = visible, 0 = blank.
-        update: (h, w, c), of any order.
+        update: (h, w, c), from any method.
         size: root mean square change of the hidden values before clipping, in units of intensity.
-        background: what the blanks showed: a number, one value per channel, or an image.
+        background: what the blanks show at first: a number, one value per channel, or an image.
 
     Returns:
         The filled image, (h, w, c).
@@ -199,14 +203,14 @@ def progressive(
         image: (h, w, c) in [0, 1].
         masks: (parts, h, w), such as from `masks.partition`; part i is blank in mask i.
         target: class to fill in for, in [0, k).
-        mode: "parallel" predicts every part from the original rest; in "sequential" a part once
-            filled is what the next ones see.
+        mode: "parallel" fills each part from the original rest of the image. In "sequential" the
+            next parts see those that are filled already.
         order: "first", "second", or any function `(logits_fn, image, mask, target) -> update`.
         fill_fn: `(image, mask, update) -> filled image`.
 
     Returns:
-        The image after each part, (parts, h, w, c); of a partition the last one holds no original
-        pixel.
+        The image after each part, (parts, h, w, c). After the masks of a partition, the last image
+        has no original pixel.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range, mode or order.

@@ -1,4 +1,4 @@
-"""Blanks filled by what is visible around them: no classifier is asked."""
+"""Fill blanks from the visible pixels around them, without a classifier."""
 
 import jax.numpy as jnp
 

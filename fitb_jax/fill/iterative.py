@@ -1,8 +1,8 @@
 """Fills in many small steps: gradient ascent on the blanks, as an image or as its spectrum.
 
-One step along a gradient changes a photograph by noise that only the network itself believes. Many
-steps on a smooth start, each seen through a shift and a little noise, must add what holds under
-them: shapes and textures of the class, which other networks see as well.
+One step along a gradient adds noise to a photograph, which raises the class for this network only.
+Here the steps are many, from a smooth start, and each gradient is taken under a random shift and
+noise. What they add must hold under these: shapes and textures that other networks see as well.
 """
 
 from collections.abc import Callable
@@ -51,15 +51,15 @@ _AMPLITUDE = 0.25
 
 
 class Iterated(NamedTuple):
-    """A fill, and how it came about.
+    """A fill and the objective on the way to it.
 
     Attributes:
-        image: (h, w, c), the visible pixels as they were.
-        objective: of the target at `image`.
-        best: (h, w, c), the better one of `image` and of the image before the step at which
-            `history` was largest.
-        best_objective: of the target at `best`.
-        history: (steps,), the objective before each step, seen through its shift and noise.
+        image: (h, w, c), the filled image after the last step; visible pixels are unchanged.
+        objective: the target's objective at `image`.
+        best: (h, w, c), of two images the one with the larger objective: `image`, and the image
+            before the step at which `history` is largest.
+        best_objective: the target's objective at `best`.
+        history: (steps,), the objective before each step, under the shift and noise of that step.
     """
 
     image: Image
@@ -111,32 +111,34 @@ def iterated(
         mask: (h, w), 1 = visible, 0 = blank.
         target: class to fill in for, in [0, k).
         key: random key of the shifts and the noise.
-        steps: how many, a gradient each.
-        learning_rate: of Adam. On "pixels" it is the root mean square change of the first step;
-            larger ones end in what only the network itself believes. An array argument, as `noise`
-            and `total_variation`.
-        start: what the blanks show first: "inpainted", "mean", or a number, one value per channel,
-            or an image.
-        parametrisation: "pixels" steps on the values, clipped to [0, 1]; "fourier" on the spectrum
-            of the image's logits, scaled by 1 / frequency, which is smoother and less believed by
-            other networks.
-        shift: before each gradient the filled image is moved by up to so many pixels, what leaves
-            at one side coming in at the other; None takes `SHIFT` of the longer side.
-        noise: standard deviation of what is added to the filled image before each gradient.
-        total_variation: weight of the mean absolute difference of neighbouring values.
-        newton_every: n; at every n-th step the damped Newton direction of the same length replaces
-            the gradient, which takes 8 Hessian-vector products; of 0 none does.
+        steps: number of steps, at least 1, with one gradient each.
+        learning_rate: of Adam, above 0. On "pixels" it is the root mean square change of the first
+            step. Large rates end in noise that raises the class for this network only. An array
+            argument, as `noise` and `total_variation` are.
+        start: what the blanks show first: "inpainted" (see `inpaint`), "mean" (the mean colour of
+            the visible pixels), or a number, one value per channel, or an image.
+        parametrisation: what the steps change. "pixels": the values, clipped to [0, 1]. "fourier":
+            the spectrum of the image's logits, scaled by 1 / frequency; its fills are smoother, and
+            raise the class less for other networks.
+        shift: largest random shift in pixels of the filled image before each gradient; what leaves
+            at one side comes in at the other. None takes `SHIFT` of the longer side.
+        noise: standard deviation of the noise on the filled image before each gradient, in units of
+            intensity.
+        total_variation: weight of the mean absolute difference of neighbouring values, which is
+            subtracted from the objective.
+        newton_every: n; at every n-th step the damped Newton direction, of the gradient's length,
+            replaces the gradient. It takes 8 Hessian-vector products. 0 takes gradients only.
         objective: what is to grow.
 
     Returns:
-        The filled image after the last step, (h, w, c); its visible pixels have not changed by one
-        bit.
+        The filled image after the last step, (h, w, c); its visible pixels are exactly those of
+        `image`.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or choice; see `fitb_jax.checks`.
 
     Source: Olah et al. 2017, "Feature visualization" (spectrum, shifts); Kingma & Ba 2015, "Adam",
-    here with second moments that start at the mean square of the first gradient.
+    arXiv 1412.6980, here with second moments that start at the mean square of the first gradient.
 
     Examples:
         >>> filled = fill.iterated(logits_fn, image, mask, 1, key=key, steps=8)
@@ -178,7 +180,7 @@ def iterated_with_diagnostics(
     newton_every: int = 0,
     objective: Objective = log_prob,
 ) -> Iterated:
-    """`iterated` with what the objective was on the way, and the best image.
+    """`iterated` with the objective before each step, and the best image.
 
     See `iterated`.
     """

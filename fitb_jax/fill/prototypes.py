@@ -1,6 +1,7 @@
 """Class prototypes: the expected update E[dx] over images and masks, with its standard error.
 
-One pass and constant memory: moments of a chunk of images are merged into those before it.
+They take one pass and constant memory: the moments of each chunk of images are merged into those
+of the chunks before it.
 """
 
 import math
@@ -27,8 +28,8 @@ class Prototype(NamedTuple):
     Attributes:
         mean: over all (image, mask) pairs in which the pixel was hidden, (h, w, c); nan where it
             never was.
-        standard_error: of `mean` over the draw of the images, (h, w, c); the updates of one image
-            under several masks are not taken to be independent. nan below two images.
+        standard_error: of `mean`, (h, w, c), where images are drawn independently; the updates of
+            one image under several masks may depend on each other. nan below two images.
         count: pairs in which the pixel was hidden, (h, w).
     """
 
@@ -38,15 +39,16 @@ class Prototype(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """Mergeable moments, per pixel, of what each image contributes.
+    """Moments, per pixel, of what each image contributes; those of two sets can be merged.
 
-    With s the sum of an image's updates over the masks that hid the pixel and m their number:
+    Here s is the sum of an image's updates over the masks that hid the pixel, and m is the number
+    of these masks.
 
     Attributes:
         images: number of images.
         hiding_images: images that hid the pixel at least once, (h, w).
         mean_sum: mean of s, (h, w, c).
-        count: sum of m, (h, w): a sum of whole numbers stays exact where a mean would not.
+        count: sum of m, (h, w); not the mean, since a sum of whole numbers is exact.
         sum_sum: sum of squared deviations of s, (h, w, c).
         sum_count: sum of products of deviations of s and m, (h, w, c).
         count_count: sum of squared deviations of m, (h, w).
@@ -71,18 +73,19 @@ def expected_update(
     chunk: int = 64,
     tolerance: Number | None = None,
 ) -> Prototype:
-    """Mean update over images x masks, per pixel over the times it was hidden.
+    """Mean update over all pairs of an image and a mask, per pixel over the pairs that hide it.
 
     Args:
         logits_fn: the classifier.
         images: (n, h, w, c) in [0, 1], usually of one class.
-        targets: (n,), class to fill in for.
-        masks: (m, h, w), the same for every image, or (n, m, h, w), its own for each.
+        targets: (n,), class to fill in for in each image, in [0, k).
+        masks: (m, h, w), the same for every image, or (n, m, h, w), its own for each; 1 = visible,
+            0 = blank.
         order: "first", "second", or any function `(logits_fn, image, mask, target) -> update`.
-        chunk: images evaluated at once, one mask at a time: the one knob for memory. The result
-            does not depend on it.
-        tolerance: stop as soon as the largest standard error is at most this (units of the
-            update), looked at after each chunk; None goes through all images.
+        chunk: images evaluated at once, one mask at a time. It sets the memory, and the result does
+            not depend on it unless `tolerance` is given.
+        tolerance: stop as soon as the largest standard error is at most this, in units of the
+            update. It is compared after each chunk. None goes through all images.
 
     Returns:
         The prototype; its `count` says how many pairs were used.
@@ -152,25 +155,26 @@ def class_prototypes(
     chunk: int = 64,
     tolerance: Number | None = None,
 ) -> Prototype:
-    """E[dx] of every class: an image is seen with every part of a partition of its own blank once.
+    """The expected update E[dx] of every class, each image under masks that partition it.
 
-    It goes through the classes on the host, and compiles once for each number of images.
+    Every image has a random partition of its own, and each part is blank in one mask. The loop over
+    the classes runs on the host, and compiles once for each number of images.
 
     Args:
         logits_fn: the classifier; two of one structure share what is compiled.
         images: (n, h, w, c) in [0, 1], on the host.
-        labels: (n,), class of each.
-        classes: how many there are; each needs an image.
-        key: of the partitions. Those of a class do not depend on the other classes.
-        images_per_class: the first so many of each class; all by default.
-        parts: of a partition.
+        labels: (n,), class of each image, in [0, classes).
+        classes: number of classes; each needs an image.
+        key: random key of the partitions. Those of a class do not depend on the other classes.
+        images_per_class: how many images of each class to take, from the first; all by default.
+        parts: number of parts of a partition.
         patch: side of its patches in pixels.
         order: as in `expected_update`.
         chunk: as in `expected_update`.
         tolerance: as in `expected_update`.
 
     Returns:
-        The prototypes, with a leading axis of the classes on every field.
+        The prototypes; every field has a leading axis of the classes, such as (k, h, w, c).
 
     Raises:
         TypeError, ValueError: as `expected_update`; a class without images.
@@ -208,9 +212,9 @@ def measure(
     """Moments of a chunk of images.
 
     Args:
-        sums: per image, its updates summed over the masks that hid the pixel.
-        counts: per image, how many masks did.
-        weights: 1 for an image that counts, 0 for padding.
+        sums: (n, h, w, c), the updates of each image summed over the masks that hid the pixel.
+        counts: (n, h, w), how many masks of each image hid the pixel.
+        weights: (n,), 1 for an image that counts, 0 for padding.
 
     Returns:
         The moments of the images of weight 1.
@@ -295,7 +299,8 @@ def pool(prototypes: Sequence[Prototype]) -> Prototype:
         prototypes: of sets that share no image.
 
     Returns:
-        Mean and standard error by how often each set hid a pixel, and how often all did.
+        The means, weighted by how often each set hid a pixel, the standard error of this, and how
+        often all sets together did.
 
     Raises:
         ValueError: there is none.
@@ -312,11 +317,12 @@ def nearest_prototype(image: Image, prototypes: Float[Array, "k h w c"]) -> Int[
     """Classify an image by the prototype that it correlates with best.
 
     Args:
-        image: (h, w, c).
-        prototypes: (k, h, w, c), one per class; a pixel that is not finite counts as average.
+        image: (h, w, c) in [0, 1].
+        prototypes: (k, h, w, c), one per class, such as `Prototype.mean`; a value that is not
+            finite counts as the mean of the others.
 
     Returns:
-        The class index.
+        The class index, in [0, k).
 
     Raises:
         TypeError, ValueError: shapes that do not fit.

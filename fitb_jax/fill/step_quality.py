@@ -31,14 +31,15 @@ class StepScores(NamedTuple):
     Attributes:
         correlation: of the update with the hidden values less the background, in [-1, 1]; nan where
             either is constant.
-        coarse_correlation: the same of both blurred by `coarse`.
-        fine_energy: share of the update's squares that a blur by `smooth` removes; nan for 0.
+        coarse_correlation: the same after a blur of both by `coarse`.
+        fine_energy: share of the update's sum of squares that a blur by `smooth` removes; nan for
+            an update of 0.
         probability_whole: p(target) of the whole image.
         probability_masked: p(target) where the blanks show the background.
         probability_filled: (s,) p(target) after a step of each size.
-        probability_blurred: (s,) the same, the blanks blurred by `smooth`.
-        rank_masked: place of the target among the classes, from 1.
-        rank_filled: (s,) the same after the steps.
+        probability_blurred: (s,) the same after a blur of the blanks by `smooth`.
+        rank_masked: rank of the target's logit for the masked image; 1 is the largest.
+        rank_filled: (s,) the same after a step of each size.
     """
 
     correlation: Scalar
@@ -74,9 +75,10 @@ def step_scores(
         target: the class, in [0, k).
         update: (h, w, c), from any method.
         sizes: (s,), root mean square changes of the blanks, see `step`.
-        background: what the blanks show before the step: a number or one value per channel.
+        background: what the blanks show before the step: a number, one value per channel, or an
+            image.
         smooth: standard deviation in pixels of the blur that takes noise away.
-        coarse: of the one that leaves coarse shapes.
+        coarse: standard deviation in pixels of the blur that leaves only coarse shapes.
         objective: in whose terms it is judged: `prob`, or another one of `objectives`.
 
     Returns:

@@ -103,7 +103,7 @@ def first_order_all_classes(
     background: Background = 0.0,
     chunk: int = 1,
 ) -> Float[Array, "k h w c"]:
-    """`first_order` for every class, from one forward pass and k pulled-back cotangents.
+    """`first_order` for every class, from one forward pass and k backward passes.
 
     Args:
         logits_fn: the classifier.
@@ -111,9 +111,9 @@ def first_order_all_classes(
         mask: (h, w), 1 = visible, 0 = blank.
         objective: what is to grow.
         background: what the blanks show: a number, one value per channel, or an image.
-        chunk: classes pulled back at once; the result does not depend on it. 1 is fastest for a
-            batch of images, whose working set then stays in cache (`batching.chunked_vmap` by about
-            32 images keeps that of large batches there); k for one image on a GPU.
+        chunk: classes in one backward pass; the result does not depend on it. For one image on a
+            GPU, k is fastest. For a batch of images 1 is, since its working set stays in cache.
+            `batching.chunked_vmap` by about 32 images keeps that of a large batch there.
 
     Returns:
         One update per class, (k, h, w, c).
@@ -141,10 +141,10 @@ def second_order(
     objective: Objective = log_prob,
     background: Background = 0.0,
 ) -> Image:
-    """Update of the hidden pixels that knows how the gradient itself changes.
+    """Update of the hidden pixels from the gradient and the Hessian of the objective.
 
     With g the first-order update on the hidden pixels, H the hidden block of the Hessian and mu its
-    leading curvature (the eigenvalue of largest magnitude):
+    leading curvature (the eigenvalue of largest magnitude), `method` chooses:
 
     - `newton`: `(damping |mu| I - H)^-1 g`, the damped Newton step uphill.
     - `gauss_newton`: the same with `J^T H_objective J` for H, J the Jacobian of the logits: never
@@ -158,7 +158,7 @@ def second_order(
         image: (h, w, c) in [0, 1].
         mask: (h, w), 1 = visible, 0 = blank.
         target: class to fill in for, in [0, k).
-        method: which of the four.
+        method: one of the four names above.
         damping: above 1, so that the system is positive definite. An array argument.
         steps: Lanczos steps, one Hessian-vector product each; `curvature` needs only one.
         objective: what is to grow.

@@ -57,8 +57,9 @@ def as_logits_fn(
 ) -> LogitsFn:
     """Turn any classifier into a function of one image with its parameters as a pytree.
 
-    The result is a `jax.tree_util.Partial`: it can be an argument of a jitted function (no retrace
-    for new parameters) and be `vmap`ped over stacked parameters. The model itself is not changed.
+    The result is a `jax.tree_util.Partial`. It can be an argument of a jitted function, which is
+    not traced again for new parameters, and be `vmap`ped over stacked parameters. The model itself
+    is not changed.
 
     Args:
         model: one of
@@ -72,16 +73,16 @@ def as_logits_fn(
             - any callable from images (n, h, w, c) to logits (n, k).
         head: what its outputs mean, a name of `heads.HEADS`, such as "probabilities" where the
             model ends with a softmax, or "binary" for one logit; see `heads.with_head`.
-        mean: of a PyTorch module: taken off images in [0, 1] before its first layer, a number or
-            one value per channel. By default what timm's `pretrained_cfg` says, or nothing.
-        std: what the difference is divided by; given with `mean`.
+        mean: of a PyTorch module: subtracted from images in [0, 1] before its first layer, a number
+            or one value per channel. By default that of timm's `pretrained_cfg`, or nothing.
+        std: of a PyTorch module: divides the difference, likewise; given with `mean`.
 
     Returns:
         A function from one image (h, w, c) to logits (k,).
 
     Raises:
-        TypeError: `model` is none of these; `mean` of what is no PyTorch module; when called,
-            outputs that are not one array.
+        TypeError: `model` is none of these; `mean` or `std` for a model that is no PyTorch module;
+            when called, outputs that are not one array.
         ValueError: an unknown head; a Keras model that is on another backend, not built, or ends
             with an activation that `head` does not name; a PyTorch module without weights yet; a
             mean or standard deviation that cannot be one; when called, outputs of another shape.
@@ -156,7 +157,7 @@ class _Linen(_Batched):
 
 
 def only_row(outputs: Any) -> Logits:
-    """Logits of a batch of one.
+    """Take the logits out of the outputs for a batch of one image.
 
     Args:
         outputs: of a model, (1, k).

@@ -1,4 +1,4 @@
-"""Examples that a classifier gets wrong, near those it was given: projected gradient ascent."""
+"""Adversarial examples near given images, by projected gradient ascent."""
 
 from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
@@ -27,7 +27,7 @@ def projected_gradient(
     """Raise a loss by changing each image within a ball about it, and within [0, 1].
 
     Args:
-        loss_fn: of a batch: the sum or mean of what each image has by itself.
+        loss_fn: from a batch (n, h, w, c) to the sum or mean of the losses of its images.
         images: (n, h, w, c) in [0, 1], where the steps start.
         radius: of the ball, in units of intensity. An array argument.
         norm: of the change of an image, "l2" over all its values or "linf".

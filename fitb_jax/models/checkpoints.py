@@ -36,15 +36,15 @@ def train_or_restore(
     folder: Path,
     progress: bool = True,
 ) -> Trained:
-    """A trained network: read from disk if this very training was done before, else trained.
+    """Train a network, or read it from disk if the same training has been done already.
 
     Args:
         classifier: the architecture.
         training: the hyperparameters.
         images: (n, h, w, c) in [0, 1]; their content is part of the configuration.
-        labels: (n,) class indices, likewise.
-        seed: of the training, an integer; several train as many networks at once, by `vmap` over
-            their keys, and the result has a leading axis.
+        labels: (n,) class indices, in [0, classes); likewise.
+        seed: of the training, an integer. Several integers train as many networks at once, by
+            `vmap` over their keys, and the result has a leading axis.
         folder: where networks are kept, one sub-folder each.
         progress: whether to show a bar over the epochs.
 
@@ -52,8 +52,9 @@ def train_or_restore(
         The network and its losses.
 
     Raises:
-        CheckpointError: what is on disk cannot be read.
-        TypeError, ValueError: as `models.train`.
+        CheckpointError: the checkpoint on disk cannot be read.
+        TypeError, ValueError: as `models.train`; a seed that is no integer.
+        ImportError: Orbax is not installed; names the extra.
     """
     # Before they are made arrays of JAX: labels that are no integers would be cut off silently.
     checks.check_image(images, name="images", axes=("n", "h", "w", "c"))
@@ -116,7 +117,10 @@ def save(place: Path, state: Any, description: dict[str, Any]) -> None:
     Args:
         place: folder of this checkpoint; made if absent.
         state: pytree of arrays.
-        description: JSON values or numbers of NumPy kept beside it, such as the configuration.
+        description: JSON values or numbers of NumPy to keep beside it, such as the configuration.
+
+    Raises:
+        ImportError: Orbax is not installed; names the extra.
     """
     with extras.needed("models.save", extra="checkpoints"):
         import orbax.checkpoint as ocp
@@ -144,6 +148,7 @@ def restore(place: Path, like: Any) -> Any:
     Raises:
         FileNotFoundError: there is no finished checkpoint.
         CheckpointError: it cannot be read, or holds other names, shapes or dtypes.
+        ImportError: Orbax is not installed; names the extra.
     """
     with extras.needed("models.restore", extra="checkpoints"):
         import orbax.checkpoint as ocp

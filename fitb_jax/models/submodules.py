@@ -70,8 +70,8 @@ def linen_layers(
         perturbations: by the name of a layer, what is added to it.
 
     Returns:
-        By the path of the submodule, such as "block.Conv_0", and "logits"; the second call of a
-        submodule is "block.Conv_0:2".
+        The layers by the path of the submodule, such as "block.Conv_0", and "logits". The second
+        call of a submodule is "block.Conv_0:2".
     """
     recorder = _Recorder(perturbations, is_batched=True)
 
@@ -93,13 +93,13 @@ def equinox_layers(
 
     Args:
         module: in inference mode.
-        state: it in a list, or nothing.
+        state: a list with the module's state, or empty if it has none.
         image: (h, w, c).
         perturbations: by the name of a layer, what is added to it.
 
     Returns:
-        By the path of the submodule, such as "layers.0", and "logits". What has three axes has
-        channels first, as all layers of Equinox: it is turned to (h', w', c').
+        The layers by the path of the submodule, such as "layers.0", and "logits". A layer with
+        three axes has its channels first in Equinox; here it is (h', w', c').
     """
     recorder = _Recorder(perturbations, is_batched=False)
 
@@ -171,7 +171,7 @@ def keras_layers(
         perturbations: by the name of a layer, what is added to it.
 
     Returns:
-        By the name of the layer, and "logits". A model that is a layer is one layer.
+        The layers by name, and "logits". A model inside of the model counts as one layer.
     """
     keras: Any = sys.modules["keras"]
     recorder = _Recorder(perturbations, is_batched=True)

@@ -1,7 +1,7 @@
 """PyTorch modules as pure functions: torchax carries out their operations with JAX.
 
-`torchax.extract_jax` does the same for whole modules. It gives no layers, computes parametrised
-weights but once, and cannot mix in tensors that a module makes as it runs.
+`torchax.extract_jax` does the same for whole modules. But it gives no layers, computes parametrised
+weights only once, and refuses tensors that a module makes as it runs.
 """
 
 import collections
@@ -38,9 +38,9 @@ def from_torch(
 
     Args:
         model: anything.
-        mean: taken off the image before the first layer, with `std`; what timm's `pretrained_cfg`
-            says where both are None, and nothing where there is none.
-        std: what the difference is divided by.
+        mean: subtracted from the image before the first layer. Where `mean` and `std` are None,
+            those of timm's `pretrained_cfg` are taken, or none where there is no such attribute.
+        std: divides the difference; given with `mean`.
 
     Returns:
         A function `(tensors, image) -> logits`, and copies of its parameters, buffers and other
@@ -82,8 +82,8 @@ class TorchNetwork:
     Attributes:
         module: in evaluation mode, its tensors without values.
         structure: what is compared for equality.
-        mean: taken off the image: none, one, or one value for each channel.
-        std: what the difference is divided by, likewise.
+        mean: subtracted from the image: no value, one, or one for each channel.
+        std: divides the difference; as many values.
     """
 
     module: Any
@@ -122,10 +122,10 @@ class TorchNetwork:
             perturbations: by the name of a layer, what is added to it.
 
         Returns:
-            The layers in the order in which they are done with, and the logits.
+            The layers in the order in which they are computed, and the logits.
 
         Raises:
-            ValueError: a perturbation of what is no layer.
+            ValueError: a perturbation whose name is not that of a layer.
         """
         watch = _Watch(image.shape, perturbations or {})
         logits = self._run(tensors, image, watch.on(self.module))
@@ -238,12 +238,12 @@ class _Watch:
 
 
 def layer_view(shape: tuple[int, ...], image_shape: tuple[int, ...]) -> Callable[[Array], Array]:
-    """From what a part of a module returns for a batch of one image to its layer.
+    """Make the function that turns the output of a part of a module into a layer, channels last.
 
-    Which axes are places is not written anywhere: it is seen from the proportions of the image.
+    PyTorch does not say which axes are spatial. They are guessed from the proportions of the image.
 
     Args:
-        shape: of what is returned, without the axis of the batch.
+        shape: of the output for one image, without the batch axis.
         image_shape: (h, w, c).
 
     Returns:

@@ -21,24 +21,24 @@ from fitb_jax.types import Array, Float, Int, Key, LogitsFn
 class TrainingConfig:
     """How a small classifier is trained: AdamW with cosine decay.
 
-    With a `robust_radius` it is trained on the examples of `projected_gradient` in place of the
-    images (Madry et al. 2018); its gradients follow what a person sees far more (Tsipras et al.
-    2019, "Robustness may be at odds with accuracy").
+    With a `robust_radius` it is trained on the adversarial examples of `projected_gradient` in
+    place of the images (Madry et al. 2018). The gradients of such a network are closer to what a
+    person sees (Tsipras et al. 2019, "Robustness may be at odds with accuracy").
 
     Attributes:
         epochs: passes over the data.
-        batch: images a step.
-        learning_rate: at the start.
+        batch: images in a step.
+        learning_rate: at the start; it falls to 0 by a cosine.
         weight_decay: of AdamW.
-        shift: the images are moved at random by up to this many pixels in each direction. A network
-            that does not see where a stroke is fills it in less well: 0 by default.
+        shift: the images are moved at random by up to this many pixels in each direction. By
+            default 0: a network that is invariant to shifts fills in strokes less well.
         noise: standard deviation of what is added to the images, which are clipped to [0, 1].
-        deleted_cells: along each side of a grid; in half of the images one cell, drawn at random,
-            is 0. The network then knows what `evaluation.single_deletion` shows it (Hesse et al.
-            2024). Of 0 cells nothing is deleted.
+        deleted_cells: cells along each side of a grid, of which one, drawn at random, is set to 0
+            in half of the images. The network then knows the images of
+            `evaluation.single_deletion` (Hesse et al. 2024). With 0 nothing is deleted.
         robust_norm: of the change of an image, "l2" or "linf".
         robust_radius: largest change of an image, in units of intensity; 0 trains on the images.
-        robust_steps: gradients that an example takes, each as long as that of the parameters.
+        robust_steps: gradients for an adversarial example, each as costly as one of the parameters.
     """
 
     epochs: int = 15
@@ -80,8 +80,8 @@ def train(
         classifier: the architecture.
         training: the hyperparameters.
         images: (n, h, w, c) in [0, 1].
-        labels: (n,), class indices.
-        key: random key of the weights, the order of the images, their shifts and their noise.
+        labels: (n,), class indices, in [0, classes).
+        key: random key of the weights, and of the order, shifts, noise and deletions of the images.
         on_epoch: called on the host with the loss after each epoch, for a progress bar.
 
     Returns:
@@ -138,7 +138,7 @@ def train(
 
 @dataclass(frozen=True)
 class Recipe:
-    """Training from scratch with everything set but the images, equal to another with the same.
+    """Training from scratch as a function of images and labels; equal recipes compare equal.
 
     Attributes:
         classifier: the architecture.

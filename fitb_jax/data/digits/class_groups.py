@@ -9,16 +9,16 @@ from fitb_jax.data.digits.images import Images
 def class_groups(
     images: Images, *, groups: int, together: int
 ) -> tuple[Float[np.ndarray, "g t h w c"], Int[np.ndarray, " g"]]:
-    """The first images of each class in groups that share none, class after class.
+    """Put the first images of each class into disjoint groups.
 
     Args:
         images: with their labels.
-        groups: of each class.
-        together: images of a group.
+        groups: number of groups of each class.
+        together: number of images of a group.
 
     Returns:
-        Images, (g, together, h, w, c), and the label of each group, int32 (g,), where g is
-        `groups` times the number of classes.
+        Images, (g, together, h, w, c), and the label of each group, int32 (g,), class after class.
+        Here g is `groups` times the number of classes.
 
     Raises:
         ValueError: a class of too few images.

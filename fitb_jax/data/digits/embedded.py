@@ -13,7 +13,7 @@ SPLIT_SEED = 0
 """Fixes which digits are held out, so that results on them can be compared."""
 
 TEST_PER_CLASS = 100
-"""Of the 500 digits of each class."""
+"""How many of the 500 digits of each class are held out."""
 
 
 def load(split: Split) -> Images:

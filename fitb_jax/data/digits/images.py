@@ -1,4 +1,4 @@
-"""What every source of data returns."""
+"""The type of labelled images that every source of data returns."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -32,8 +32,8 @@ def from_bytes(
     """Scale byte images to [0, 1] and give grey ones a channel axis.
 
     Args:
-        images: intensities from 0 to 255, with or without a channel axis.
-        labels: class of each image.
+        images: intensities from 0 to 255, (n, h, w) or (n, h, w, c).
+        labels: (n,), the class of each image.
         class_names: one name for each class.
         source: where the images came from.
 

@@ -31,11 +31,18 @@ def load(name: str, *, split: str, data_dir: str | os.PathLike[str] | None = Non
 
     `mnist_5k` is embedded in a package; it needs no `data_dir` and ignores one.
 
-    `mnist` and `fashion_mnist` are searched for, and the first found is taken. With `data_dir`:
-    idx files in `data_dir/NAME`, idx files in `data_dir`, a TFDS data set in `data_dir`, and
-    nowhere else. Without: idx files in the sub-folder NAME of the folder that the environment
-    variable FITB_JAX_DATA names, the folder of Debian's `dataset-fashion-mnist`, a TFDS data set in
-    the default directory of TFDS, and for `mnist` at last the embedded digits.
+    `mnist` and `fashion_mnist` are searched for, and the first found is taken. With a `data_dir`
+    they are searched only there:
+
+    - idx files in `data_dir/NAME`, then in `data_dir`;
+    - a TFDS data set in `data_dir`.
+
+    Without a `data_dir`:
+
+    - idx files in `FITB_JAX_DATA/NAME`, where FITB_JAX_DATA is an environment variable;
+    - the folder of Debian's `dataset-fashion-mnist`;
+    - a TFDS data set in the default directory of TFDS;
+    - for `mnist`, the embedded digits of `mnist_5k`.
 
     `tfds:NAME` or `tfds:NAME/config` is read from `data_dir` (default: that of TFDS), after a
     download if it is not there.

@@ -39,7 +39,8 @@ def prepare(
 
     Args:
         name: "mnist" or "fashion_mnist".
-        source_dir: holds the four idx files, plain or gzipped, itself or in a folder called name.
+        source_dir: folder with the four idx files, plain or gzipped, or with a sub-folder `name`
+            that has them.
         data_dir: TFDS directory to write to; default: that of TFDS.
 
     Returns:
@@ -50,8 +51,9 @@ def prepare(
         CorruptFileError: if a file is damaged or its images are not 28 x 28 (a ValueError).
         FileNotFoundError: if one of the four files is missing.
         FileExistsError: if something that is no data set is in its place.
-        OSError, RuntimeError: if the data set cannot be written (RuntimeError: says the library
-            that writes the records, for example on a full disk).
+        ImportError: if TFDS is not installed; names the extra.
+        OSError, RuntimeError: if the data set cannot be written. The library that writes the
+            records raises RuntimeError, for example on a full disk.
     """
     if name not in CLASS_NAMES:
         raise ValueError(f"cannot prepare {name!r}; expected one of {', '.join(CLASS_NAMES)}")

@@ -1,4 +1,4 @@
-"""Some of the labelled images in memory."""
+"""Choose or average labelled images in memory by their class."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ def first_of_classes(images: Images, labels: Sequence[int]) -> Float[np.ndarray,
 
 
 def first_of_each_class(images: Images, count: int) -> Float[np.ndarray, "k n h w c"]:
-    """As many images of every class.
+    """The first images of every class, the same number of each.
 
     Args:
         images: with their labels.
@@ -50,7 +50,7 @@ def first_of_each_class(images: Images, count: int) -> Float[np.ndarray, "k n h 
 
 
 def of_other_classes(images: Images, count: int, *, seed: int) -> Float[np.ndarray, "k n h w c"]:
-    """For each class, random images that are of any other.
+    """For each class, random images of the other classes.
 
     Args:
         images: with their labels.

@@ -1,4 +1,4 @@
-"""Photographs that show something else: what is seen outside of a region of a photograph."""
+"""Photographs of other classes as backgrounds of a region, for sufficient regions."""
 
 import functools
 from typing import NamedTuple
@@ -9,12 +9,13 @@ from PIL import Image as Pictures
 
 
 class Backgrounds(NamedTuple):
-    """What is seen outside of a region.
+    """Backgrounds for `extremal.sufficient_region`.
 
     Attributes:
-        searched: backgrounds of a search, (b, h, w, c).
-        fresh: of its certificate, (f, h, w, c); no photograph of `searched` is among them.
-        are_crops: whether photographs were too few, so that these are crops of them.
+        searched: backgrounds of the search, (b, h, w, c).
+        fresh: backgrounds of the certificate, (f, h, w, c), from photographs that are not in
+            `searched`.
+        are_crops: whether they are crops, because there are too few photographs.
     """
 
     searched: Float[np.ndarray, "b h w c"]
@@ -31,17 +32,17 @@ def other_class_backgrounds(
     fresh: int,
     seed: int,
 ) -> Backgrounds:
-    """Other photographs, none of which the network gives a class, or crops of them.
+    """Choose backgrounds among photographs that the network predicts to be of another class.
 
-    Where they are too few, half of them give the search random crops (of at least half the side,
-    mirrored or not), and the other half the certificate.
+    Where they are too few, random crops of half of them serve the search, and crops of the other
+    half the certificate. A crop has at least half the side, and may be mirrored.
 
     Args:
         images: (n, size, size, c) in [0, 1].
-        predicted: (n,), the network's classes.
+        predicted: (n,), the class that the network predicts for each image.
         target: the class that no background has.
-        searched: backgrounds of the search.
-        fresh: of the certificate.
+        searched: number of backgrounds of the search.
+        fresh: number of backgrounds of the certificate.
         seed: of the random choice.
 
     Returns:

@@ -29,9 +29,9 @@ def layout(data_dir: Path, split: str) -> Layout:
         split: such as "val2017".
 
     Returns:
-        All images of the file in the order of their ids, also those without an object. Labels are
-        places among the category ids in order. `iscrowd` becomes `difficult`. Of an object whose
-        segmentation is damaged nothing is left, and a warning names it.
+        All images of the file in the order of their ids, also those without an object. A label is
+        the index of its category id among the sorted ids. `iscrowd` becomes `difficult`. An object
+        whose segmentation is damaged is left out, with a warning.
 
     Raises:
         FileNotFoundError: a folder is missing.

@@ -15,7 +15,7 @@ _SIX_BITS_FROM, _MORE, _SIGN, _VALUE = ord("0"), 0x20, 0x10, 0x1F
 
 
 def decode(path: Path, segmentation: Any, width: int, height: int) -> Bool[np.ndarray, "h w"]:
-    """The mask of one object.
+    """Decode the mask of one object.
 
     Args:
         path: the annotation file, for messages.
@@ -25,10 +25,11 @@ def decode(path: Path, segmentation: Any, width: int, height: int) -> Bool[np.nd
         height: of the photograph in pixels.
 
     Returns:
-        True inside.
+        (height, width), True inside.
 
     Raises:
-        CorruptFileError: polygons that are none, or run lengths that do not fill the photograph.
+        CorruptFileError: polygons of fewer than three points or far outside, or run lengths that do
+            not fill the photograph.
     """
     if isinstance(segmentation, list):
         _check_polygons(path, segmentation, width, height)
@@ -40,13 +41,13 @@ def check(path: Path, segmentation: Any, width: int, height: int) -> None:
     """Refuse what `decode` refuses, without drawing a mask.
 
     Args:
-        path: as there.
-        segmentation: as there.
-        width: as there.
-        height: as there.
+        path: as in `decode`.
+        segmentation: as in `decode`.
+        width: as in `decode`.
+        height: as in `decode`.
 
     Raises:
-        CorruptFileError: as there.
+        CorruptFileError: as in `decode`.
     """
     if isinstance(segmentation, list):
         _check_polygons(path, segmentation, width, height)

@@ -37,8 +37,8 @@ def layout(data_dir: Path) -> Layout:
         data_dir: the folder.
 
     Returns:
-        All images in the order of their paths, also those without a text file. Labels are places
-        among the things of the categories, in the order of their ids.
+        All images in the order of their paths, also those without a text file. A label is the index
+        of its category id among the sorted ids from 1 to 90 (COCO's things).
 
     Raises:
         FileNotFoundError: a folder or the categories are missing.

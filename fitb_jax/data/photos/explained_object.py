@@ -1,4 +1,4 @@
-"""Which of the annotated classes of a photograph is explained, and where its objects are."""
+"""Choose which annotated class of a photograph is explained, and find its objects."""
 
 from typing import Literal, NamedTuple
 
@@ -13,18 +13,18 @@ from fitb_jax.data.photos.truth import ignored_mask, truth_mask
 from fitb_jax.evaluation.aggregation import difficult_cases
 
 UNLABELLED = -1
-"""The label of a photograph of which nothing is known."""
+"""Label of a photograph whose class is not known."""
 
 NOT_SEEN = -2
-"""That of one whose annotated classes are not the one that the network predicts."""
+"""Label of a photograph whose annotated classes do not include the predicted one."""
 
 
 class ExplainedObject(NamedTuple):
-    """What is known of the class of a photograph that is explained.
+    """The class of a photograph that is explained, and its ground truth.
 
     Attributes:
         label: the ImageNet class that is explained, or `UNLABELLED`, or `NOT_SEEN`.
-        annotated: the same in the data set's own numbers.
+        annotated: the index of the same class in the data set.
         truth: (h, w), True on the objects of that class.
         ignored: (h, w), True where neither a hit nor a miss should count.
         is_difficult: see `evaluation.aggregation.difficult_cases`.
@@ -38,14 +38,14 @@ class ExplainedObject(NamedTuple):
 
 
 def unknown_object(shape: tuple[int, ...], *, label: int = UNLABELLED) -> ExplainedObject:
-    """That of a photograph whose object is not known.
+    """Make the `ExplainedObject` of a photograph whose object is not known.
 
     Args:
-        shape: (height, width).
-        label: why.
+        shape: (height, width) of the photograph.
+        label: the reason, `UNLABELLED` or `NOT_SEEN`.
 
     Returns:
-        One that is nowhere.
+        One whose masks are False everywhere.
     """
     nowhere = np.zeros(shape, bool)
     return ExplainedObject(label, label, nowhere, nowhere, False)
@@ -54,15 +54,18 @@ def unknown_object(shape: tuple[int, ...], *, label: int = UNLABELLED) -> Explai
 def find_explained_object(
     photograph: Photograph, indices: list[tuple[int, ...]], predicted: int
 ) -> ExplainedObject:
-    """Which of the annotated classes is explained, and where it is.
+    """Choose which of the annotated classes is explained, and find its objects.
+
+    The predicted class is explained if it is annotated. Otherwise the annotated class is, if there
+    is only one and it is one class of ImageNet. Otherwise the object is unknown.
 
     Args:
         photograph: with its annotations.
         indices: the ImageNet classes of each class of the data set, see `imagenet_indices`.
-        predicted: the network's class: where it is annotated, it is explained.
+        predicted: the ImageNet class that the network predicts.
 
     Returns:
-        That class and its objects.
+        The class and its objects, by masks where there are any, else by boxes.
     """
     annotated = [int(label) for label in photograph.labels]
     seen = [label for label in annotated if predicted in indices[label]]
@@ -92,12 +95,12 @@ def imagenet_labels(
     """The ImageNet class of each photograph.
 
     Args:
-        photographs: whose classes the labels are.
-        labels: of each photograph.
+        photographs: the data set, with its class names.
+        labels: for each of n photographs, its labels in the data set.
 
     Returns:
-        (n,), int32; `UNLABELLED` where there is not one label, or none that is one class of
-        ImageNet.
+        (n,), int32; `UNLABELLED` where a photograph has not exactly one label, or its label is not
+        exactly one class of ImageNet.
     """
     indices = imagenet_indices(photographs.class_names)
     found = [indices[int(each[0])] if len(each) == 1 else () for each in labels]

@@ -19,7 +19,7 @@ from fitb_jax.data.corrupt import CorruptFileError
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 )
-"""Of image files, in any case."""
+"""Suffixes of image files, in upper or lower case."""
 
 _HIDDEN = frozenset({"__MACOSX", "@eaDir"})
 """Besides names that begin with a dot: what archives of macOS and disks of Synology add."""
@@ -130,10 +130,10 @@ def first_existing(root: Path, candidates: Sequence[str], what: str) -> Path:
     Args:
         root: folder the user gave.
         candidates: paths in it.
-        what: is looked for, for the message.
+        what: what is looked for, for the message.
 
     Returns:
-        The place.
+        The first path that exists.
 
     Raises:
         FileNotFoundError: none exists; the message lists all of them.
@@ -169,7 +169,7 @@ def files_below(folder: Path, suffixes: Collection[str]) -> tuple[Path, ...]:
         suffixes: of the names, in lower case.
 
     Returns:
-        The files; also links that lead nowhere, which are damage and no absence.
+        The files. Links that lead nowhere are among them, so that reading them raises.
     """
     found = _walk(folder, ()) if folder.is_dir() else ()
     return tuple(path for path in found if path.suffix.lower() in suffixes)
@@ -199,7 +199,7 @@ def images_below(folder: Path) -> tuple[Path, ...]:
 
 
 def names_of(paths: Sequence[Path], folder: Path) -> tuple[str, ...]:
-    """Names of photographs that are told apart.
+    """Unique names of photographs.
 
     Args:
         paths: of the photographs.
@@ -217,9 +217,10 @@ def names_of(paths: Sequence[Path], folder: Path) -> tuple[str, ...]:
 def beside(
     paths: Sequence[Path], folder: Path, others: Sequence[Path], other_folder: Path
 ) -> Callable[[Path], Path | None]:
-    """For each photograph, the file that annotates it.
+    """Make the function that finds the annotation of a photograph.
 
-    It has the photograph's path but for the suffix; or else its name, in another subfolder.
+    The annotation has the photograph's path but for the suffix, or else its name in another
+    subfolder.
 
     Args:
         paths: of the photographs.

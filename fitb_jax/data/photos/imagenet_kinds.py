@@ -1,4 +1,4 @@
-"""Which ImageNet classes are the classes of PASCAL VOC and COCO, as far as they are any."""
+"""The ImageNet classes that belong to each class of PASCAL VOC and COCO."""
 
 from fitb_jax import imagenet
 
@@ -138,13 +138,13 @@ _COCO_NAMES = {
 
 
 def imagenet_indices(class_names: tuple[str, ...]) -> list[tuple[int, ...]]:
-    """The ImageNet classes that each class of a data set is.
+    """The ImageNet classes that belong to each class of a data set.
 
     Args:
-        class_names: of the data set: those of ImageNet or WordNet ids, or of VOC or COCO.
+        class_names: of the data set: names or WordNet ids of ImageNet, or names of VOC or COCO.
 
     Returns:
-        For each its indices; none where ImageNet's 1,000 have nothing of the kind.
+        The indices for each class, in [0, 1000); an empty tuple where ImageNet has none.
     """
     known = imagenet.classes()
     place = {name: (index,) for index, name in enumerate(known.names)}

@@ -12,7 +12,7 @@ from fitb_jax.data.photos.photograph import IGNORED, NO_CLASS, Annotated, Object
 from fitb_jax.data.photos.streaming import Layout
 
 SPLITS = ("train", "train-semi", "validation", "test")
-"""Of these, `train-semi` and `validation` have masks."""
+"""Splits, of which `train-semi` and `validation` have masks."""
 
 _OTHER, _IGNORED = 0, 1000
 
@@ -20,7 +20,7 @@ _OTHER, _IGNORED = 0, 1000
 def layout(data_dir: Path, split: str, *, classes: int) -> Layout:
     """Open one split.
 
-    The value of a class in the masks is its place, from 1, among the sorted WordNet ids of the set.
+    The value of a class in the masks is its rank, from 1, among the sorted WordNet ids of the set.
     These are the lines of `ImageNetS_categories_im{classes}.txt` where that file is in the folder,
     else the names of the folders of the split.
 

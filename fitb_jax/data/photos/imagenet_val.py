@@ -28,13 +28,14 @@ class _Annotation(NamedTuple):
 
 
 def layout(data_dir: Path) -> Layout:
-    """Open the folder.
+    """Open the folder of the validation set.
 
     The images are searched for in `IMAGE_FOLDERS`, in one folder or one for each WordNet id. The
     boxes come from the first of `TABLES` or else of `XML_FOLDERS` (also beside the images) that
-    exists. Without either, folders named by WordNet ids, or by the indices 0 to 999 of the classes
-    as in ImageNetV2, give the labels; there are no boxes then, and photographs are turned as their
-    camera noted. Boxes are on the pixels as they are stored.
+    exists. They are on the pixels as they are stored.
+
+    Without boxes, the names of the folders give the labels: WordNet ids, or the indices 0 to 999 of
+    the classes as in ImageNetV2. Photographs are then turned as their camera noted.
 
     Args:
         data_dir: the folder.

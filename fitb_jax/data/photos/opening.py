@@ -68,33 +68,32 @@ def photographs(
     prefetch: int = 16,
     threads: int = 4,
 ) -> Photographs:
-    """Open photographs with their labels, boxes and masks.
+    """Open a data set of photographs with their labels, boxes and masks.
 
     Args:
         name: one of `PHOTOGRAPH_NAMES`, or `tfds:NAME`.
         data_dir: the folder of the data; by default the sub-folder `name` of the folder that the
-            environment variable FITB_JAX_DATA names. "skimage" needs none, and for `tfds:NAME` it
-            is by default that of TFDS.
-        split: part of the data set; by default the one that is used for evaluation ("test" of
-            VOC 2007, "val" of VOC 2012, "val2017" of COCO, "validation" of ImageNet-S, "test" of
-            `tfds:NAME`; of others all).
-        class_names: of "voc", "voc2007" and "voc2012", where the classes are one's own; by default
-            those that the annotations of "voc" name, sorted, and the 20 of PASCAL VOC.
+            environment variable FITB_JAX_DATA names. "skimage" needs none. `tfds:NAME` is by
+            default in the directory of TFDS.
+        split: part of the data set; by default the one that is used for evaluation. This is "test"
+            of VOC 2007, "val" of VOC 2012, "val2017" of COCO, "validation" of ImageNet-S and
+            "test" of `tfds:NAME`, and all photographs of the others.
+        class_names: of "voc", "voc2007" and "voc2012" with classes of one's own. By default "voc"
+            has those that its annotations name, sorted, and the others the 20 of PASCAL VOC.
         size: side of the square photographs in pixels.
         fraction: side of the centre crop over the shorter side of the file, in (0, 1].
         on_corrupt: "raise", or "skip" to leave corrupt files out of an iteration, with a warning in
             the log that names the file and what is wrong with it.
-        prefetch: how many photographs are at most in memory ahead of the one that is used; 0 reads
-            each when it is asked for.
-        threads: that read ahead.
+        prefetch: largest number of photographs that are read ahead of the one in use; 0 reads each
+            when it is asked for.
+        threads: number of threads that read ahead.
 
     Returns:
-        A sequence; nothing but lists and annotation tables is read before a photograph is asked
-        for.
+        A sequence. Before a photograph is asked for, only lists and annotation tables are read.
 
     Raises:
-        ValueError: an unknown name or split, no folder, an argument out of range, classes that are
-            given twice or to a layout that has its own.
+        TypeError, ValueError: an unknown name or split, no folder, an argument out of range,
+            classes that are given twice or to a layout that has its own.
         FileNotFoundError: a folder or an annotation is missing; the message lists all places.
         CorruptFileError: a table of annotations is damaged (a ValueError).
         ImportError: a package that the source needs is not installed.

@@ -1,4 +1,4 @@
-"""A photograph with what is known of it, and how it becomes the square a classifier sees."""
+"""A photograph with its annotations, and the crop of both to the square that a classifier sees."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,14 +23,16 @@ class Photograph(NamedTuple):
     """A square photograph with its ground truth, all through the same crop.
 
     Attributes:
-        image: float32 in [0, 1].
-        labels: classes in the whole photograph, sorted, each once; indices into `class_names`.
-            One of them may have nothing on the square.
-        boxes: of the objects on the square, (x0, y0, x1, y1) in its pixels; pixel j is [j, j + 1).
-        box_labels: class of each box.
-        difficult: whether a benchmark leaves the object out: VOC's `difficult`, COCO's `iscrowd`.
-        segmentation: class of each pixel, `NO_CLASS` or `IGNORED`; None without one.
-        instances: mask of each box's object; None without them.
+        image: (size, size, 3), float32 in [0, 1].
+        labels: (k,), classes in the whole photograph, sorted, each once; indices into
+            `class_names`. One of them may have nothing on the square.
+        boxes: (n, 4), of the objects on the square, (x0, y0, x1, y1) in its pixels; pixel j is
+            [j, j + 1).
+        box_labels: (n,), class of each box.
+        difficult: (n,), whether a benchmark leaves the object out: VOC's `difficult`, COCO's
+            `iscrowd`.
+        segmentation: (size, size), class of each pixel, `NO_CLASS` or `IGNORED`; None without one.
+        instances: (n, size, size), mask of each box's object; None without them.
         name: unique in its data set.
         crop: which part of the file the square is; see `cropping.uncrop` for the way back.
     """
@@ -79,13 +81,13 @@ class Annotated(NamedTuple):
 
 
 def whole(labels: Sequence[int]) -> Objects:
-    """Labels without boxes.
+    """Make the objects of an annotation that has labels and no boxes.
 
     Args:
         labels: classes in the photograph.
 
     Returns:
-        The same, sorted and each once.
+        The labels, sorted and each once, without boxes.
     """
     none = np.zeros(0, np.int32)
     return Objects(_sorted(labels), np.zeros((0, 4)), none, none.astype(bool))
@@ -97,16 +99,16 @@ def listed(
     boxes: Sequence[Sequence[float]],
     difficult: Sequence[bool] | None = None,
 ) -> Objects:
-    """Boxes with a label each, checked.
+    """Make the objects of an annotation from labelled boxes, and check the boxes.
 
     Args:
         path: the annotation they come from.
         labels: class of each box.
         boxes: (x0, y0, x1, y1) of each, as edges in pixels of the file.
-        difficult: whether a benchmark leaves it out; by default none.
+        difficult: whether a benchmark leaves each of them out; by default none.
 
     Returns:
-        The same as arrays.
+        The objects as arrays.
 
     Raises:
         CorruptFileError: a box that is not four finite numbers in order.

@@ -49,10 +49,10 @@ def skimage_layout() -> Layout:
 
 
 def folder_layout(data_dir: Path) -> Layout:
-    """Any folder of images. Each subfolder, with all that is below it, is a class.
+    """Open any folder of images. Each subfolder, with all that is below it, is a class.
 
-    A subfolder without an image keeps its index, and a warning names it; where there is none with
-    an image there are no classes. What is hidden is left out, and links are followed.
+    A subfolder without an image keeps its index, and a warning names it. Where no subfolder has an
+    image there are no classes. Hidden files are left out, and links are followed.
 
     Args:
         data_dir: the folder.
@@ -93,11 +93,11 @@ def _classes(data_dir: Path, with_images: set[str]) -> tuple[str, ...]:
 
 
 def manifest_layout(data_dir: Path) -> Layout:
-    """Photographs of ImageNet's classes that a table lists, with boxes.
+    """Open photographs of ImageNet's classes that a table lists, with boxes.
 
     The table is `manifest.csv` with the columns `file`, `class_index` and `boxes_xyxy` (a JSON list
-    of boxes as edges in pixels of the file), and, where it has them, `width` and `height` of the
-    file. The images are in `images/` or beside the table.
+    of boxes as edges in pixels of the file). It may have `width` and `height` of the file as well.
+    The images are in `images/` or beside the table.
 
     Args:
         data_dir: the folder of the table.

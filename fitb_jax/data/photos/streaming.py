@@ -24,12 +24,12 @@ class Layout:
     """A data set on disk, opened: which photographs there are, and how to read one of them.
 
     Attributes:
-        names: of the photographs, each once.
+        names: of the photographs, all different.
         class_names: one name for each class; empty without classes.
         source: where the photographs are, as a sentence for people.
-        read: the photograph at an index.
-        read_objects: its labels and, where the layout keeps them apart from the picture, its boxes;
-            the picture is not opened.
+        read: reads the photograph at an index.
+        read_objects: reads the labels of the photograph at an index without opening the picture,
+            and its boxes where the layout keeps them apart from the picture.
     """
 
     names: Sequence[str]
@@ -43,18 +43,18 @@ class Layout:
 class Photographs:
     """A sequence of photographs in a fixed order, each read anew when it is asked for.
 
-    `photographs[i]` reads one, and raises for a corrupt file whatever `on_corrupt` is: there is no
-    other to give. `photographs[a:b]` and `subset` read nothing. Iteration reads ahead in threads.
+    `photographs[i]` reads one, and raises for a corrupt file whatever `on_corrupt` is.
+    `photographs[a:b]` and `subset` read nothing. Iteration reads ahead in threads.
 
     Attributes:
         layout: the data set on disk.
-        indices: which of its photographs, in this order.
+        indices: of its photographs that are in the sequence, in this order.
         size: side of the square in pixels.
         fraction: side of the crop over the shorter side of the file.
-        on_corrupt: whether iteration raises for a corrupt file, or logs a warning with its name and
-            what is wrong, and goes on.
-        prefetch: how many photographs are at most in memory ahead of the one that is used.
-        threads: that read ahead.
+        on_corrupt: whether iteration raises for a corrupt file ("raise"), or logs a warning with
+            its name and what is wrong, and goes on ("skip").
+        prefetch: largest number of photographs that are read ahead of the one in use.
+        threads: number of threads that read ahead.
     """
 
     layout: Layout
@@ -81,7 +81,7 @@ class Photographs:
         return tuple(self.layout.names[index] for index in self.indices)
 
     def __len__(self) -> int:
-        """How many there are, corrupt ones included."""
+        """Number of photographs, corrupt ones included."""
         return len(self.indices)
 
     @overload
@@ -199,8 +199,8 @@ def with_label(photographs: Photographs, label: int) -> Photographs:
         label: the class.
 
     Returns:
-        Those that show it somewhere, also outside of the crop. Of a corrupt annotation is said
-        what `on_corrupt` asks for.
+        Those that show the class somewhere, also outside of the crop. With `on_corrupt="skip"`, a
+        corrupt annotation is left out with a warning.
 
     Raises:
         ValueError: there is no such class.

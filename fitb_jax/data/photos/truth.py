@@ -25,8 +25,8 @@ def truth_mask(
             which these are, so that this changes nothing there.
 
     Returns:
-        True inside. Pixels that `ignored_mask` names are False. Nothing is True where the class is
-        absent or was cut away: a localisation metric is then not defined.
+        (size, size), True inside. Pixels that `ignored_mask` names are False. All are False where
+        the class is absent or outside of the crop: a localisation metric is then not defined.
 
     Raises:
         ValueError: an unknown kind, or masks of a photograph that has none.
@@ -51,7 +51,8 @@ def ignored_mask(
             instances, in crowds of the class (COCO's `iscrowd`) and in no other of its instances.
 
     Returns:
-        True where it is undecided; never where `truth_mask(..., difficult=False)` is.
+        (size, size), True where the truth is undecided; never where
+        `truth_mask(..., difficult=False)` is True.
 
     Raises:
         ValueError: an unknown kind, or masks of a photograph that has none.

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2007 and 2012 (Everingham et al. 2010, 2015), and what others write in that form."""
+"""PASCAL VOC 2007 and 2012 (Everingham et al. 2010, 2015), and other data sets in the same form."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def layout(
         split: a list in `ImageSets/Main` ("train", "val", "trainval", "test"), or one with its
             folder ("Segmentation/val").
         year: "2007" or "2012".
-        class_names: those of the objects; value v of a mask is class v - 1.
+        class_names: names of the objects' classes; value v of a mask is class v - 1.
 
     Returns:
         The photographs in the order of the list.
@@ -58,8 +58,9 @@ def own_layout(data_dir: Path, split: str, *, class_names: Sequence[str] | None 
     Args:
         data_dir: the folder with `Annotations`, `JPEGImages`, and perhaps `ImageSets`.
         split: "all", or a list as in `layout`.
-        class_names: those of the objects; by default all that any annotation in the folder names,
-            sorted. Masks are read only where they are given: value v of a mask is class v - 1.
+        class_names: names of the objects' classes; by default all that any annotation in the folder
+            has, sorted. Masks are read only where `class_names` are given: value v of a mask is
+            class v - 1.
 
     Returns:
         The photographs in the order of the list, or of their names.

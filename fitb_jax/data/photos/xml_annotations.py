@@ -40,7 +40,7 @@ class XmlAnnotation(NamedTuple):
 
 
 def read(path: Path) -> XmlAnnotation:
-    """Read one annotation. A document type is refused, so that no entity is ever expanded.
+    """Read one annotation file. A document type is refused, so that no entity is ever expanded.
 
     Args:
         path: the file.

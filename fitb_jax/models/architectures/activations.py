@@ -1,8 +1,8 @@
 """Clipped activations whose derivative keeps one byte a unit instead of the layers before it.
 
-XLA fuses on CPUs what is cheap to compute into whatever uses it: the backward pass would compute
-the convolution before an activation again, and keep its input, to find out which units are active.
-That made the gradient of a large network 1.5 times as slow, and its memory 2.6 times as large.
+On CPUs, XLA fuses cheap operations into whatever uses them. The backward pass of `jax.nn.relu`
+computes the convolution before it again, and keeps its input, to find out which units are active.
+The gradient of a large network then takes 1.5 times as long and 2.6 times the memory.
 """
 
 from typing import Any

@@ -1,9 +1,8 @@
-"""Convolutions of one image with fixed kernels, each written as the device at hand is fast at it.
+"""Convolutions of one image with fixed kernels, each in the form that is fast on the device.
 
-XLA's grouped convolution is slow on CPUs; a depthwise one is a sum of shifted products there, with
+XLA's grouped convolution is slow on CPUs. There a depthwise one is a sum of shifted products, with
 a transpose of its own, so that first and second derivatives by the image are as fast. On GPUs and
-TPUs it is the library's convolution, as is a dense one anywhere: gathering the patches of a stem
-for a matrix product was no faster on a CPU. Padding is TensorFlow's "SAME".
+TPUs it is XLA's convolution, and a dense one is so everywhere. Padding is TensorFlow's "SAME".
 """
 
 import functools

@@ -86,7 +86,7 @@ class EfficientNetLite:
         classes: number of logits.
         compute: type of the activations; parameters and logits keep theirs. "bfloat16" is for
             accelerators: logits agree to two digits.
-        activation: between the layers; other than ReLU6 for other rules of its derivative.
+        activation: activation function between the layers; ReLU6, or one with another derivative.
     """
 
     width: float
@@ -230,7 +230,7 @@ class EfficientNetLite:
         """Shape of every entry that `fold` wants.
 
         Returns:
-            By the names of the PyTorch port.
+            The shapes, by the names of the PyTorch port.
         """
         shapes: dict[str, tuple[int, ...]] = {"_conv_stem.weight": (_STEM, 3, 3, 3)}
         shapes |= _norm_shapes("_bn0", _STEM)

@@ -14,7 +14,10 @@ class Normalisation:
 
     Attributes:
         mean: one intensity for each channel.
-        deviation: what the difference is divided by, likewise.
+        deviation: intensities that divide the difference, one for each channel, above 0.
+
+    Raises:
+        TypeError, ValueError: not three numbers, or a deviation that is not above 0.
     """
 
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)

@@ -23,7 +23,7 @@ def max_pool(
         padding: rows and columns of minus infinity on each side.
 
     Returns:
-        ((h + 2 padding - window) // stride + 1 rows, and columns alike).
+        (n, oh, ow, c), with oh = (h + 2 padding - window) // stride + 1, and ow alike.
     """
     edges = (padding, padding)
     x = jnp.pad(x, ((0, 0), edges, edges, (0, 0)), constant_values=-jnp.inf)

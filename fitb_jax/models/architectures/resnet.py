@@ -33,8 +33,8 @@ class ResNetConfig:
         width: channels of the stem; each layer after the first doubles them.
         classes: number of logits.
         normalisation: of the image.
-        groups: of the 3 x 3 convolution of a bottleneck.
-        widening: of that convolution, all groups together.
+        groups: number of groups of the 3 x 3 convolution of a bottleneck.
+        widening: factor of the channels of that convolution, all groups together.
     """
 
     blocks: tuple[int, int, int, int]
@@ -154,7 +154,7 @@ def _shortcut(channels: int, features: int, stride: int, rngs: nnx.Rngs) -> nnx.
 
 
 def layout(config: ResNetConfig) -> Layout:
-    """How the state dict of such a network is called; timm's is the same.
+    """The names in the state dict of such a network; timm's are the same.
 
     Args:
         config: the architecture.

@@ -30,7 +30,7 @@ SIZE = 224
 
 
 def layout(name: str, *, normalisation: Normalisation | None = None, classes: int = 1000) -> Layout:
-    """How the state dict of a network is called.
+    """The names in the state dict of a network.
 
     Args:
         name: one of `TORCHVISION`.
@@ -53,7 +53,7 @@ def build(
     normalisation: Normalisation | None = None,
     compute: Compute = "float32",
 ) -> nnx.Module:
-    """A network with its weights.
+    """Build a network with given weights.
 
     Args:
         name: one of `TORCHVISION`.

@@ -89,7 +89,7 @@ class VGG(nnx.Module):
 
 
 def layout(config: VGGConfig) -> Layout:
-    """How the state dict of such a network is called.
+    """The names in the state dict of such a network.
 
     Args:
         config: the architecture.

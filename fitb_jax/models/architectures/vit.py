@@ -31,7 +31,7 @@ class ViTConfig:
         depth: number of blocks.
         width: of the tokens.
         heads: of the attention.
-        hidden: units of the layer between two of this width.
+        hidden: units of the hidden layer of the MLP in each block.
         classes: number of logits.
         normalisation: of the image.
     """
@@ -82,12 +82,15 @@ class ViT(nnx.Module):
             perturbations: by the name of a layer, what is added to it.
 
         Returns:
-            "patches" and "block1" to "block12", the tokens of the patches on their grid,
-            (n, h, w, c) each; before each block "block1.norm1", the same as its attention sees
-            them, and "block1.attention", how much each token looks at each other, the mean over
-            heads (n, tokens, tokens), the class token first; "pooled", the normalised class token
-            (n, c); "logits" (n, k). The last block's patches are seen by nothing: class activation
-            maps take the last "norm1".
+            - "patches" and "block1" to "block12": the tokens of the patches on their grid,
+              (n, h, w, c);
+            - "block1.norm1" and so on: the same tokens as the attention of the block gets them;
+            - "block1.attention" and so on: how much each token attends to each, the mean over
+              heads, (n, tokens, tokens), the class token first;
+            - "pooled": the normalised class token, (n, c);
+            - "logits": (n, k).
+            The patches of the last block do not reach the logits: class activation maps take the
+            last "norm1".
 
         Raises:
             ValueError: images of another size.
@@ -169,7 +172,7 @@ def _norm(width: int, rngs: nnx.Rngs) -> nnx.LayerNorm:
 
 
 def layout(config: ViTConfig) -> Layout:
-    """How the state dict of such a network is called.
+    """The names in the state dict of such a network.
 
     Args:
         config: the architecture.

@@ -26,12 +26,12 @@ _HALF = (np.float16, ml_dtypes.bfloat16)
 
 
 def read_weights(path: str | Path, *, entry: str | None = None) -> dict[str, np.ndarray]:
-    """The state dict in a `.pth`, `.pt`, `.bin` or `.safetensors` file, whatever it is called.
+    """Read the state dict in a file of PyTorch or safetensors; its content says which of the two.
 
     Args:
-        path: the file.
-        entry: where it is in a checkpoint of a training, or what its names begin with, such as
-            "ema"; see `read_torch`.
+        path: the file, such as `.pth`, `.pt`, `.bin` or `.safetensors`.
+        entry: where the state dict is in a checkpoint of a training, or a prefix of its names, such
+            as "ema"; see `read_torch`.
 
     Returns:
         Tensors by name; float16 and bfloat16 as float32.
@@ -39,6 +39,7 @@ def read_weights(path: str | Path, *, entry: str | None = None) -> dict[str, np.
     Raises:
         FileNotFoundError: there is no such file.
         WeightsError: it is damaged, or there is no state dict or no such entry in it.
+        ImportError: it is a file of safetensors, and the package is not installed.
     """
     path = Path(path)
     with path.open("rb") as file:

@@ -10,14 +10,14 @@ _USUAL = ("model.safetensors", "pytorch_model.bin")
 
 
 def fetch(reference: str) -> Path:
-    """A file on the hub, from the client's cache or the network.
+    """Fetch a file of the hub, from the client's cache or the network.
 
     Args:
         reference: "hf://OWNER/REPOSITORY/FILE", or "hf://OWNER/REPOSITORY" for its
             `model.safetensors` or else its `pytorch_model.bin`.
 
     Returns:
-        Where the file lies.
+        The path of the file on this machine.
 
     Raises:
         ImportError: the client is not installed.

@@ -30,14 +30,15 @@ _DEEPEST_START = 8
 
 
 def check_entries(weights: Weights, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise WeightsError that counts what is missing, unexpected or misshapen, and names a few.
+    """Refuse a state dict whose names or shapes are not those of a network.
 
     Args:
         weights: a state dict; counters of batches are ignored.
-        shapes: what is wanted, by name.
+        shapes: the wanted shape of each entry, by name.
 
     Raises:
-        WeightsError: they differ.
+        WeightsError: entries are missing, unexpected or of another shape; counts them and names a
+            few.
     """
     given = {name for name in weights if not name.endswith("num_batches_tracked")}
     misshapen = [
@@ -60,15 +61,15 @@ def fit_names(
     shapes: Mapping[str, tuple[int, ...]],
     translate: Callable[[Weights], Weights] = dict,
 ) -> Weights:
-    """A state dict without what stands before its names, and without parts of other networks.
+    """Drop the prefixes of the names in a state dict, and the entries of other networks.
 
-    Wrappers (`module.`, `_orig_mod.`) come off wherever they are. Of what is left, the names that
-    begin alike (`model.`, `backbone.net.`, ...) and fit best are taken.
+    Wrappers (`module.`, `_orig_mod.`) are dropped wherever they are. Of the other prefixes
+    (`model.`, `backbone.net.`, ...) the one is taken whose entries fit best.
 
     Args:
         weights: a state dict.
-        shapes: what is wanted, by name.
-        translate: from other names to the wanted ones.
+        shapes: the wanted shape of each entry, by name.
+        translate: from a state dict with other names to one with the wanted names.
 
     Returns:
         The state dict in the wanted names, as far as they are there.
@@ -125,7 +126,7 @@ def count_classes(weights: Weights, head: str, *, default: int) -> int:
 def fold_norm(
     weights: Weights, convolution: str, norm: str, *, epsilon: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A convolution without bias and the batch normalisation after it, as one convolution.
+    """Fold a batch normalisation into the convolution without bias before it.
 
     Args:
         weights: a state dict.
@@ -151,7 +152,7 @@ def _no_norm(convolution: str) -> None:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the parameters of a Flax NNX module are called in a state dict.
+    """The names that a state dict has for the parameters of a Flax NNX module.
 
     Attributes:
         build: makes the module; it is only traced, so no random number is drawn.
@@ -161,7 +162,7 @@ class Layout:
         norm: from the name of a convolution to that of the batch normalisation that is folded
             into it; None where there is none.
         epsilon: of the batch normalisations.
-        translate: a state dict that calls the same entries otherwise, in this layout's names.
+        translate: from a state dict with other names for the same entries to this layout's names.
     """
 
     build: Callable[[], nnx.Module]
@@ -175,7 +176,7 @@ class Layout:
         """Shape of every entry that `fill` wants.
 
         Returns:
-            By name.
+            The shapes by name.
         """
         shapes: dict[str, tuple[int, ...]] = {}
         for parameter in self._parameters(self._abstract[1]):

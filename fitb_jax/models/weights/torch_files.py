@@ -36,9 +36,9 @@ def read_torch(path: str | Path, *, entry: str | None = None) -> dict[str, np.nd
     Args:
         path: a `.pth`, `.pt`, `.ckpt` or `.bin` file.
         entry: where the state dict is in a checkpoint of a training, such as "ema"; dots lead into
-            dicts, and at last to what names in the state dict begin with. By default one of the
-            usual entries ("state_dict", "model", ...), the weights before their running average; a
-            warning lists the others.
+            dicts, and the last part may be a prefix of the names in the state dict. By default one
+            of the usual entries ("state_dict", "model", ...), the weights before their running
+            average. A warning lists the others.
 
     Returns:
         Tensors by name, as contiguous arrays.
@@ -208,18 +208,18 @@ def _holds_tensors(tree: Any) -> bool:
 
 
 def find_entry(tree: Any, entry: str) -> Any:
-    """What lies at a place of nested dicts.
+    """Find an entry in nested dicts.
 
     Args:
-        tree: the dicts.
-        entry: names of dicts, and at last what the names in a state dict begin with, joined by
-            dots; "" is the tree itself.
+        tree: the nested dicts.
+        entry: names of dicts, and at last a prefix of the names in a state dict, joined by dots; ""
+            is the tree itself.
 
     Returns:
-        The dict there, names without what they begin with.
+        The dict of this entry, its names without the prefix.
 
     Raises:
-        WeightsError: there is nothing; says what there is.
+        WeightsError: there is no such entry; names those that there are.
     """
     if not entry:
         return tree
