@@ -23,8 +23,17 @@ from experiments.core import discovery, result_pages
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_CELL = re.compile(r"<td[^>]*>[^<]*</td>")
+_CELL = re.compile(r"<td[^>]*>([^<]*)</td>")
 _WITHIN_INTERVAL = re.compile(r",\s(?=-?\d+(?:\.\d+)?\])")
+_AFTER_RELATION = re.compile(r"(?<=&[gl]t;=)\s(?=\d)")
+_LONG_TEXT = 60  # characters of a cell that would stand as a tower of single words
+_INLINE_CODE = re.compile(r"(?<!</span>)<code>([^<]+)</code>")
+_NAME = re.compile(r'(?<=>)[\w.]+(?=<a class="headerlink")|(?<=-name">)\w+(?=</span>)')
+_WITHIN_NAME = re.compile(r"(?<=\w)(?=[._][a-z])")
+_WORD = re.compile(r"\S+")
+_LONG_WORD = 36  # characters of code that a phone has no room for
+_WITHIN_WORD = re.compile(r"(?<=[(,=/])|(?=\.\w{4})")
+_IMAGE = re.compile(r'<img [^>]*?src="([^"]+)"[^>]*>')
 _FORMULA = re.compile(
     r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL
 )
@@ -115,13 +124,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 
 def on_page_content(page_html: str, **_: Any) -> str:
-    """Translate every formula of a page, and keep its intervals on a line; called by MkDocs.
+    """Translate every formula of a page, and say where lines may break; called by MkDocs.
 
     Args:
         page_html: with formulas as `pymdownx.arithmatex` leaves them.
 
     Returns:
-        The same with MathML, and intervals in cells that do not break at their comma.
+        The same with MathML, and pictures that open in their own size. Intervals of cells and
+        options of commands stay on a line, and names that are longer than a line break at a dot.
 
     Raises:
         ValueError: a command that is not known.
@@ -138,7 +148,26 @@ def on_page_content(page_html: str, **_: Any) -> str:
         style = "overflow-x: auto; padding: .4em 0"
         return f'<div style="{style}">{made}</div>'
 
-    page_html = _CELL.sub(
-        lambda cell: _WITHIN_INTERVAL.sub(",\N{NO-BREAK SPACE}", cell[0]), page_html
+    page_html = _CELL.sub(_cell, page_html)
+    page_html = _NAME.sub(lambda name: _WITHIN_NAME.sub("<wbr>", name[0]), page_html)
+    page_html = _INLINE_CODE.sub(
+        lambda code: f"<code>{_WORD.sub(_word, code[1])}</code>", page_html
     )
+    page_html = _IMAGE.sub(r'<a href="\1">\g<0></a>', page_html)
     return _FORMULA.sub(as_mathml, page_html)
+
+
+def _cell(found: re.Match[str]) -> str:
+    """A cell whose numbers stay together, and which is wide where its text is long."""
+    cell = _WITHIN_INTERVAL.sub(",\N{NO-BREAK SPACE}", found[0])
+    cell = _AFTER_RELATION.sub("\N{NO-BREAK SPACE}", cell)
+    is_long = len(html.unescape(found[1])) > _LONG_TEXT
+    return cell.replace("<td", '<td class="long"', 1) if is_long else cell
+
+
+def _word(found: re.Match[str]) -> str:
+    """A word of code, in one piece if it fits on a line."""
+    word = found[0]
+    if len(html.unescape(word)) >= _LONG_WORD:
+        return _WITHIN_WORD.sub("<wbr>", word)
+    return f'<span class="whole">{word}</span>' if set(word) & {"-", "["} else word
