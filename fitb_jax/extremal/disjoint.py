@@ -25,7 +25,7 @@ from fitb_jax.extremal.coordinates import Frequencies, build, grid
 from fitb_jax.extremal.inr import boundary_cost, fit_inr, inr_masks
 from fitb_jax.extremal.joint_areas import joint_exact_areas
 from fitb_jax.extremal.perturbed import perturbed
-from fitb_jax.extremal.prior import PRIOR_WEIGHT, own_prior, scores_of, with_small_end
+from fitb_jax.extremal.prior import PRIOR_WEIGHT, own_prior, scores_of
 from fitb_jax.extremal.reward import rewards, rewards_in_chunks
 from fitb_jax.types import (
     Array,
@@ -94,7 +94,8 @@ def disjoint_masks(
         key: random key.
         method: "iterative" or "joint".
         background: as in `fit_inr`.
-        prior: as in `fit_inr`; all masks have the same.
+        prior: as in `fit_inr`. A given map is the same for all masks. By default each mask of
+            "iterative" has its own, of what the earlier ones leave, and "joint" has one for all.
         prior_weight: as in `fit_inr`.
 
     Returns:
@@ -127,11 +128,6 @@ def disjoint_masks(
     blend = make_blend(image, background, blur=config.blur)
     if prior is not None:
         checks.check_saliency(prior, (image.shape[0], image.shape[1]), name="prior")
-    elif config.prior_gradients:
-        # Once for all of them.
-        prior = own_prior(logits_fn, image, target, config, key=key)
-    # That of the fits is this one, or none.
-    config = dataclasses.replace(config, prior_gradients=0)
     masks, converged = find(
         logits_fn, image, target, areas, config, background, prior, prior_weight, key=key
     )
@@ -245,9 +241,11 @@ def _find_jointly(
     blend = make_blend(image, background, blur=config.blur)
     is_seen = hides_something(blend, image)
     added = None
+    if prior is None and config.prior_gradients:
+        prior = own_prior(logits_fn, image, target, config, key=key)
     if prior is not None:
+        # The last layer keeps its size: a prior is the same for all masks, and does not part them.
         added = jnp.where(is_seen, scores_of(prior, prior_weight), 0)
-        state = with_small_end(state, added)
     parameters, fixed = nnx.split_state(state, nnx.Param, Frequencies)
     view_key = jax.random.fold_in(key, 2)
 

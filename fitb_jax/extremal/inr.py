@@ -131,8 +131,8 @@ def fit_inr(
         initial: where to start: an `Inr`, or the `state` of one, of the same network. It brings its
             own frequencies, so that `config.network.bandwidth` has no effect.
         prior: (h, w), a saliency map of any method. It is blurred, and its ranks are added to the
-            scores of all masks. By default the fit makes one, see `config.prior_gradients`; a
-            constant map gives a fit without a prior.
+            scores of all masks. By default the fit makes one of what is `available`, see
+            `config.prior_gradients`; a constant map gives a fit without a prior.
         prior_weight: of the prior, at least 0; 0 gives a fit without a prior. An array argument.
 
     Returns:
@@ -162,7 +162,8 @@ def fit_inr(
         added = prior_scores(prior, prior_weight)
     elif config.prior_gradients:
         checks.check_number("prior_weight", prior_weight, least=0)
-        own = own_prior(logits_fn, image, target, config, key=key)
+        seen = image if available is None else blend(available)
+        own = own_prior(logits_fn, seen, target, config, key=key)
         added = scores_of(own, prior_weight)
     if added is not None and (known := checks.known(added)) is not None and not known.any():
         added = None

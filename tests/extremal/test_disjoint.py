@@ -1,6 +1,7 @@
 """Masks that share every pixel, their exact areas, and two patches found by two masks."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import jax
@@ -111,11 +112,13 @@ def test_overlap_is_the_share_of_the_first() -> None:
     np.testing.assert_allclose(pairwise_overlap(masks), [[1, 0.5], [1, 1]])
 
 
-@pytest.fixture(scope="module", params=["iterative", "joint"])
+@pytest.fixture(scope="module", params=itertools.product(["iterative", "joint"], [0, 4]), ids=str)
 def found(request: Any) -> Disjoint:
+    method, gradients = request.param
+    config = dataclasses.replace(CONFIG, prior_gradients=gradients)
     return jax.jit(
         lambda key: disjoint_masks(
-            LOGITS_FN, IMAGE, 1, AREAS, CONFIG, key=key, method=request.param, background=0.0
+            LOGITS_FN, IMAGE, 1, AREAS, config, key=key, method=method, background=0.0
         )
     )(jax.random.key(2))
 
@@ -126,6 +129,19 @@ def test_masks_do_not_overlap_and_have_their_areas(found: Disjoint) -> None:
     np.testing.assert_allclose(masks.mean((1, 2)), AREAS, atol=1e-5)
     np.testing.assert_allclose(np.diag(found.overlap), 1, rtol=1e-5)
     assert found.overlap[0, 1] < 0.2
+
+
+def test_joint_masks_of_one_prior_begin_apart() -> None:
+    begun = dataclasses.replace(CONFIG, steps=1)
+
+    @jax.jit
+    def overlap(key: Array) -> Array:
+        found = disjoint_masks(
+            LOGITS_FN, IMAGE, 1, AREAS, begun, key=key, method="joint", prior=PATCH + OTHER
+        )
+        return found.overlap[0, 1]
+
+    assert max(float(overlap(jax.random.key(seed))) for seed in range(3)) < 0.6
 
 
 def test_each_mask_has_a_patch_of_its_own(found: Disjoint) -> None:

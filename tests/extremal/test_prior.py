@@ -106,3 +106,19 @@ def test_the_packages_own_prior_is_where_a_linear_logit_looks() -> None:
     # A class that nothing changes has no prior.
     inr = extremal.fit_inr(logits_fn, IMAGE, 1, config, key=KEY)
     assert inr.prior is None
+
+
+def test_the_own_prior_is_of_what_is_available() -> None:
+    own = dataclasses.replace(CONFIG, prior_gradients=2, steps=1)
+    available = 1 - DISC
+
+    def prior(image: jax.Array, available: jax.Array) -> jax.Array:
+        fit = extremal.fit_inr(
+            LOGITS_FN, image, 1, own, key=KEY, background=0.0, available=available
+        )
+        assert fit.prior is not None
+        return fit.prior
+
+    seen, everything = IMAGE * available[:, :, None], jnp.ones((SIDE, SIDE))
+    np.testing.assert_array_equal(prior(IMAGE, available), prior(seen, everything))
+    assert np.abs(prior(IMAGE, everything) - prior(seen, everything)).max() > 1
