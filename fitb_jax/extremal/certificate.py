@@ -190,8 +190,8 @@ def certify_stability(
     inside = patch_means(region, patch) > 0.5
 
     def is_kept(radius: Array, draw_key: Key) -> Array:
-        shown = inside | random_enlargement(inside, radius, key=draw_key)
-        mask = jnp.maximum(region, masks.from_patches(shown.astype(region.dtype), shape, patch))
+        added = random_enlargement(inside, radius, key=draw_key)
+        mask = jnp.maximum(region, masks.from_patches(added.astype(region.dtype), shape, patch))
         return is_predicted(logits_fn(blend(mask)), target, objective=objective) == 1
 
     sizes = jnp.repeat(jnp.asarray(radii, jnp.int32), samples)

@@ -398,3 +398,24 @@ def test_stability_is_the_share_of_all_enlargements() -> None:
     np.testing.assert_allclose(found.estimate, exact, atol=0.04)
     assert (found.low <= found.estimate).all()
     assert (found.estimate <= found.high).all()
+
+
+def test_no_enlargement_is_the_region_itself_off_the_grid_too() -> None:
+    # Most of the first patch is shown; the class is lost where all of it is.
+    region = jnp.zeros((8, 8)).at[:2, :2].set(1).at[1, 1].set(0)
+
+    def logits_fn(image: Array) -> Array:
+        return jnp.stack([image[:2, :2].sum(), jnp.asarray(3.5)])
+
+    found = certify_stability(
+        logits_fn,
+        jnp.ones((8, 8, 1)),
+        1,
+        region,
+        key=jax.random.key(0),
+        radii=(0, 15),
+        patch=2,
+        samples=20,
+        background=0.0,
+    )
+    np.testing.assert_array_equal(found.estimate, [1, 1])
