@@ -45,11 +45,12 @@ def over_noise(
     Source: Smilkov et al. 2017, "SmoothGrad", arXiv 1706.03825.
     """
     checks.check_key(key)
+    checks.check_explained(logits_fn, image, target)
     checks.check_number("noise", noise, least=0)
     seen = masks.apply(image, mask, background)
 
     def one(key: Key) -> Image:
-        noisy = seen + noise * jax.random.normal(key, seen.shape)
+        noisy = seen + noise * jax.random.normal(key, seen.shape, seen.dtype)
         return jax.grad(lambda z: objective(logits_fn(z), target))(noisy)
 
     return _mean(one, draws, key)

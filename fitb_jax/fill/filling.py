@@ -62,7 +62,7 @@ def threshold(
             largest hidden value, in (0, 1]), or an image (h, w, c) such as a class mean.
 
     Returns:
-        T(update), (h, w, c): the intensities of what was kept, 0 elsewhere.
+        (h, w, c), `T(update)`: the intensities of what was kept, 0 elsewhere.
 
     Raises:
         TypeError, ValueError: not exactly one rule, or a wrong shape or range.
@@ -175,12 +175,13 @@ def step(
     checks.check_same_shape("update", update, "image", image)
     checks.check_number("size", size, least=0)
     checks.check_background(background, image.shape)
-    hidden = masks.apply(update, masks.complement(mask))
+    weight = masks.complement(mask)[:, :, None]
+    hidden = jnp.where(weight > 0, update, 0)
     largest = jnp.max(jnp.abs(hidden))
     # Scaled first: squares of small gradients underflow.
     hidden = hidden / jnp.where(largest > 0, largest, 1)
-    count = masks.complement(mask).sum() * image.shape[2]
-    mean_square = (hidden**2).sum() / jnp.maximum(count, 1)
+    count = weight.sum() * image.shape[2]
+    mean_square = (weight * hidden**2).sum() / jnp.where(count > 0, count, 1)
     shown = jnp.broadcast_to(jnp.asarray(background, image.dtype), image.shape)
     moved = shown + size * hidden / jnp.sqrt(jnp.where(mean_square > 0, mean_square, 1))
     return masks.apply(image, mask, jnp.clip(moved, 0, 1))

@@ -233,7 +233,8 @@ def iterated_with_diagnostics(
             index == 0, first, _SECOND_DECAY * state.square + (1 - _SECOND_DECAY) * gradient**2
         )
         mean = _FIRST_DECAY * state.mean + (1 - _FIRST_DECAY) * gradient
-        change = mean / (1 - _FIRST_DECAY ** (index + 1))
+        unbiased = (1 - _FIRST_DECAY ** (index + 1)).astype(mean.dtype)
+        change = mean / unbiased
         size = jnp.sqrt(jnp.where(square > 0, square, 1))
         values = parameters.project(state.values - learning_rate * change / size)
         is_best = reached > state.most
@@ -241,12 +242,13 @@ def iterated_with_diagnostics(
         most = jnp.where(is_best, reached, state.most)
         return _State(values, mean, square, best, most), reached
 
+    merit = jax.eval_shape(lambda image: objective(logits_fn(image), target), wide)
     begun = _State(
         parameters.start,
         jnp.zeros_like(parameters.start),
         jnp.zeros_like(parameters.start),
         parameters.start,
-        jnp.full((), -jnp.inf, jnp.float32),
+        jnp.full((), -jnp.inf, merit.dtype),
     )
     inputs = (jnp.arange(steps), jax.random.split(key, steps))
     end, history = jax.lax.scan(step, begun, inputs)

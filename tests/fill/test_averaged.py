@@ -56,3 +56,5 @@ def test_bad_numbers_are_refused_by_name() -> None:
         fill.over_noise(LOGITS_FN, IMAGE, MASK, 1, key=KEY, draws=0)
     with pytest.raises(ValueError, match="noise must lie in"):
         fill.over_noise(LOGITS_FN, IMAGE, MASK, 1, key=KEY, noise=-1.0)
+    with pytest.raises(ValueError, match="target must lie in"):
+        fill.over_noise(LOGITS_FN, IMAGE, MASK, 99, key=KEY)

@@ -147,3 +147,12 @@ def test_a_step_along_nothing_shows_the_background() -> None:
     np.testing.assert_allclose(found, jnp.broadcast_to(jnp.array([0.1, 0.5, 0.9]), (4, 4, 3)))
     tiny = fill.step(image, mask, jnp.full((4, 4, 3), 1e-30), size=0.1, background=0.5)
     np.testing.assert_allclose(tiny, 0.6, rtol=1e-6)
+
+
+def test_a_step_under_a_mask_between_zero_and_one_is_a_mixture() -> None:
+    image, update = jnp.full((2, 2, 1), 0.2), jnp.ones((2, 2, 1))
+    mask = jnp.array([[1.0, 0.75], [0.5, 0.0]])
+    found = fill.step(image, mask, update, size=0.1, background=0.5)
+    # The update is the same everywhere, so that its root mean square is its value.
+    expected = mask * 0.2 + (1 - mask) * (0.5 + 0.1)
+    np.testing.assert_allclose(found[:, :, 0], expected, rtol=1e-6)

@@ -127,3 +127,11 @@ def test_progressive_fills_and_prototypes_take_it_as_their_rule() -> None:
     mean = fill.expected_update(SMOOTH, IMAGE[None], jnp.array([1]), parts, order=rule).mean
     hidden = np.asarray(parts[0]) == 0
     np.testing.assert_allclose(mean[hidden], first[hidden], atol=1e-6)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_precisions_are_filled_where_double_precision_is_enabled(dtype: str) -> None:
+    image, mask = problems.image_and_mask(dtype=jnp.dtype(dtype))
+    found = fill.iterated(problems.smooth_logits(), image, mask, 1, key=KEY, steps=2)
+    assert found.dtype == dtype
