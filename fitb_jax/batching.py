@@ -51,7 +51,7 @@ def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
         `chunk` need not divide it.
 
     Raises:
-        TypeError, ValueError: `chunk` is not an integer of at least 1.
+        TypeError, ValueError: `chunk` is not an integer of at least 1, or there are no items.
     """
     checks.check_count("chunk", chunk)
 
@@ -60,6 +60,8 @@ def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
 
     def summed(*arguments: Any) -> Any:
         length = jax.tree.leaves(arguments)[0].shape[0]
+        if not length:
+            raise ValueError("the arguments must have one item or more, got none")
         size = min(chunk, length)
         chunks = length // size
 

@@ -39,6 +39,7 @@ def with_head(logits_fn: LogitsFn, head: str) -> LogitsFn:
     Args:
         logits_fn: from one image to its outputs (k,).
         head: a name of `HEADS`:
+
             - "softmax": logits of exclusive classes, as they are;
             - "probabilities": softmax has been taken; their logarithms are returned;
             - "binary": one logit z; the logits of two classes, (-z/2, z/2), are returned;

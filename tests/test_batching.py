@@ -32,6 +32,11 @@ def test_chunked_sum_is_the_sum_of_vmap(chunk: int) -> None:
         np.testing.assert_allclose(found[name], value, rtol=1e-5)
 
 
+def test_a_sum_of_nothing_has_no_shape() -> None:
+    with pytest.raises(ValueError, match="one item or more, got none"):
+        batching.chunked_sum(lambda row: row, chunk=2)(jnp.zeros((0, 3)))
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 7, 20])
 def test_stream_keeps_order_and_drops_padding(chunk: int) -> None:
     shapes = set()

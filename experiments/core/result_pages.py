@@ -37,7 +37,7 @@ def page(name: str) -> str:
         parts += _run(json.loads(data.read_text()), name)
     for variant in sorted(FOLDER.glob(f"{name}.*.json")):
         parts.append(f"## Another run: {variant.stem.removeprefix(f'{name}.')}")
-        parts += _run(json.loads(variant.read_text()), variant.stem)
+        parts += _run(json.loads(variant.read_text()), variant.stem, level=3)
     earlier = FOLDER / f"{name}.md"
     if earlier.is_file():
         parts.append(earlier.read_text().strip())
@@ -50,14 +50,14 @@ def figures(name: str) -> list[Path]:
     return [path for path in every if "." not in path.stem.removeprefix(f"{name}.")]
 
 
-def _run(run: dict[str, Any], name: str) -> list[str]:
+def _run(run: dict[str, Any], name: str, *, level: int = 2) -> list[str]:
     parts = [f"![{path.stem.removeprefix(f'{name}.')}]({path.name})" for path in figures(name)]
     parts.append(run["caption"])
     if run["numbers"]:
         rows = [[label, value] for label, value in run["numbers"].items()]
         parts.append(table({"columns": ["number", "value"], "rows": rows}))
     for title, content in run["tables"].items():
-        parts += [f"## {title[0].upper()}{title[1:]}", table(content)]
+        parts += [f"{'#' * level} {title[0].upper()}{title[1:]}", table(content)]
     parts += [f"*{note}.*" for note in run["notes"]]
     made_by = run["made_by"]
     parts.append(
@@ -86,6 +86,8 @@ def text(value: Any) -> str:
     """A cell or number of a run as people read it."""
     if isinstance(value, dict):
         if value.keys() == {*_ENDS}:
+            if value["estimate"] is None:
+                return ""  # not asked of this row
             ends = (float("nan" if value[end] is None else value[end]) for end in _ENDS)
             return "{:.3f} [{:.3f}, {:.3f}]".format(*ends)
         return ", ".join(f"{key} {text(item)}" for key, item in value.items())

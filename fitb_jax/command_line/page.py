@@ -88,7 +88,7 @@ def write(
         unit=_unit(classifier),
         background=background_name(classifier),
         blank=_score(classifier, found.p_blank),
-        other_blank=found.other_blank and _score(classifier, found.other_blank),
+        other_blank=None if found.other_blank is None else _score(classifier, found.other_blank),
         maps=maps,
         edges=edges,
         masks=masks,

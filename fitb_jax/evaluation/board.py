@@ -255,13 +255,15 @@ def scoreboard(
     Returns:
         A data set with the labels `method` (controls first), `image`, `area`, `check`, `control`
         and `interval`:
-            - a variable for each check that was made, (method, image) or (method, image, area);
-            - `p_whole` and `p_blank`, p(target) of the whole image and of the background alone,
-              (image,): where the background has the class by itself, masks prove nothing;
-            - `mean`, (check, method, interval);
-            - `difference`, (check, method, control, interval): how much better the method is than
-              the control, paired over images;
-            - `passed`, (check, method): 1, 0, or nan where there is no judgement.
+
+        - a variable for each check that was made, (method, image) or (method, image, area);
+        - `p_whole` and `p_blank`, p(target) of the whole image and of the background alone,
+          (image,): where the background has the class by itself, masks prove nothing;
+        - `mean`, (check, method, interval);
+        - `difference`, (check, method, control, interval): how much better the method is than
+          the control, paired over images;
+        - `passed`, (check, method): 1, 0, or nan where there is no judgement.
+
         The rules of the checks are in `attrs` of the variables. `score_table` makes a table of it.
 
     Raises:

@@ -63,6 +63,7 @@ def as_logits_fn(
 
     Args:
         model: one of
+
             - a Flax NNX module, called on (n, h, w, c); it is used in evaluation mode;
             - a Flax Linen pair `(module, variables)`, called on (n, h, w, c);
             - an Equinox module, or a pair `(module, state)` if it has one: called on ONE image

@@ -67,6 +67,11 @@ def of_other_classes(images: Images, count: int, *, seed: int) -> Float[np.ndarr
     found = []
     for label in range(len(images.class_names)):
         others = np.flatnonzero(images.labels != label)
+        if len(others) < count:
+            raise ValueError(
+                f"count must be at most {len(others)}, the images of other classes "
+                f"than {label}, got {count}"
+            )
         found.append(images.images[rng.choice(others, count, replace=False)])
     return np.stack(found)
 

@@ -31,6 +31,10 @@ def test_others_are_of_no_own_class_and_drawn_once() -> None:
     for label, places in enumerate(found):
         assert len(set(places)) == 3
         assert label not in LABELS[np.array(places, int)]
+    with pytest.raises(
+        ValueError, match=r"count must be at most 3, .* other classes than 1, got 4"
+    ):
+        data.of_other_classes(IMAGES, 4, seed=0)
 
 
 def test_means_are_of_the_class() -> None:
