@@ -9,8 +9,8 @@ from experiments.core import discovery
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "results"
 """`NAME.json` and `NAME.FIGURE.webp` of each published run, `NAME.VARIANT.json` and
-`NAME.VARIANT.FIGURE.webp` of a further one with other options; `NAME.md` holds tables that were
-made before runs were published as data, and becomes data when they are made anew."""
+`NAME.VARIANT.FIGURE.webp` of a further one with other options; `NAME.md` says how to read them, and
+holds tables of runs that are not kept as data."""
 
 _ENDS = ("estimate", "low", "high")
 _QUOTED = re.compile(
@@ -51,7 +51,11 @@ def figures(name: str) -> list[Path]:
 
 
 def _run(run: dict[str, Any], name: str, *, level: int = 2) -> list[str]:
-    parts = [f"![{path.stem.removeprefix(f'{name}.')}]({path.name})" for path in figures(name)]
+    title = discovery.experiments()[name.partition(".")[0]].title
+    parts = []
+    for path in figures(name):
+        shown = path.stem.removeprefix(f"{name}.").replace("_", " ")
+        parts.append(f"![{title}: {shown}]({path.name})")
     parts.append(run["caption"])
     if run["numbers"]:
         rows = [[label, value] for label, value in run["numbers"].items()]
