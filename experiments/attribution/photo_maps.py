@@ -3,7 +3,7 @@
     python -m experiments photo_maps    # 15 min
 
 Needs: nothing (photographs of scikit-image).
-Expected: p(class) of the best tenth 0.28 by extremal masks, 0.06 by RISE, 0.05 by Grad-CAM, 0.03 or
+Expected: p(class) of the best tenth 0.23 by extremal masks, 0.06 by RISE, 0.05 by Grad-CAM, 0.04 or
 less by the others (with --dense-steps 400).
 
 Each method as in the tables (`common.methods`), beside free masks and two maps that ask no
