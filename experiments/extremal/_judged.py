@@ -187,7 +187,8 @@ def chart(config: RowOptions, found: xr.Dataset) -> Figure:
         plotting.interval_chart(panel, means, groups="method", title=title, is_horizontal=True)
         if name == "parts":
             panel.set_xscale("log")
-            panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            is_wide = float(means.max()) > 100
+            panel.xaxis.set_major_locator(LogLocator(subs=(1.0,) if is_wide else (1.0, 2.0, 5.0)))
             panel.xaxis.set_major_formatter("{x:g}")
             panel.xaxis.set_minor_formatter(NullFormatter())
     figure.suptitle(f"The best {config.area:.0%} of the pixels: mean, 95 % interval", fontsize=10)
