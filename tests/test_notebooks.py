@@ -75,7 +75,8 @@ def test_the_first_notebook_fills_in_by_two_networks() -> None:
 def test_the_third_notebook_fits_twice() -> None:
     names = _run_cells("3_extremal_masks_of_your_photograph")
     np.testing.assert_allclose(names["mean"], names["areas"], atol=1e-5)
-    assert ((names["overlap"] >= 0) & (names["overlap"] <= 1)).all()
+    assert (names["overlap"] <= 1).all()
+    assert names["overlap"][-1] >= 0.59  # two masks of 0.8 have 0.6 in common, of 1 in all
     assert names["slider"].value in names["areas"]
 
 
