@@ -248,8 +248,10 @@ def compute(config: Config, net: Loaded, found: xr.Dataset) -> xr.Dataset:
     found = with_notes(found, *net.notes)
     known = ways(config.steps)
     chosen = [known[name] for name in found["way"].values]
-    found = found.assign(asks=("way", [way.asks for way in chosen]))
-    found = found.assign(seconds=("way", [_seconds(config, net, way) for way in chosen]))
+    found = found.assign(
+        asks=("way", [way.asks for way in chosen]),
+        seconds=("way", [_seconds(config, net, way) for way in chosen]),
+    )
     return found.assign(_pictured(config, net)) if PROGRESSIVE in found["way"].values else found
 
 
