@@ -23,7 +23,7 @@ except ImportError:  # PyTorch is not a dependency
 STEPS = 8
 FILL_STEPS = 16
 CLASS_CHUNKS = (1, 5)
-IMAGE_CHUNKS = (8, 16, 32)
+IMAGE_CHUNKS = (8, 16, 32, 64)
 """Images that all classes are asked for at once, by `batching.chunked_vmap`."""
 
 ROBUST_STEPS, TOGETHER = 4, 3
