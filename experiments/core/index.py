@@ -9,9 +9,17 @@ PLACE = Path(__file__).resolve().parents[1] / "README.md"
 
 INTRODUCTION = """# Experiments
 
-One module for each figure and its table. `python -m experiments` lists them, `python -m experiments
-NAME --help` says what can be changed, and `python -m experiments reproduce` runs all that take
-minutes at most. Times are on 2 cores. This page is written by `python -m experiments index`."""
+One module for each figure and its table. `python -m experiments` lists them, and `python -m
+experiments NAME --help` says what can be changed. `--smoke` makes a tiny run, and `--full` one of
+the paper's scale. `python -m experiments reproduce` runs those with *yes* in the last column: they
+need no data of yours, and take minutes at most.
+
+Numbers of figures are ours, and not those of the papers. The first chapter follows
+[arXiv 2411.10273](https://arxiv.org/abs/2411.10273), and the second
+[arXiv 2501.11784](https://arxiv.org/abs/2501.11784). Where a number is of other options than the
+command, they stand beside it. DIR is a folder of photographs ([layouts](../docs/data.md#layouts)).
+E[dx] is the mean update of a class. Times are on 2 cores. This page is written by
+`python -m experiments index`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +38,19 @@ def content() -> str:
     lines = [INTRODUCTION]
     every = discovery.experiments().values()
     for chapter, title in discovery.CHAPTERS.items():
-        lines += ["", f"## {title}", "", "| figure | command | time | number to expect |"]
-        lines.append("|---|---|---|---|")
+        lines += ["", f"## {title}", ""]
+        lines.append("| figure | command | time | number to expect | in `reproduce` |")
+        lines.append("|---|---|---|---|---|")
         lines += [
             f"| [{one.regenerates}]({chapter}/{one.name}.py): {one.title} | `{one.command}` "
-            f"| {one.duration} | {one.expected} |"
+            f"| {one.duration} | {one.expected} | {'yes' if _is_reproduced(one) else ''} |"
             for one in every
             if one.chapter == chapter
         ]
     return "\n".join(lines) + "\n"
+
+
+def _is_reproduced(listed: discovery.Listed) -> bool:
+    """Whether `reproduce` runs it where nothing is asked for."""
+    experiment = discovery.load(listed)
+    return not experiment.left_out(experiment.default(smoke=False, full=False))

@@ -1,6 +1,6 @@
 """Figure 25, Table 12: Localisation of every method, and of controls.
 
-    python -m experiments localisation --photographs manifest --photo-dir DIR    # 40 s a photograph
+    python -m experiments localisation --photographs coco_polygons --photo-dir DIR    # 40 s a photograph
 
 Needs: photographs with boxes or masks, `--photographs LAYOUT --photo-dir DIR`.
 Expected: pointing game of extremal masks 0.829 [0.695, 0.963], of Grad-CAM 0.781 [0.630, 0.933], of
@@ -10,7 +10,7 @@ outlines).
 Any layout of `data.photographs` with boxes or masks (ImageNet validation, ImageNet-S, VOC, COCO)
 whose classes the network knows. It resumes. Photographs that the network gets wrong are left out:
 where it looks for a class that it does not see is no question of localisation.
-"""
+"""  # noqa: E501 - a command is one line
 
 import dataclasses
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Figure 24, Table 11: Accuracy of a pretrained network.
 
-    python -m experiments photo_accuracy --photographs imagenet --photo-dir ILSVRC/val    # 15 s
+    python -m experiments photo_accuracy --photographs manifest --photo-dir DIR    # 15 s
 
 Needs: labelled photographs (--photo-dir).
 Expected: top-1 0.748 [0.703, 0.788], top-5 0.922 [0.892, 0.945] (EfficientNet-Lite0, 400

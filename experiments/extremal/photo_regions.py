@@ -1,4 +1,4 @@
-"""Figure 23, Table 10: The smallest part of a photograph that keeps its class.
+"""Figure 23, Table 10: A minimal part of a photograph that keeps its class.
 
     python -m experiments photo_regions --photographs manifest --photo-dir DIR --explained 20    # 3 min a photograph
 

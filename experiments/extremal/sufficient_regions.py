@@ -1,4 +1,4 @@
-"""Figure 22, Table 9: The smallest part of a digit that keeps its class.
+"""Figure 22, Table 9: A minimal part of a digit that keeps its class.
 
     python -m experiments sufficient_regions    # 10 s a digit
 
