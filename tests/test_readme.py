@@ -68,6 +68,13 @@ def test_every_link_exists() -> None:
     assert not missing, missing
 
 
+def test_it_says_how_many_figures_the_main_command_makes() -> None:
+    said = re.search(r"makes (\d+) of the (\d+) figures", (ROOT / "README.md").read_text())
+    lines = re.findall(r"^\| \[Figure .*", (ROOT / "experiments/README.md").read_text(), re.M)
+    assert said is not None
+    assert said.groups() == (str(sum(line.endswith("| yes |") for line in lines)), str(len(lines)))
+
+
 def test_ci_runs_the_test_command() -> None:
     script = (ROOT / ".ci" / "run").read_text()
     (extract,) = re.findall(r"\$\((awk .*?README\.md)\)", script)
