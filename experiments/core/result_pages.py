@@ -61,7 +61,9 @@ def _run(run: dict[str, Any], name: str, *, level: int = 2) -> list[str]:
         rows = [[label, value] for label, value in run["numbers"].items()]
         parts.append(table({"columns": ["number", "value"], "rows": rows}))
     for title, content in run["tables"].items():
-        parts += [f"{'#' * level} {title[0].upper()}{title[1:]}", table(content)]
+        # That of a data set stays as it is: "mnist_5k".
+        heading = title if "_" in title else title[0].upper() + title[1:]
+        parts += [f"{'#' * level} {heading}", table(content)]
     parts += [f"*{note}.*" for note in run["notes"]]
     made_by = run["made_by"]
     parts.append(

@@ -108,6 +108,20 @@ def with_seconds(
     )
 
 
+PANELS = {
+    "p": "the fit's network and blur",
+    "p_judge": "another network",
+    "kept": "share of other backgrounds",
+    "iou_keys": "overlap of two keys",
+    "iou_moved": "overlap when moved",
+    "precision": "share on the object",
+    "parts": "connected parts",
+}
+
+DIFFERENCES = {**PANELS, "pointing": "pointing game"}
+"""Scores whose differences from one row are shown."""
+
+
 def tables(found: xr.Dataset, base: str) -> Tables:
     """In the sample and out of it, and what a row has more, paired by photograph."""
     columns = functools.partial(interval_columns, rows="method", over="image")
@@ -130,17 +144,11 @@ def tables(found: xr.Dataset, base: str) -> Tables:
         "the object": _on_objects(found),
     }
     if base in found["method"] and found.sizes["method"] > 1:
-        names = ("p", "p_judge", "kept", "iou_keys", "iou_moved", "precision", "pointing", "parts")
-        each = {name: paired_difference(found[name], method=base) for name in names}
-        less = [
-            interval_table(
-                more,
-                rows="method",
-                over="image",
-                title=name + (", area {area:g}" if "area" in more.dims else ""),
-            )
-            for name, more in each.items()
-        ]
+        less = []
+        for name, title in DIFFERENCES.items():
+            more = paired_difference(found[name], method=base)
+            title += ", area {area:g}" if "area" in more.dims else ""
+            less.append(interval_table(more, rows="method", over="image", title=title))
         made[f"less {base}"] = _known(pd.concat(less, axis=1))
     return made
 
@@ -165,17 +173,6 @@ def _on_objects(found: xr.Dataset) -> pd.DataFrame:
                 table(of["rank_accuracy"], title=f"rank accuracy, {title}"),
             ]
     return pd.concat(columns, axis=1)
-
-
-PANELS = {
-    "p": "the fit's network and blur",
-    "p_judge": "another network",
-    "kept": "share of other backgrounds",
-    "iou_keys": "overlap of two keys",
-    "iou_moved": "overlap when moved",
-    "precision": "share on the object",
-    "parts": "connected parts",
-}
 
 
 def chart(config: RowOptions, found: xr.Dataset) -> Figure:
