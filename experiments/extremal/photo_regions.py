@@ -316,7 +316,7 @@ def caption(config: Config, found: xr.Dataset) -> str:
     means = found[["area", "share"]].mean("image")
     others, blur = means.sel(way=DEFAULT), means.sel(way=BLUR)
     return (
-        f"The smallest connected regions found for {found.sizes['image']} photographs such that "
+        f"Minimal connected regions found for {found.sizes['image']} photographs such that "
         f"{config.required:g} of {config.searched} backgrounds keep the class: mean area "
         f"{others['area']:.3f}, and {others['share']:.2f} of {config.fresh} fresh backgrounds keep "
         f"it. Found on the photograph's own blur: {blur['area']:.3f} and {blur['share']:.2f}."
