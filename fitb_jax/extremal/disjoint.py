@@ -166,8 +166,8 @@ def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Fl
         areas: (k,), shares of the image to show, whose sum is at most 1.
 
     Returns:
-        Masks of zeros and ones, (k, h, w), that do not overlap. Each area is rounded to whole pixels;
-        where there is no room for the last ones, the later masks lack them.
+        Masks of zeros and ones, (k, h, w), that do not overlap. Each area is rounded to whole
+        pixels; where there is no room for the last ones, the later masks lack them.
 
     Raises:
         ValueError: not an area for each mask, or areas that have no room beside each other.
