@@ -169,7 +169,7 @@ def test_the_page_of_the_command_runs(tmp_path: Path, monkeypatch: pytest.Monkey
         "photo.jpg"
     )
     names = _run("explain.md")
-    assert names["my_function"]()(jnp.zeros((64, 64, 3))).shape == (10,)
+    assert names["my_network"]()(jnp.zeros((64, 64, 3))).shape == (10,)
     assert all(np.isfinite(each).all() for each in names["maps"].values())
     assert (tmp_path / "maps.png").is_file()
     blend, part = names["extremal"].make_blend(names["image"]), names["part"]
