@@ -203,6 +203,22 @@ def check_predicts(objective: Objective) -> None:
         )
 
 
+def check_probability(objective: Objective) -> None:
+    """Refuse an objective of this module that is no probability.
+
+    Args:
+        objective: the objective to check; one of your own has to be a probability, too.
+
+    Raises:
+        ValueError: it is one of ours, and neither `prob` nor `sigmoid_prob`.
+    """
+    if objective in OBJECTIVES.values() and objective not in (prob, sigmoid_prob):
+        raise ValueError(
+            "objective must be a probability, prob or sigmoid_prob, got "
+            f"{getattr(objective, '__name__', objective)}: scores and bounds are of probabilities"
+        )
+
+
 OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
     {
         objective.__name__: objective

@@ -419,7 +419,7 @@ def _key_data(key: jax.Array | None) -> tuple[np.ndarray, str | None]:
 def _as_json(config: Mapping[str, Any]) -> Any:
     """As it will be read from the store: lists in place of tuples."""
     try:
-        return json.loads(json.dumps(dict(config)))
+        return json.loads(json.dumps(dict(config), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise TypeError(f"config must be JSON values: {error}") from error
 

@@ -86,7 +86,7 @@ def smoothgrad(
     if statistic == "mean":
         found = jnp.abs(centre + deviations / draws)
     elif statistic == "square":
-        found = centre**2 + (2 * centre * deviations + squares) / draws
+        found = jnp.maximum(centre**2 + (2 * centre * deviations + squares) / draws, 0)
     else:
         found = jnp.maximum(squares - deviations**2 / draws, 0) / (draws - 1)
     return found.sum(-1)

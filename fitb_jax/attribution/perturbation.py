@@ -118,6 +118,7 @@ def mean_occlusion(
     Raises:
         TypeError, ValueError: as in `occlusion`.
     """
+    _check_backgrounds(backgrounds, image)
     explain = functools.partial(occlusion, logits_fn, image, target, window=window, stride=stride)
     return jax.lax.map(lambda shown: explain(background=shown), backgrounds).mean(0)
 
@@ -147,10 +148,19 @@ def silent_share(
     Raises:
         TypeError, ValueError: as in `occlusion`.
     """
+    _check_backgrounds(backgrounds, image)
     explain = functools.partial(occlusion, logits_fn, image, target, window=window, stride=window)
     # The windows do not overlap: a pixel's value is that of its window.
     drops = jax.lax.map(lambda shown: explain(background=shown)[::window, ::window], backgrounds)
     return (jnp.abs(drops).max(0) < least).mean(dtype=jnp.float32)
+
+
+def _check_backgrounds(backgrounds: Array, image: Image) -> None:
+    checks.check_image(backgrounds, name="backgrounds", axes=("m", "h", "w", "c"))
+    if backgrounds.shape[1:] != image.shape:
+        raise ValueError(
+            f"backgrounds must be images of shape {image.shape}, got shape {backgrounds.shape}"
+        )
 
 
 def _windows(size: int, window: int, stride: int) -> Array:

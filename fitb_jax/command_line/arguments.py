@@ -127,6 +127,8 @@ def parse(arguments: Sequence[str]) -> Options:
     background = checked(_background, given.background)
     checked(_check_seed, given.seed)
     names = None if given.classes is None else checked(_read_names, given.classes)
+    if names and len(names) == 1 and given.head.startswith("binary"):
+        names = (f"not {names[0]}", names[0])
     find = find_class
     if given.classes is None and _is_of_imagenet(given.model, given.weights):
         names, ids, _ = imagenet.classes()

@@ -42,7 +42,7 @@ def plan(photographs: Sequence[Path], out: Path, overwrite: bool) -> list[Path]:
     if index.exists() and MARK not in index.read_text("utf-8", errors="replace"):
         raise ValueError(f"--out: {index} is another page than one of this command; choose another")
     stems = {file.stem.casefold() for file in photographs}
-    taken: set[str] = set()
+    taken = {PAGE}
     places = []
     for file in photographs:
         name, count = file.stem, 1

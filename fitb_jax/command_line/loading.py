@@ -195,8 +195,6 @@ def _names(options: Options, model: Any, count: int) -> tuple[tuple[str, ...], t
     names = options.class_names or getattr(model, "class_names", None)
     if names is None and options.head.startswith("binary"):
         names = ("no", "yes")
-    if names is not None and len(names) == 1 and options.head.startswith("binary"):
-        names = (f"not {names[0]}", names[0])
     kind = "output" if options.head == "regression" else "class"
     numbered = tuple(f"{kind} {index}" for index in range(count))
     if names is None:

@@ -110,8 +110,12 @@ def listing(out: Path) -> str:
     """
     entries = []
     for file in sorted(out.glob(f"*/{folders.NUMBERS}")):
-        numbers = json.loads(file.read_text("utf-8"))
-        entries.append({"folder": file.parent.name, **numbers})
+        try:
+            numbers = json.loads(file.read_text("utf-8"))
+        except ValueError:
+            continue  # not one of ours
+        if isinstance(numbers, dict) and {"photograph", "class", "unit", "model"} <= {*numbers}:
+            entries.append({"folder": file.parent.name, **numbers})
     return _template("listing.html").render(entries=entries, mark=folders.MARK)
 
 

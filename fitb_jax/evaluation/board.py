@@ -17,11 +17,17 @@ from fitb_jax.evaluation.control_methods import CONTROLS
 from fitb_jax.evaluation.drop_and_gain import average_drop
 from fitb_jax.evaluation.localisation import pointing_game, precision, relevance_rank
 from fitb_jax.evaluation.map_scores import faithfulness_scores
-from fitb_jax.evaluation.map_similarity import spearman, top_k_iou
+from fitb_jax.evaluation.map_similarity import spearman, top_k_iou, unit_range
 from fitb_jax.evaluation.ranking import top_weights
 from fitb_jax.evaluation.robustness import infidelity, max_sensitivity
 from fitb_jax.evaluation.sanity import random_other_class
-from fitb_jax.objectives import blank_has_class, chance_of, is_predicted, prob
+from fitb_jax.objectives import (
+    blank_has_class,
+    chance_of,
+    check_probability,
+    is_predicted,
+    prob,
+)
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import (
     Array,
@@ -280,6 +286,8 @@ def scoreboard(
     with extras.needed("evaluation.scoreboard", extra="grids"):
         import xarray as xr
     _check_arguments(methods, logits_fn, images, targets, truth, backgrounds, areas, key)
+    check_probability(objective)
+    _check_only(only)
     checks.check_background(colour, images.shape[1:], name="colour")
     if move is not None:
         checks.check_count("move", move)
@@ -469,11 +477,11 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
             undecided[method] += mark.startswith("?")
             cells.append(f"{said} {mark}".rstrip())
         rows[name] = [*cells, check.meaning, check.rule]
-    count = int(board["passed"].notnull().all("method").sum())
+    counts = board["passed"].notnull().sum("check").values
     total = board["passed"].sum("check").astype(int).values
     rows["passed"] = [
         f"{each} of {count}" + (f", {undecided[method]} undecided" if undecided[method] else "")
-        for method, each in zip(methods, total, strict=True)
+        for method, each, count in zip(methods, total, counts, strict=True)
     ]
     rows["passed"] += ["checks that are passed", "controls pass some by chance or by design"]
     images = board.sizes["image"]
@@ -569,8 +577,8 @@ def method_scores(
     """
     checks.check_explained(logits_fn, image, target)
     checks.check_key(key)
-    for name in only or ():
-        checks.check_choice("only", name, CHECKS)
+    check_probability(objective)
+    _check_only(only)
     if move is None:
         move = max(1, max(image.shape[:2]) // 28)
     map_key, again_key, class_key, order_key, noise_key = jax.random.split(key, 5)
@@ -648,7 +656,7 @@ def method_scores(
     if backgrounds is not None:
         found["kept"] = _kept(logits_fn, image, target, shown, backgrounds, objective, chunk)
     if truth is not None:
-        at_areas = [precision(saliency, truth, area=area) for area in areas]
+        at_areas = [precision(unit_range(saliency), truth, area=area) for area in areas]
         found |= {
             "pointing": pointing_game(saliency, truth),
             "precision": jnp.stack(at_areas),
@@ -659,6 +667,13 @@ def method_scores(
     if missing := _with_arguments(name for name in only if name not in found):
         raise ValueError(f"only asks for what needs another argument: {missing}")
     return {name: found[name] for name in only}
+
+
+def _check_only(only: Sequence[str] | None) -> None:
+    if only is not None and not only:
+        raise ValueError("only must name one check or more, or be None, got none")
+    for name in only or ():
+        checks.check_choice("only", name, CHECKS)
 
 
 def _with_arguments(names: Iterable[str]) -> str:
@@ -703,7 +718,8 @@ def _kept(
 
     def share(mask: Mask) -> Scalar:
         behind = functools.partial(is_kept, mask)
-        return chunked_vmap(behind, chunk=chunk)(backgrounds).mean()
+        kept = chunked_vmap(behind, chunk=chunk)(backgrounds).mean()
+        return jnp.where(jnp.isnan(mask).any(), jnp.nan, kept)
 
     return jax.lax.map(share, shown)
 

@@ -123,13 +123,16 @@ def infidelity(
         return (per_value * perturbation).sum(), effect
 
     predicted, effects = chunked_vmap(look, chunk=chunk)(jax.random.split(key, samples))
-    power = (predicted**2).mean()
-    scale = (predicted * effects).mean() / jnp.where(power == 0, jnp.nan, power)
-    fitted = jnp.where(power == 0, 0, scale) * predicted
+    # In units of the largest: the squares of small maps are below what a float can hold.
+    unit = _largest(predicted)
+    relative = predicted / unit
+    power = (relative**2).mean()
+    scale = (relative * effects).mean() / jnp.where(power == 0, jnp.nan, power)
+    fitted = jnp.where(power == 0, 0, scale) * relative
     return Infidelity(
         infidelity=((predicted - effects) ** 2).mean(),
         scaled=((fitted - effects) ** 2).mean(),
-        scale=scale,
+        scale=scale / unit,
         variation=(effects**2).mean(),
     )
 
@@ -170,14 +173,21 @@ def max_sensitivity(
     checks.check_count("chunk", chunk)
     image = at_least_float32(image)
     own = explain_fn(image)
+    unit = _largest(own)
 
     def distance(key: Key) -> Array:
         shift = radius * jax.random.uniform(key, image.shape, image.dtype, -1, 1)
-        return jnp.linalg.norm((explain_fn(image + shift) - own).ravel())
+        return jnp.linalg.norm(((explain_fn(image + shift) - own) / unit).ravel())
 
     largest = chunked_vmap(distance, chunk=chunk)(jax.random.split(key, samples)).max()
-    norm = jnp.linalg.norm(own.ravel())
-    return Sensitivity(largest, largest / jnp.where(norm == 0, jnp.nan, norm))
+    norm = jnp.linalg.norm((own / unit).ravel())
+    return Sensitivity(largest * unit, largest / jnp.where(norm == 0, jnp.nan, norm))
+
+
+def _largest(values: Array) -> Array:
+    """The largest magnitude; 1 where all are 0."""
+    largest = jnp.abs(values).max()
+    return jnp.where(largest == 0, 1, largest)
 
 
 def gaussian_noise(image: Image, *, key: Key, deviation: Number = 0.2) -> Image:

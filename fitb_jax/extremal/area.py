@@ -84,13 +84,15 @@ def area_penalty(mask: Mask, area: Number) -> Scalar:
     checks.check_number("area", area, least=0, most=1)
     size = mask.size
     # Rounded down, but not for the last digit of a third in single precision.
-    blanks = jnp.floor(size * (1 - jnp.asarray(area, mask.dtype)) + 0.01)
+    exact = jnp.promote_types(mask.dtype, jnp.float32)
+    blanks = jnp.floor(size * (1 - jnp.asarray(area, exact)) + 0.01)
     fixed = jax.lax.stop_gradient(mask)
     first_shown = jnp.minimum(blanks, size - 1).astype(jnp.int32)
     step = _ranked(fixed, first_shown)
     is_above, is_tied = fixed > step, fixed == step
     tied_share = (size - blanks - is_above.sum()) / is_tied.sum()
     shown = jnp.where(is_above, 1, jnp.where(is_tied, tied_share, 0))
+    shown = shown.astype(mask.dtype)
     return jnp.mean(shown * (1 - mask) ** 2 + (1 - shown) * mask**2)
 
 

@@ -138,7 +138,20 @@ def hides_something(blend: Blend, image: Image) -> Bool[Array, ""]:
     """
     shown = blend(jnp.ones(image.shape[:2], image.dtype))
     hidden = blend(jnp.zeros(image.shape[:2], image.dtype))
-    return jnp.abs(shown - hidden).max() > 16 * jnp.finfo(image.dtype).eps
+    return differs(shown, hidden)
+
+
+def differs(seen: Array, image: Array) -> Bool[Array, ""]:
+    """Whether what is seen differs from an image by more than rounding.
+
+    Args:
+        seen: one image or several.
+        image: of the same shape, or of one of them.
+
+    Returns:
+        A boolean scalar.
+    """
+    return jnp.abs(seen - image).max() > 16 * jnp.finfo(image.dtype).eps
 
 
 def check_background(background: Any, shape: tuple[int, ...]) -> None:

@@ -166,7 +166,8 @@ def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Fl
         areas: (k,), shares of the image to show, whose sum is at most 1.
 
     Returns:
-        Masks of zeros and ones, (k, h, w), that do not overlap.
+        Masks of zeros and ones, (k, h, w), that do not overlap. Each area is rounded to whole
+        pixels; where there is no room for the last ones, the later masks lack them.
 
     Raises:
         ValueError: not an area for each mask, or areas that have no room beside each other.
@@ -179,7 +180,8 @@ def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Fl
 
     def take(taken: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         mask, area = inputs
-        binary = binarise(jnp.where(taken > 0, -1.0, mask), area)
+        # Areas that are rounded up have no room for the last pixels.
+        binary = binarise(jnp.where(taken > 0, -1.0, mask), area) * (1 - taken)
         return taken + binary, binary
 
     return jax.lax.scan(take, jnp.zeros(masks.shape[1:]), (masks, areas))[1]
@@ -213,7 +215,7 @@ def _find_iteratively(
             prior=prior,
             prior_weight=prior_weight,
         )
-        mask = inr_masks(inr, area[None], shape, available=available)[0]
+        mask = inr_masks(inr, area[None], shape, available=available)[0].astype(available.dtype)
         # The product of (1 - sigmoid) over the fits so far, rounding aside.
         return jnp.maximum(available - mask, 0), (mask, inr.converged)
 

@@ -19,6 +19,7 @@ from fitb_jax.extremal.ascent import ascend
 from fitb_jax.extremal.background import (
     BackgroundName,
     check_background,
+    differs,
     hides_something,
     make_blend,
 )
@@ -155,6 +156,7 @@ def fit_inr(
     _check_arguments(logits_fn, image, target, config, background, available)
     if backgrounds is not None:
         check_backgrounds(backgrounds, image)
+        backgrounds = jnp.asarray(backgrounds)
     blend = make_blend(image, background, blur=config.blur)
     added = None
     if prior is not None:
@@ -222,6 +224,8 @@ def fit_inr(
     )
     # A network of zeros has masks without structure, of every area.
     is_seen = hides_something(blend, image)
+    if backgrounds is not None:
+        is_seen |= differs(backgrounds, image[None])
     kept = jax.tree.map(lambda leaf: jnp.where(is_seen, leaf, 0), found.parameters)
     best = nnx.merge_state(kept, fixed)
     history = History(found.merit, *found.records)

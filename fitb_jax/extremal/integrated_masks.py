@@ -197,7 +197,7 @@ def fit_igos(
         if config.step_rule == "nesterov":
             size = jnp.asarray(config.step_size, image.dtype)
             ahead = values - size * gradient
-            moved = ahead + t / (t + 3) * (ahead - last)
+            moved = ahead + (t / (t + 3)).astype(image.dtype) * (ahead - last)
         else:
             size = _line_search(
                 lambda values: search_objective(*objective_of(values, noise, _in_chunks)[1]),

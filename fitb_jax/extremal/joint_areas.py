@@ -46,7 +46,7 @@ def joint_exact_areas(
         raise ValueError(f"areas must be positive and add up to less than 1, got {known}")
     dtype = scores.dtype
     scores = scores.astype(jnp.promote_types(dtype, jnp.float32))
-    thresholds = _thresholds(scores, areas.astype(scores.dtype))
+    thresholds = _thresholds(scores, jnp.asarray(areas, scores.dtype))
     return _shares(scores - thresholds[:, None, None]).astype(dtype)
 
 

@@ -69,7 +69,7 @@ def nearest_neighbours(
 
     distances = jax.vmap(distance)(images)
     nearest, indices = jax.lax.top_k(-distances, count)
-    has_class = labels == target
+    has_class = jnp.asarray(labels) == target
     same = has_class[indices]
     return Neighbours(
         indices=indices,

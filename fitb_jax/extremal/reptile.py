@@ -67,6 +67,7 @@ def reptile_init(
     if images_per_round > n:
         raise ValueError(f"images_per_round must be at most the {n} images, got {images_per_round}")
     checks.check_number("rate", rate, least=0, most=1, open_least=True)
+    images, targets = jnp.asarray(images), jnp.asarray(targets)
     network_key, round_key = jax.random.split(key)
     _, initial = nnx.split(build(config.network, key=network_key))
 

@@ -179,8 +179,10 @@ def sufficient_region(
     shape = (image.shape[0], image.shape[1])
     masks.patch_grid(shape, patch)
     split_key, fit_key, search_key = jax.random.split(key, 3)
+    backgrounds = jnp.asarray(backgrounds)
     if fresh is None:
         backgrounds, fresh = _split(backgrounds, split_key)
+    fresh = jnp.asarray(fresh)
     gradient_calls = jnp.zeros((), jnp.int32)
     if candidates is None:
         inr = fit_inr(logits_fn, image, target, config, key=fit_key, background=background)

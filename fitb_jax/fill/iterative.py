@@ -198,6 +198,8 @@ def iterated_with_diagnostics(
     checks.check_count("shift", shift, least=0)
     # Small steps are lost in half precision.
     wide = at_least_float32(image)
+    mask = jnp.asarray(mask, wide.dtype)
+    learning_rate, noise = (jnp.asarray(each, wide.dtype) for each in (learning_rate, noise))
     parameters = {"fourier": _spectrum, "pixels": _pixels}[parametrisation](
         _begun(wide, mask, start), mask
     )

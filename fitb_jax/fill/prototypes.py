@@ -6,7 +6,7 @@ of the chunks before it.
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +106,8 @@ def expected_update(
     _check_arguments(logits_fn, images, targets, masks, chunk, tolerance)
     images, targets, masks = jnp.asarray(images), jnp.asarray(targets), jnp.asarray(masks)
     n, chunk = images.shape[0], min(chunk, images.shape[0])
+    # Counts and sums leave what half precision can hold.
+    dtype = jnp.promote_types(images.dtype, jnp.float32)
     chunks = math.ceil(n / chunk)
     is_never_hidden = jnp.all(masks == 1, axis=tuple(range(masks.ndim - 2)))
 
@@ -114,18 +116,18 @@ def expected_update(
 
         def add(carry: tuple[Image, Mask], mask: Mask) -> tuple[tuple[Image, Mask], None]:
             total, times = carry
-            hidden = 1 - mask
-            update = update_fn(logits_fn, images[index], mask, targets[index])
+            hidden = (1 - mask).astype(dtype)
+            update = update_fn(logits_fn, images[index], mask, targets[index]).astype(dtype)
             return (total + hidden[:, :, None] * update, times + hidden), None
 
-        nothing = jnp.zeros_like(images[0])
+        nothing = jnp.zeros(images.shape[1:], dtype)
         return jax.lax.scan(add, (nothing, nothing[:, :, 0]), own_masks)[0]
 
     def step(state: tuple[Array, Moments]) -> tuple[Array, Moments]:
         at, moments = state
         indices = at * chunk + jnp.arange(chunk)
         sums, counts = jax.vmap(contribution)(jnp.minimum(indices, n - 1))
-        weights = (indices < n).astype(images.dtype)
+        weights = (indices < n).astype(dtype)
         return at + 1, merge(moments, measure(sums, counts, weights))
 
     def is_unfinished(state: tuple[Array, Moments]) -> Array:
@@ -137,7 +139,7 @@ def expected_update(
         converged = jnp.all(is_precise | is_never_hidden[:, :, None])
         return (at < chunks) & ~converged
 
-    first = step((jnp.zeros((), jnp.int32), _no_moments(images)))
+    first = step((jnp.zeros((), jnp.int32), _no_moments(images.shape[1:], dtype)))
     return summarise(jax.lax.while_loop(is_unfinished, step, first)[1])
 
 
@@ -309,8 +311,11 @@ def pool(prototypes: Sequence[Prototype]) -> Prototype:
         raise ValueError("prototypes must be at least one")
     means, errors, counts = (np.stack(each) for each in zip(*prototypes, strict=True))
     weights = counts[..., None]
-    error = np.sqrt(((weights * errors) ** 2).sum(0)) / weights.sum(0)
-    return Prototype((weights * means).sum(0) / weights.sum(0), error, counts.sum(0))
+    # What a set never hid is nan there, and has no weight.
+    means, errors = (np.where(weights > 0, each, 0) for each in (means, errors))
+    total = np.where(weights.sum(0) > 0, weights.sum(0), np.nan)
+    error = np.sqrt(((weights * errors) ** 2).sum(0)) / total
+    return Prototype((weights * means).sum(0) / total, error, counts.sum(0))
 
 
 def nearest_prototype(image: Image, prototypes: Float[Array, "k h w c"]) -> Int[Array, ""]:
@@ -345,11 +350,11 @@ def _cosine(image: Image, prototype: Image) -> Array:
     return jnp.vdot(image, derivatives.unit_vector(centred))
 
 
-def _no_moments(images: Array) -> Moments:
-    per_value = jnp.zeros(images.shape[1:], images.dtype)
+def _no_moments(shape: tuple[int, ...], dtype: Any) -> Moments:
+    per_value = jnp.zeros(shape, dtype)
     per_pixel = per_value[:, :, 0]
     return Moments(
-        images=jnp.zeros((), images.dtype),
+        images=jnp.zeros((), dtype),
         hiding_images=per_pixel,
         mean_sum=per_value,
         count=per_pixel,

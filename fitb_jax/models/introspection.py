@@ -175,7 +175,7 @@ def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
     """
     if not callable(logits_fn):
         raise TypeError(f"logits_fn must be callable, got {type(logits_fn).__name__}")
-    return Bound(_shifted, logits_fn, jnp.asarray(shift, jnp.float32))
+    return Bound(_shifted, _as_argument(logits_fn), jnp.asarray(shift, jnp.float32))
 
 
 def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
@@ -193,7 +193,12 @@ def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
         TypeError, ValueError: a factor that is not a number above 0.
     """
     checks.check_number("factor", factor, least=0, open_least=True)
-    return Bound(_scaled, jnp.asarray(factor, jnp.float32), logits_fn)
+    return Bound(_scaled, jnp.asarray(factor, jnp.float32), _as_argument(logits_fn))
+
+
+def _as_argument(logits_fn: LogitsFn) -> LogitsFn:
+    """Of a program, which a plain function cannot be."""
+    return Partial(logits_fn) if jax.tree_util.all_leaves([logits_fn]) else logits_fn
 
 
 def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:

@@ -92,6 +92,7 @@ def train(
     """
     checks.check_key(key)
     _check_arguments(classifier, training, images, labels)
+    images, labels = jnp.asarray(images), jnp.asarray(labels)
     n, steps = images.shape[0], images.shape[0] // training.batch
     weights_key, data_key = jax.random.split(key)
     graph, parameters = nnx.split(build(classifier, key=weights_key))

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import jax
@@ -170,6 +171,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
         "'d' has 3 in 'b' and 2 elsewhere",
     ),
     "config": (_point, X, {"config": {"a": object()}}, "config must be JSON values"),
+    "config of nan": (_point, X, {"config": {"a": math.nan}}, "config must be JSON values"),
     "chunk 0": (_point, X, {"chunk": 0}, "chunk must be at least 1, got 0"),
     "chunk name": (_point, X, {"chunk": "many"}, r"chunk must be one of \['auto'\], got 'many'"),
     "block": (_point, X, {"block": -1}, "block must be at least 1"),

@@ -61,3 +61,11 @@ def test_several_backgrounds_are_averaged_and_leave_nothing_silent_but_what_is_a
     half = IMAGE.at[:3].set(0.5)[None]
     share = attribution.silent_share(SMOOTH, IMAGE, 1, half, window=3)
     np.testing.assert_allclose(share, 2 / 3, atol=1e-6)  # two of three rows of windows
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("of", [attribution.mean_occlusion, attribution.silent_share])
+def test_backgrounds_are_images_of_the_same_shape(of) -> None:
+    for wrong in (255 * IMAGE[None], IMAGE[None, :5]):
+        with pytest.raises(ValueError, match="backgrounds"):
+            of(SMOOTH, IMAGE, 1, wrong, window=3)

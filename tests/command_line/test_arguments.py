@@ -87,3 +87,15 @@ def test_the_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert stop.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line[2:].split()[0] for line in lines[: len(METHODS)]] == [*METHODS]
+
+
+def test_the_one_name_of_a_binary_network_is_its_yes(photograph: Path, tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("dog\n")
+    given = ["--model", "my:net", "--head", "binary", "--classes", str(tmp_path / "names.txt")]
+    network = tmp_path / "my.py"
+    network.write_text("def net():\n    return lambda image: image.sum(keepdims=True)[0, 0]\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        for asked, place in (("dog", 1), ("not dog", 0), ("1", 1)):
+            options = parse(["explain", str(photograph), *given, "--class", asked])
+            assert (options.class_names, options.target) == (("not dog", "dog"), place)

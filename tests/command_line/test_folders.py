@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fitb_jax.command_line import folders
+from fitb_jax.command_line.page import listing
 
 
 def test_photographs_of_one_name_have_folders_of_their_own(tmp_path: Path) -> None:
@@ -42,3 +43,11 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         Path("cat"),
         Path("cat/second"),
     ]
+
+
+def test_the_list_has_our_explanations_and_the_place_of_its_page(tmp_path: Path) -> None:
+    for name, text in (("another", "{}"), ("damaged", "{"), ("empty", "[]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / folders.NUMBERS).write_text(text)
+    assert not any(name in listing(tmp_path) for name in ("another", "damaged", "empty"))
+    assert folders.plan([Path("index.html.png")], tmp_path, False)[0].name != folders.PAGE

@@ -78,7 +78,7 @@ def test_what_is_no_classifier_is_refused(
 def test_what_outputs_mean_is_taken_into_account() -> None:
     image = np.zeros((32, 32, 3), np.float32)
     image[:, :16, 0] = 1
-    named = {"head": "binary", "class_names": ("red",)}
+    named = {"head": "binary", "class_names": ("not red", "red")}
     binary = loading.load(options("one_logit", **named))
     assert binary.class_names == ("not red", "red")
     np.testing.assert_allclose(binary.logits_fn(image), [-1, 1], rtol=1e-5)

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 from jax.tree_util import Partial
 
-from fitb_jax import attribution, evaluation, saliency
-from fitb_jax.evaluation.board import CHECKS
+from fitb_jax import attribution, evaluation, objectives, saliency
+from fitb_jax.evaluation.board import CHECKS, method_scores
 from fitb_jax.evaluation.control_methods import CONTROLS
 from fitb_jax.types import Array
 
@@ -191,3 +191,44 @@ def test_bad_arguments_are_named() -> None:
         evaluation.scoreboard({}, NETWORK, IMAGES, TARGETS, key=KEY)
     with pytest.raises(ValueError, match="not be called as a control"):
         evaluation.scoreboard(dict(CONTROLS), NETWORK, IMAGES, TARGETS, key=KEY)
+
+
+@pytest.mark.parametrize("objective", [objectives.logit, objectives.output])
+def test_scores_are_of_probabilities(objective) -> None:
+    with pytest.raises(ValueError, match="objective must be a probability"):
+        evaluation.scoreboard(METHODS, NETWORK, IMAGES, TARGETS, key=KEY, objective=objective)
+
+
+def test_a_map_that_failed_keeps_nothing() -> None:
+    def failed(logits_fn, image, target, *, key) -> Array:
+        return jnp.full(image.shape[:2], jnp.nan)
+
+    image = IMAGES[0]
+    ask = jax.jit(functools.partial(method_scores, failed, only=("kept",), areas=(0.1,)))
+    found = ask(NETWORK, image, 1, key=KEY, backgrounds=IMAGES)
+    assert np.isnan(found["kept"]).all()
+
+
+def test_one_image_is_asked_without_a_program() -> None:
+    method = saliency.as_saliency(attribution.gradient_magnitude)
+    asked = {"truth": TRUTH[0], "only": ("precision",), "areas": (0.1,)}
+    found = method_scores(method, NETWORK, IMAGES[0], 1, key=KEY, **asked)
+    assert found["precision"].shape == (1,)
+
+
+def test_checks_are_counted_that_a_method_answers() -> None:
+    def zeros(logits_fn, image, target, *, key) -> Array:
+        return jnp.zeros(image.shape[:2])
+
+    methods = {"zeros": zeros, "input x gradient": METHODS["input x gradient"]}
+    few = {"only": ("random_logit",), "progress": False}
+    board = evaluation.scoreboard(methods, NETWORK, IMAGES, TARGETS, key=KEY, **few)
+    passed = evaluation.score_table(board).loc["passed"]
+    for name in methods:
+        said = board.sel({"method": name})["passed"].notnull().sum()
+        assert passed[name].split(",")[0].endswith(f"of {int(said)}")
+
+
+def test_no_check_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match="only must name one check"):
+        evaluation.scoreboard(METHODS, NETWORK, IMAGES, TARGETS, key=KEY, only=())

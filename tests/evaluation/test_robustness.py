@@ -36,6 +36,17 @@ def test_the_best_scale_is_found() -> None:
     np.testing.assert_allclose(found.infidelity, 25 * found.variation, rtol=1e-4)
 
 
+def test_tiny_maps_are_judged_as_others_are() -> None:
+    found = INFIDELITY(IMAGE, 1e-20 * WEIGHTS[0], 0)
+    np.testing.assert_allclose(found.scaled, 0, atol=1e-6 * found.variation)
+    np.testing.assert_allclose(found.scale, 1e20, rtol=1e-4)
+    tiny, own = (
+        evaluation.max_sensitivity(lambda image, a=a: a * image**2, IMAGE, key=KEY)
+        for a in (1e-25, 1.0)
+    )
+    np.testing.assert_allclose(tiny.relative, own.relative, rtol=1e-5)
+
+
 def test_infidelity_of_noise_has_a_closed_form() -> None:
     """E <a - w, I>^2 = deviation^2 ||a - w||^2."""
     attribution = jax.random.normal(jax.random.key(2), SHAPE)

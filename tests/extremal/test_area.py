@@ -287,3 +287,8 @@ def test_the_boundary_of_discs_grows_with_the_root_of_their_number() -> None:
     np.testing.assert_allclose(boundary_penalty(four), 2, atol=0.15)
     np.testing.assert_allclose(boundary_penalty(jnp.full((8, 8), 0.3)), 0, atol=1e-6)
     assert jnp.isfinite(jax.grad(boundary_penalty)(jnp.zeros((4, 4)))).all()
+
+
+def test_the_penalty_of_an_exact_mask_is_nothing_in_half_precision() -> None:
+    mask = (jnp.arange(784) < 79).reshape(28, 28).astype(jnp.bfloat16)
+    assert area_penalty(mask, 0.1) == 0

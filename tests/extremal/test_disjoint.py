@@ -174,3 +174,22 @@ def test_binary_masks_have_their_areas_and_do_not_overlap() -> None:
 def test_binary_masks_need_an_area_each_and_room(areas: list[float]) -> None:
     with pytest.raises(ValueError, match="areas"):
         binarise_apart(jnp.ones((2, 4, 5)), jnp.asarray(areas))
+
+
+def test_areas_that_are_rounded_up_leave_no_pixel_to_two_masks() -> None:
+    shown = binarise_apart(jnp.ones((2, 1, 5)), jnp.array([0.3, 0.7]))
+    np.testing.assert_array_equal(shown.sum(0), np.ones((1, 5)))
+
+
+@pytest.mark.usefixtures("x64")
+def test_masks_in_turn_are_found_of_a_float32_image_in_double_precision() -> None:
+    few = dataclasses.replace(CONFIG, steps=2)
+    found = disjoint_masks(
+        looks_at(PATCH),
+        IMAGE,
+        1,
+        jnp.array([SHARE, SHARE], IMAGE.dtype),
+        few,
+        key=jax.random.key(0),
+    )
+    assert np.isfinite(found.masks).all()

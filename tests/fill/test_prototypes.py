@@ -192,3 +192,24 @@ def test_pooled_prototypes_weigh_each_pixel_by_its_count() -> None:
     np.testing.assert_array_equal(found.count, [[4, 4]])
     with pytest.raises(ValueError, match="at least one"):
         fill.pool([])
+
+
+def test_a_pixel_that_one_set_never_hid_is_that_of_the_others() -> None:
+    never = fill.Prototype(*(np.full((1, 1, 1), np.nan),) * 2, np.zeros((1, 1)))
+    seen = fill.Prototype(np.full((1, 1, 1), 2.0), np.full((1, 1, 1), 0.2), np.full((1, 1), 4.0))
+    found = fill.pool([never, seen])
+    assert (found.mean.item(), found.standard_error.item()) == pytest.approx((2.0, 0.2))
+    assert np.isnan(fill.pool([never, never]).mean).all()
+
+
+def test_counts_of_half_precision_are_exact() -> None:
+    images = jnp.full((300, 2, 2, 1), 0.5, jnp.bfloat16)
+    weights = jnp.linspace(-1, 1, 12).reshape(4, 3).astype(jnp.bfloat16)
+    found = fill.expected_update(
+        lambda image: image.ravel() @ weights,
+        images,
+        jnp.arange(300) % 3,
+        masks.partition((2, 2), 2, 1, key=jax.random.key(0)),
+        chunk=1,
+    )
+    np.testing.assert_array_equal(found.count, np.full((2, 2), 300))

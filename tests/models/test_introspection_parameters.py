@@ -122,3 +122,13 @@ def test_scaled_logits_predict_the_same() -> None:
     )
     with pytest.raises(ValueError, match="factor must lie in"):
         models.scale_logits(network, 0.0)
+
+
+def test_a_changed_function_is_an_argument_of_a_program() -> None:
+    def plain(image):
+        return image.sum((0, 1))
+
+    run = jax.jit(lambda logits_fn, image: logits_fn(image))
+    np.testing.assert_allclose(run(models.shift_input(plain, 0.0), IMAGE), plain(IMAGE), rtol=1e-6)
+    doubled = run(models.scale_logits(plain, 2.0), IMAGE)
+    np.testing.assert_allclose(doubled, 2 * plain(IMAGE), rtol=1e-6)

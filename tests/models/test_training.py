@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 from fitb_jax import masks, models
 from fitb_jax.models.training import _shift, _without_cell
@@ -148,3 +149,11 @@ def test_the_worst_example_of_a_plane_is_known() -> None:
             lambda x: 1e-25 * (x * slope[None]).sum(), images, radius=0.1, norm=norm
         )
         np.testing.assert_allclose(moved - images, jnp.stack([0.1 * direction] * 2), atol=1e-6)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_images_of_the_host_are_trained_on_outside_of_a_program(bars) -> None:
+    images, labels = (np.asarray(each) for each in bars)
+    short = dataclasses.replace(TRAINING, epochs=1)
+    trained = models.train(CLASSIFIER, short, images, labels, key=jax.random.key(0))
+    assert np.isfinite(trained.losses).all()

@@ -77,7 +77,10 @@ def _crops(images: np.ndarray, count: int, *, rng: np.random.Generator) -> np.nd
         top, left = rng.integers(0, size - side + 1, size=2)
         crop = images[at % len(images), top : top + side, left : left + side]
         crop = crop[:, ::-1] if rng.integers(2) else crop
-        picture = Pictures.fromarray(np.round(255 * crop).astype(np.uint8))
-        resized = picture.resize((size, size), Pictures.Resampling.BILINEAR)
-        found.append(np.asarray(resized, np.float32) / 255)
+        planes = np.moveaxis(np.round(255 * crop).astype(np.uint8), -1, 0)
+        resized = [
+            Pictures.fromarray(plane).resize((size, size), Pictures.Resampling.BILINEAR)
+            for plane in planes
+        ]
+        found.append(np.stack([np.asarray(one, np.float32) for one in resized], -1) / 255)
     return np.stack(found)

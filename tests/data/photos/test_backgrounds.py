@@ -46,3 +46,10 @@ def test_crops_of_one_photograph_differ() -> None:
 def test_one_other_class_is_not_enough() -> None:
     with pytest.raises(ValueError, match="at least 2 of other classes than 1, got 1"):
         data.other_class_backgrounds(PHOTOS[:2], PREDICTED[:2], 1, searched=1, fresh=1, seed=0)
+
+
+def test_crops_have_the_channels_of_the_photographs() -> None:
+    grey = PHOTOS[:3, ..., :1]
+    found = data.other_class_backgrounds(grey, np.arange(3), 0, searched=6, fresh=6, seed=0)
+    assert found.searched.shape == (6, 16, 16, 1)
+    assert _shades(found.searched) <= {2, 3}
