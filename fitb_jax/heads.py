@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.tree_util import Partial
 
 from fitb_jax import checks, objectives
+from fitb_jax.callables import as_argument
 from fitb_jax.precision import at_least_float32
 from fitb_jax.types import Array, Float, Image, Logits, LogitsFn, Objective
 
@@ -63,9 +63,7 @@ def with_head(logits_fn: LogitsFn, head: str) -> LogitsFn:
     """
     checks.check_choice("head", head, HEADS)
     checks.check_callable("logits_fn", logits_fn)
-    if jax.tree_util.all_leaves([logits_fn]):  # a plain function is no argument of a program
-        logits_fn = Partial(logits_fn)
-    return Partial(_Headed(head), logits_fn)
+    return Partial(_Headed(head), as_argument(logits_fn))
 
 
 class _Headed(NamedTuple):

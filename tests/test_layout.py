@@ -23,8 +23,9 @@ ALLOWED = {
     "endings": set(),
     "checks": {"types", "endings"},
     "precision": {"types"},
+    "callables": {"types"},
     "objectives": {"checks", "precision"},
-    "heads": {"objectives"},
+    "heads": {"objectives", "callables"},
     "masks": {"checks"},
     "derivatives": {"checks"},
     "batching": {"checks", "precision"},
@@ -54,6 +55,7 @@ ALLOWED = {
     "evaluation": {
         "renamed",
         "extras",
+        "callables",
         "objectives",
         "precision",
         "masks",

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import Partial
 
 from fitb_jax import batching, checks, extras, masks
 from fitb_jax.batching import chunked_vmap
+from fitb_jax.callables import as_argument
 from fitb_jax.evaluation.cell_deletion import single_deletion
 from fitb_jax.evaluation.control_methods import CONTROLS
 from fitb_jax.evaluation.drop_and_gain import average_drop
@@ -302,7 +302,7 @@ def scoreboard(
         "other_logits_fn": other_logits_fn,
     }
     asked: dict[str, Any] = {
-        **{name: _as_argument(one) for name, one in networks.items() if one is not None},
+        **{name: as_argument(one) for name, one in networks.items() if one is not None},
         "shift": jnp.float32(shift),
         "colour": jnp.asarray(colour, images.dtype),
         "backgrounds": backgrounds,
@@ -511,11 +511,6 @@ def _mark(check: Check, of: "xr.Dataset") -> str:
     return f"{sign} ({', '.join(of['control'].values[in_the_way].tolist())})"
 
 
-def _as_argument(logits_fn: LogitsFn) -> LogitsFn:
-    """A function that a compiled program takes with its parameters."""
-    return logits_fn if isinstance(logits_fn, Partial) else Partial(logits_fn)
-
-
 def _per_image(scores: "xr.DataArray") -> "xr.DataArray":
     return scores.mean("area") if "area" in scores.dims else scores
 
@@ -687,7 +682,7 @@ _Query = tuple[LogitsFn, Image, Target, Key]
 def _maps(method: SaliencyFn, queries: Mapping[str, _Query]) -> dict[str, Float[Array, "h w"]]:
     """The map of each query; those of networks of one structure are one program, one by one."""
     alike: dict[Any, list[str]] = {}
-    queries = {name: (_as_argument(query[0]), *query[1:]) for name, query in queries.items()}
+    queries = {name: (as_argument(query[0]), *query[1:]) for name, query in queries.items()}
     for name, (network, *_) in queries.items():
         leaves, structure = jax.tree.flatten(network)
         shapes = tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial
 
 from fitb_jax import batching, checks
+from fitb_jax.callables import as_argument
 from fitb_jax.evaluation.map_similarity import Similarity, similarity
 from fitb_jax.types import (
     Array,
@@ -234,8 +234,7 @@ def join_cases(*cases: Case) -> Case:
 
 
 def _lifted(case: Case) -> Case:
-    if jax.tree_util.all_leaves([case.logits_fn]):  # a plain function is no argument of a program
-        case = case._replace(logits_fn=Partial(case.logits_fn))
+    case = case._replace(logits_fn=as_argument(case.logits_fn))
     return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], case)
 
 

@@ -15,6 +15,7 @@ from jax.tree_util import Partial
 from jaxtyping import Float
 
 from fitb_jax import checks, dependence
+from fitb_jax.callables import as_argument
 from fitb_jax.heads import HEADS
 from fitb_jax.models.adapters import Bound, apply_nnx
 from fitb_jax.types import Array, Background, FeaturesFn, Image, Logits, LogitsFn, Number
@@ -175,7 +176,7 @@ def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
     """
     if not callable(logits_fn):
         raise TypeError(f"logits_fn must be callable, got {type(logits_fn).__name__}")
-    return Bound(_shifted, _as_argument(logits_fn), jnp.asarray(shift, jnp.float32))
+    return Bound(_shifted, as_argument(logits_fn), jnp.asarray(shift, jnp.float32))
 
 
 def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
@@ -193,12 +194,7 @@ def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
         TypeError, ValueError: a factor that is not a number above 0.
     """
     checks.check_number("factor", factor, least=0, open_least=True)
-    return Bound(_scaled, jnp.asarray(factor, jnp.float32), _as_argument(logits_fn))
-
-
-def _as_argument(logits_fn: LogitsFn) -> LogitsFn:
-    """Of a program, which a plain function cannot be."""
-    return Partial(logits_fn) if jax.tree_util.all_leaves([logits_fn]) else logits_fn
+    return Bound(_scaled, jnp.asarray(factor, jnp.float32), as_argument(logits_fn))
 
 
 def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:
