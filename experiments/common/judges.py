@@ -177,14 +177,15 @@ def judge_row(
     """`FIELDS` of the masks of one photograph by one method."""
     pixels, target, truth = image["pixels"], image["target"], image["truth"]
     asked = method.asked(trained, image, key=key)
-    swept = jnp.concatenate([areas, _map_areas()])
+    swept = jnp.concatenate([areas, _map_areas()]) if method.is_swept else areas
+    first_of_map = len(areas) if method.is_swept else 0
 
     def find(query: tuple[Array, Key]) -> tuple[Array, Array]:
         pixels, key = query
         masks = method.masks(
             trained, untrained, {**asked, "pixels": pixels}, swept, key=key, backgrounds=seen
         )
-        return jax.vmap(extremal.binarise)(masks[: len(areas)], areas), masks[len(areas) :].mean(0)
+        return jax.vmap(extremal.binarise)(masks[: len(areas)], areas), masks[first_of_map:].mean(0)
 
     # One program for all: another key, and the photograph moved.
     queries = [(pixels, key)]

@@ -40,6 +40,8 @@ class MaskRow(NamedTuple):
         sees_backgrounds: whether the method takes `backgrounds`.
         is_random: whether it is asked again with another key.
         is_repeated: whether it is asked again for the photograph moved.
+        is_swept: whether its saliency map is the mean over many more areas than are judged, and
+            not over the judged ones.
     """
 
     method: MaskMethod
@@ -48,6 +50,7 @@ class MaskRow(NamedTuple):
     sees_backgrounds: bool = False
     is_random: bool = True
     is_repeated: bool = True
+    is_swept: bool = True
 
     def asked(
         self, trained: LogitsFn, image: dict[str, jax.Array], *, key: Key
@@ -211,5 +214,6 @@ def rows(
         IGOS: MaskRow(
             functools.partial(ways.map_masks, as_saliency(igos_saliency)), is_repeated=False
         ),
-        DENSE: MaskRow(methods[DENSE], is_random=False, is_repeated=False),
+        # Each area is a fit of its own.
+        DENSE: MaskRow(methods[DENSE], is_random=False, is_repeated=False, is_swept=False),
     }

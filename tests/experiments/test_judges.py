@@ -97,6 +97,20 @@ def test_what_is_not_asked_is_not_known() -> None:
         assert np.isnan(found[name]).all(), name
 
 
+def test_a_method_that_fits_each_area_alone_is_asked_for_the_judged_areas() -> None:
+    asked: list[int] = []
+
+    def noted(*arguments: Any, key: Any) -> jax.Array:
+        asked.append(len(arguments[3]))
+        return bright_pixels(*arguments, key=key)
+
+    found = _judged(noted, is_random=False, is_repeated=False, is_swept=False)
+    assert {*asked} == {len(AREAS)}
+    # Its map is of the same masks.
+    np.testing.assert_allclose(found["pointing"], 1)
+    np.testing.assert_allclose(found["rank_accuracy"], 1)
+
+
 def test_more_photographs_are_of_a_layout_and_a_folder() -> None:
     with pytest.raises(ValueError, match="also must be LAYOUT=DIR, got 'there'"):
         JudgedOptions(also="there")
