@@ -1,8 +1,8 @@
 """Convolutions of one image with fixed kernels, each in the form that is fast on the device.
 
-XLA's grouped convolution is slow on CPUs. There a depthwise one is a sum of shifted products, with
-a transpose of its own, so that first and second derivatives by the image are as fast. On GPUs and
-TPUs it is XLA's convolution, and a dense one is so everywhere. Padding is TensorFlow's "SAME".
+XLA's grouped convolution is slow on CPUs. There a depthwise one is a sum of shifted products. On
+GPUs and TPUs it is XLA's convolution, and a dense one is so everywhere. The form is chosen when a
+program is lowered, so that nothing is traced twice. Padding is TensorFlow's "SAME".
 """
 
 import functools
@@ -31,12 +31,13 @@ def depthwise(
     Returns:
         (ceil(h / stride), ceil(w / stride), c).
     """
-    return jax.lax.platform_dependent(
-        x,
-        kernel,
-        cpu=functools.partial(_shifted_depthwise, stride=stride),
-        default=functools.partial(_library, stride=stride, grouped=True),
+    padding = tuple(
+        _same(size, k, stride) for size, k in zip(x.shape, kernel.shape[:2], strict=False)
     )
+    found = _depthwise_p.bind(
+        x[None], kernel.astype(x.dtype), padding=padding, stride=stride, spread=1
+    )
+    return found[0]
 
 
 def dense(
@@ -54,31 +55,13 @@ def dense(
     """
     if kernel.shape[:2] == (1, 1) and stride == 1:
         return x @ kernel[0, 0].astype(x.dtype)
-    return _library(x, kernel, stride=stride, grouped=False)
-
-
-def _library(x: Array, kernel: Array, *, stride: int, grouped: bool) -> Array:
-    channels = x.shape[-1]
-    filters = kernel[:, :, None, :] if grouped else kernel
     found = jax.lax.conv_general_dilated(
-        x[None],
-        filters.astype(x.dtype),
-        (stride, stride),
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=channels if grouped else 1,
+        x[None], kernel.astype(x.dtype), (stride, stride), "SAME", dimension_numbers=_LAYOUT
     )
     return found[0]
 
 
-def _shifted_depthwise(x: Array, kernel: Array, *, stride: int) -> Array:
-    padding = tuple(
-        _same(size, k, stride) for size, k in zip(x.shape, kernel.shape[:2], strict=False)
-    )
-    found = _shifted_p.bind(
-        x[None], kernel.astype(x.dtype), padding=padding, stride=stride, spread=1
-    )
-    return found[0]
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
@@ -86,18 +69,17 @@ def _same(size: int, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-# A primitive, since no other way of JAX gives an operation a transpose of its own under `vmap`,
-# `grad` and `jvp` of `grad` at once. It is bilinear, and its transpose by `x` is itself with the
-# kernel turned and the roles of stride and spread exchanged.
-_shifted_p = Primitive("shifted_depthwise")
+# A primitive, since no other way of JAX gives an operation a form for each platform and a transpose
+# of its own under `vmap`, `grad` and `jvp` of `grad` at once. It is bilinear, and its transpose by
+# `x` is itself with the kernel turned and the roles of stride and spread exchanged.
+_depthwise_p = Primitive("depthwise")
 
 _Padding = tuple[tuple[int, int], tuple[int, int]]
 
 
 def _shifted(x: Array, kernel: Array, *, padding: _Padding, stride: int, spread: int) -> Array:
     """Spread the entries of (n, h, w, c) apart, pad, and sum the shifted products."""
-    edges = [(low, high, spread - 1) for low, high in padding]
-    x = jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+    x = _padded(x, padding, spread)
     rows, columns = kernel.shape[:2]
     height, width = ((x.shape[1] - rows) // stride + 1, (x.shape[2] - columns) // stride + 1)
     terms = [
@@ -106,6 +88,24 @@ def _shifted(x: Array, kernel: Array, *, padding: _Padding, stride: int, spread:
         for column in range(columns)
     ]
     return functools.reduce(jnp.add, terms)
+
+
+def _grouped(x: Array, kernel: Array, *, padding: _Padding, stride: int, spread: int) -> Array:
+    """The same by XLA's convolution."""
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel[:, :, None, :],
+        (stride, stride),
+        padding,
+        lhs_dilation=(spread, spread),
+        dimension_numbers=_LAYOUT,
+        feature_group_count=x.shape[-1],
+    )
+
+
+def _padded(x: Array, padding: _Padding, spread: int) -> Array:
+    edges = [(low, high, spread - 1) for low, high in padding]
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
 
 
 def _window(x: Array, row: int, column: int, height: int, width: int, stride: int) -> Array:
@@ -126,28 +126,40 @@ def _transpose_by_x(
         before = k - 1 - low
         widened = (length - 1) * stride + 1
         turned.append((before, (size - 1) * spread + k - before - widened))
-    return _shifted_p.bind(
+    return _depthwise_p.bind(
         y, kernel[::-1, ::-1], padding=tuple(turned), stride=spread, spread=stride
     )
 
 
-def _transpose_by_kernel(
-    y: Array, x: Array, kernel: Any, *, padding: _Padding, stride: int, spread: int
-) -> Array:
-    edges = [(low, high, spread - 1) for low, high in padding]
-    x = jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
-    rows, columns = kernel.aval.shape[:2]
-    return jnp.stack(
-        [
-            jnp.stack(
-                [
-                    (_window(x, row, column, y.shape[1], y.shape[2], stride) * y).sum((0, 1, 2))
-                    for column in range(columns)
-                ]
-            )
-            for row in range(rows)
-        ]
+def _transpose_by_kernel(y: Array, x: Array, kernel: Any, **static: Any) -> Array:
+    size = kernel.aval.shape[:2]
+    return jax.lax.platform_dependent(
+        x,
+        y,
+        cpu=functools.partial(_shifted_kernel, size=size, **static),
+        default=functools.partial(_grouped_kernel, size=size, **static),
     )
+
+
+def _shifted_kernel(
+    x: Array, y: Array, *, size: tuple[int, int], padding: _Padding, stride: int, spread: int
+) -> Array:
+    x = _padded(x, padding, spread)
+    rows = [
+        jnp.stack(
+            [
+                (_window(x, row, column, y.shape[1], y.shape[2], stride) * y).sum((0, 1, 2))
+                for column in range(size[1])
+            ]
+        )
+        for row in range(size[0])
+    ]
+    return jnp.stack(rows)
+
+
+def _grouped_kernel(x: Array, y: Array, *, size: tuple[int, int], **static: Any) -> Array:
+    kernel = jax.ShapeDtypeStruct((*size, x.shape[-1]), x.dtype)
+    return jax.linear_transpose(lambda kernel: _grouped(x, kernel, **static), kernel)(y)[0]
 
 
 def _batch(
@@ -157,26 +169,32 @@ def _batch(
     x_axis, kernel_axis = axes
     if kernel_axis is None:
         x = jnp.moveaxis(x, x_axis, 0)
-        flat = _shifted_p.bind(x.reshape(-1, *x.shape[2:]), kernel, **static)
+        flat = _depthwise_p.bind(x.reshape(-1, *x.shape[2:]), kernel, **static)
         return flat.reshape(*x.shape[:2], *flat.shape[1:]), 0
     # An ensemble: its kernels are channels of one convolution.
     members = kernel.shape[kernel_axis]
     kernel = jnp.moveaxis(kernel, kernel_axis, 2)
     each = jnp.moveaxis(x, x_axis, 3) if x_axis is not None else x[:, :, :, None, :]
     each = jnp.broadcast_to(each, (*each.shape[:3], members, each.shape[-1]))
-    flat = _shifted_p.bind(
+    flat = _depthwise_p.bind(
         each.reshape(*each.shape[:3], -1), kernel.reshape(*kernel.shape[:2], -1), **static
     )
     return flat.reshape(*flat.shape[:3], members, -1), 3
 
 
-def _abstract(x: Any, kernel: Any, **static: Any) -> ShapedArray:
-    found = jax.eval_shape(functools.partial(_shifted, **static), x, kernel)
-    return ShapedArray(found.shape, found.dtype)
+def _abstract(x: Any, kernel: Any, *, padding: _Padding, stride: int, spread: int) -> ShapedArray:
+    sizes = [
+        (low + (size - 1) * spread + 1 + high - k) // stride + 1
+        for size, k, (low, high) in zip(x.shape[1:3], kernel.shape[:2], padding, strict=True)
+    ]
+    return ShapedArray((x.shape[0], *sizes, x.shape[3]), jnp.result_type(x, kernel))
 
 
-_shifted_p.def_impl(jax.jit(_shifted, static_argnames=("padding", "stride", "spread")))
-_shifted_p.def_abstract_eval(_abstract)
-ad.defbilinear(_shifted_p, _transpose_by_x, _transpose_by_kernel)
-batching.primitive_batchers[_shifted_p] = _batch
-mlir.register_lowering(_shifted_p, mlir.lower_fun(_shifted, multiple_results=False))
+_depthwise_p.def_impl(jax.jit(_depthwise_p.bind, static_argnames=("padding", "stride", "spread")))
+_depthwise_p.def_abstract_eval(_abstract)
+ad.defbilinear(_depthwise_p, _transpose_by_x, _transpose_by_kernel)
+batching.primitive_batchers[_depthwise_p] = _batch
+mlir.register_lowering(_depthwise_p, mlir.lower_fun(_grouped, multiple_results=False))
+mlir.register_lowering(
+    _depthwise_p, mlir.lower_fun(_shifted, multiple_results=False), platform="cpu"
+)

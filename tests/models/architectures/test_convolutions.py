@@ -55,6 +55,40 @@ def test_depthwise_and_its_derivatives_are_the_library_s(
         np.testing.assert_allclose(a, b, atol=1e-12)
 
 
+@pytest.mark.parametrize("spread", [1, 2])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", [((1, 2), (0, 1)), ((-1, 3), (2, -1))])
+def test_the_forms_of_the_platforms_agree(
+    padding: tuple[tuple[int, int], tuple[int, int]], stride: int, spread: int
+) -> None:
+    x, kernel = _data(7, 6, 3)
+    x = jnp.stack([x, 2 * x])
+    static = {"padding": padding, "stride": stride, "spread": spread}
+    ours = convolutions._shifted(x, kernel, **static)
+    np.testing.assert_allclose(ours, convolutions._grouped(x, kernel, **static), atol=1e-12)
+    y = jnp.cos(ours)
+    np.testing.assert_allclose(
+        convolutions._shifted_kernel(x, y, size=(3, 3), **static),
+        convolutions._grouped_kernel(x, y, size=(3, 3), **static),
+        atol=1e-12,
+    )
+
+
+def test_each_platform_gets_its_form() -> None:
+    x, kernel = _data(7, 6, 3)
+
+    def loss(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.tanh(convolutions.depthwise(x, kernel, stride=2)))
+
+    traced = jax.jit(jax.grad(loss, argnums=(0, 1))).trace(x, kernel)
+    convolved = {
+        platform: traced.lower(lowering_platforms=(platform,)).as_text().count("convolution(")
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    # Forward, by the features and by the kernel.
+    assert convolved == {"cpu": 0, "cuda": 3, "tpu": 3}
+
+
 @pytest.mark.parametrize(("size", "stride"), [(1, 1), (3, 1), (3, 2)])
 def test_dense_is_the_library_s(size: int, stride: int) -> None:
     rng = np.random.default_rng(0)
