@@ -2,8 +2,7 @@
 
     python -m experiments local_approximation    # 4 min
 
-Expected: the plane of log p holds to 0.115 [0.093, 0.139] of a removal by the gradient, and to
-0.622 [0.543, 0.704] of SmoothGrad's noise.
+Expected: the plane of log p holds to 0.115 [0.093, 0.139] of a removal by the gradient.
 
 The error of the first- and second-order Taylor model of J along what each explanation does to the
 image. It resumes.

@@ -3,8 +3,7 @@
     python -m experiments photo_accuracy --photographs manifest --photo-dir DIR    # 15 s
 
 Needs: labelled photographs (--photo-dir).
-Expected: top-1 0.748 [0.703, 0.788], top-5 0.922 [0.892, 0.945] (EfficientNet-Lite0, 400
-photographs of ImageNet).
+Expected: top-1 0.748 [0.703, 0.788] (EfficientNet-Lite0, 400 photographs of ImageNet).
 
 And whether its probabilities can be believed. Any layout of `data.photographs` whose classes the
 network knows. Photographs are streamed: all 50,000 need no more memory.

@@ -3,7 +3,6 @@
     python -m experiments scoreboard    # 10 min, 1 h with --source photographs
 
 Expected: no method passes all 14 checks; the most are 12, by guided backpropagation.
-On five photographs none passes more than 3 of 7.
 
 Digits and a small network by default; `--source photographs` asks what a pretrained network
 allows. It resumes.

@@ -3,8 +3,8 @@
     python -m experiments extremal_folder --photographs folder --photo-dir DIR   # 15 s a photograph
 
 Needs: a folder of photographs.
-Expected: p(class) of the binary masks that rises with their area: of a tenth of the image
-0.267 [0.132, 0.403] (16 photographs of ImageNet).
+Expected: p(class) of the binary masks of a tenth of the image 0.267 [0.132, 0.403] (`--photographs
+manifest --photo-dir DIR --count 16`, ImageNet).
 
 The photographs are read part by part, and the masks of each part lie in a zarr store of their own
 under `results/grids`, which xarray opens. A run that is stopped goes on at the photograph it had

@@ -4,8 +4,7 @@
 
 Needs: photographs with outlines or boxes, `--photographs LAYOUT --photo-dir DIR`; more of another
 layout, `--also LAYOUT=DIR2`.
-Expected: of a tenth of the image p(class) by another network 0.132 [0.095, 0.170], of
-Grad-CAM 0.053 [0.029, 0.077]; overlap of two keys 0.438 [0.400, 0.475] (100 photographs,
+Expected: of a tenth of the image p(class) by another network 0.132 [0.095, 0.170] (100 photographs,
 `--count 32 --also-count 168 --part odd --held-out 16`).
 
 Masks of every method and of controls are judged on the blur that they were fitted on, and by

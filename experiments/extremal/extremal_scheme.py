@@ -3,8 +3,7 @@
     python -m experiments extremal_scheme    # 1 min
 
 Needs: nothing (a photograph of scikit-image).
-Expected: p(espresso) through the masks of areas 0.05, 0.15 and 0.4 is 0.21, 0.82 and 0.90; of the
-whole photograph 0.95.
+Expected: p(espresso) through the mask of area 0.15 is 0.82; of the whole photograph 0.95.
 
 All that one coordinate network computes on the way to each mask, drawn from a fit.
 """

@@ -3,9 +3,8 @@
     python -m experiments extremal_settings --photographs coco_polygons --photo-dir DIR --part even    # 3 min a photograph
 
 Needs: photographs with outlines or boxes, `--photographs LAYOUT --photo-dir DIR`.
-Expected: overlap of two fits at a tenth 0.522 [0.332, 0.713]; without a prior the paired difference
-is -0.350 [-0.620, -0.080], and without a weight on the boundary -0.232 [-0.386, -0.078] (8
-photographs of COCO). By another network no setting is clearly better or worse.
+Expected: overlap of two fits at a tenth 0.522 [0.332, 0.713], and without a prior less by 0.350
+(`--count 16`, 8 photographs of COCO, `--methods` default "no prior").
 
 One setting is changed at a time, and each is judged as methods are in `extremal_quality`: the
 default is chosen on one half of the photographs and confirmed on the other. It resumes.

@@ -3,10 +3,9 @@
     python -m experiments extremal_warm_starts    # 4 min
 
 Needs: nothing (five photographs of scikit-image).
-Expected: no gain: both warm starts need more steps than fresh weights, and have less p(class)
-after as many; 0.326 after 25 steps from fresh weights, 0.204 from the network of another
-photograph, 0.089 from a learned start (12 photographs of ImageNet, `--photographs manifest
---photo-dir DIR --count 40 --held-out 12 --budgets 25 50 100 --rounds 150 --round-steps 30`).
+Expected: p(class) after 25 steps is 0.326 from fresh weights and 0.089 from a learned start (12
+photographs of ImageNet, `--photographs manifest --photo-dir DIR --count 40 --held-out 12 --budgets
+25 50 100 --rounds 150 --round-steps 30`).
 
 Three starts of the same fit: fresh weights, the network of another photograph, and a start learned
 from the other photographs (`extremal.reptile_init`). Those are never the ones that are fitted.

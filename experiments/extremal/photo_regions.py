@@ -3,9 +3,8 @@
     python -m experiments photo_regions --photographs manifest --photo-dir DIR --explained 20    # 3 min a photograph
 
 Needs: nothing (five photographs of scikit-image).
-Expected: area 0.554 [0.485, 0.623], and 0.708 [0.656, 0.759] of fresh photographs keep the class
-(required 0.9 of 16); with the plain fit's candidates the area is larger by 0.032 [0.002, 0.061]; of
-regions found on the own blur 0.197 and 0.031 (20 photographs of ImageNet).
+Expected: 0.708 [0.656, 0.759] of fresh photographs keep the class, where 0.9 of 16 were required
+(`--count 200`, 20 photographs of ImageNet).
 
 The last photographs are explained; the others are what is seen outside of their regions. It
 resumes.

@@ -2,8 +2,7 @@
 
     python -m experiments fill_ablation    # 20 s
 
-Expected: mean p(target) after filling between 0.97 and 1.00 with the first order, between 0.98 and
-1.00 with the second; with the updates of an untrained network between 0.25 and 0.96.
+Expected: mean p(target) after filling between 0.97 and 1.00 with the first order.
 
 Pictures of one digit, and heat maps of the fidelity over the test images. Each order is one
 compiled program, which serves every mask, the trained network and its control.

@@ -2,8 +2,7 @@
 
     python -m experiments fill_ablation_large    # 45 s
 
-Expected: E[dx] of two trained networks correlate by 0.51 (first order) and 0.54 (second), with that
-of an untrained one by -0.01.
+Expected: E[dx] of two trained networks correlate by 0.51.
 
 24,000 points, for which three networks are trained at once. `--full` is 6.8 million points; it
 continues where it was stopped.

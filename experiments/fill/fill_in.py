@@ -2,8 +2,7 @@
 
     python -m experiments fill_in --digits 3 8 --classes 3 8 5    # 13 s
 
-Expected: test accuracy of the network 0.977 [0.966, 0.985], and every digit more probable after it
-is filled in for its own class than masked.
+Expected: test accuracy of the network 0.977 [0.966, 0.985].
 
 Each digit with half of it hidden, and what the network would paint there for each class.
 """

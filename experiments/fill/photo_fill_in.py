@@ -2,8 +2,7 @@
 
     python -m experiments photo_fill_in    # 3 min
 
-Expected: p(class) of fills by networks that took no part 0.41, of the masked photographs 0.06; of
-fills for other classes 0.00.
+Expected: p(class) of fills by networks that took no part is 0.41.
 
 Photographs filled in for their own class and for others by each network; all judge all fills.
 """

@@ -3,8 +3,7 @@
     python -m experiments photo_iterated --photographs manifest --photo-dir DIR --count 32    # 1 h
 
 Needs: photographs with labels.
-Expected: p(class) by networks that took no part 0.69 [0.58, 0.80] of fills, 0.23 [0.12, 0.34] of
-masked and 0.64 [0.53, 0.76] of whole photographs; 0.37 [0.25, 0.49] filled by an untrained network.
+Expected: p(class) of fills by networks that took no part is 0.69 [0.58, 0.80].
 
 Half of each photograph is hidden. Every network fills it in, and all judge all fills; beside them
 are fills that ask no network, an untrained one, or for a class that is not there. It resumes.
