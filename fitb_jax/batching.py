@@ -1,5 +1,7 @@
 """Evaluate a function of one item over many, a chunk at a time; the chunk sets the memory."""
 
+import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,7 +33,12 @@ def chunked_vmap(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
     checks.check_count("chunk", chunk)
 
     def mapped(*arguments: Any) -> Any:
-        return jax.lax.map(lambda items: fn(*items), arguments, batch_size=chunk)
+        length = _length(arguments)
+        if length <= chunk:
+            return jax.vmap(fn)(*arguments)
+        chunks, _ = _even_chunks(arguments, length, chunk)
+        found = jax.lax.map(lambda items: jax.vmap(fn)(*items), chunks)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:length], found)
 
     return mapped
 
@@ -55,32 +62,54 @@ def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
     """
     checks.check_count("chunk", chunk)
 
-    def sum_of(items: Any) -> Any:
-        return jax.tree.map(lambda leaf: _wide(leaf).sum(0), jax.vmap(fn)(*items))
+    # Traced once for the shapes of the sum and for the sum itself.
+    @functools.partial(jax.jit, inline=True)
+    def sum_of(items: Any, counts: jax.Array) -> Any:
+        def total(leaf: jax.Array) -> jax.Array:
+            wide = _wide(leaf)
+            used = counts.reshape(-1, *[1] * (wide.ndim - 1))
+            return jnp.where(used, wide, jnp.zeros((), wide.dtype)).sum(0)
+
+        return jax.tree.map(total, jax.vmap(fn)(*items))
 
     def summed(*arguments: Any) -> Any:
-        length = jax.tree.leaves(arguments)[0].shape[0]
+        length = _length(arguments)
         if not length:
             raise ValueError("the arguments must have one item or more, got none")
-        size = min(chunk, length)
-        chunks = length // size
-
-        def in_chunks(leaf: jax.Array) -> jax.Array:
-            return leaf[: chunks * size].reshape(chunks, size, *leaf.shape[1:])
+        chunks, counts = _even_chunks(arguments, length, chunk)
+        if len(counts) == 1:
+            return sum_of(jax.tree.map(lambda leaf: leaf[0], chunks), counts[0])
 
         def step(total: Any, items: Any) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, sum_of(items)), None
+            return jax.tree.map(jnp.add, total, sum_of(*items)), None
 
-        stacked = jax.tree.map(in_chunks, arguments)
-        shapes = jax.eval_shape(sum_of, jax.tree.map(lambda leaf: leaf[:1], arguments))
+        first = jax.tree.map(lambda leaf: leaf[0], (chunks, counts))
+        shapes = jax.eval_shape(sum_of, *first)
         nothing = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), shapes)
-        total, _ = jax.lax.scan(step, nothing, stacked)
-        if chunks * size < length:
-            rest = jax.tree.map(lambda leaf: leaf[chunks * size :], arguments)
-            total = step(total, rest)[0]
-        return total
+        return jax.lax.scan(step, nothing, (chunks, counts))[0]
 
     return summed
+
+
+def _length(arguments: Any) -> int:
+    return int(jax.tree.leaves(arguments)[0].shape[0])
+
+
+def _even_chunks(arguments: Any, length: int, chunk: int) -> tuple[Any, np.ndarray]:
+    """Arguments in chunks of one size, the last item repeated, and which items count.
+
+    A smaller last chunk would be a second copy of the function in the program, and its compilation
+    takes longer than the few repeated items.
+    """
+    number = math.ceil(length / chunk)
+    size = math.ceil(length / number)
+    places = np.arange(number * size)
+
+    def in_chunks(leaf: Any) -> Any:
+        whole = leaf if len(places) == length else leaf[np.minimum(places, length - 1)]
+        return whole.reshape(number, size, *leaf.shape[1:])
+
+    return jax.tree.map(in_chunks, arguments), (places < length).reshape(number, size)
 
 
 def _wide(leaf: jax.Array) -> jax.Array:

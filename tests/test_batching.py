@@ -1,7 +1,11 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fitb_jax import batching
 
@@ -30,6 +34,36 @@ def test_chunked_sum_is_the_sum_of_vmap(chunk: int) -> None:
     found = jax.jit(batching.chunked_sum(function, chunk=chunk))(x, keys)
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-5)
+
+
+@pytest.mark.parametrize("of", [batching.chunked_vmap, batching.chunked_sum])
+@pytest.mark.parametrize("chunk", [2, 3, 4, 7, 20])
+def test_a_program_has_one_copy_of_the_function(of: Any, chunk: int) -> None:
+    traced = jax.make_jaxpr(of(jnp.sin, chunk=chunk))(jnp.arange(7.0))
+    # A copy for a smaller last chunk would double the time of compilation.
+    assert str(traced).count(" sin ") == 1
+
+
+def test_the_function_of_a_sum_is_traced_once() -> None:
+    calls: list[None] = []
+
+    def function(row: jax.Array) -> jax.Array:
+        calls.append(None)
+        return row.sum()
+
+    batching.chunked_sum(function, chunk=3)(jnp.ones((7, 2)))
+    assert len(calls) == 1
+
+
+@given(length=st.integers(1, 200), chunk=st.integers(1, 50))
+def test_chunks_are_even_and_waste_less_than_one_item_each(length: int, chunk: int) -> None:
+    (items,), counts = batching._even_chunks((np.arange(length),), length, chunk)
+    number, size = counts.shape
+    assert items.shape == counts.shape
+    assert size <= chunk
+    assert number == -(-length // chunk)
+    assert number * size - length < number
+    np.testing.assert_array_equal(items[counts], np.arange(length))
 
 
 def test_a_sum_of_nothing_has_no_shape() -> None:

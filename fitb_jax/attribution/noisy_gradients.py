@@ -74,7 +74,7 @@ def smoothgrad(
     checks.check_number("noise", noise, least=0)
     gradient_at = gradient_fn(logits_fn, target, objective)
     # Near the mean of all, so that the variance does not cancel.
-    centre = gradient_at(image)
+    centre = gradient_at(image) if statistic == "variance" else 0.0
     scale = at_least_float32(image.max() - image.min()) * noise
 
     def deviation(draw_key: Key) -> tuple[Image, Image]:
@@ -84,9 +84,9 @@ def smoothgrad(
 
     deviations, squares = batching.chunked_sum(deviation, chunk=chunk)(jax.random.split(key, draws))
     if statistic == "mean":
-        found = jnp.abs(centre + deviations / draws)
+        found = jnp.abs(deviations / draws)
     elif statistic == "square":
-        found = jnp.maximum(centre**2 + (2 * centre * deviations + squares) / draws, 0)
+        found = squares / draws
     else:
         found = jnp.maximum(squares - deviations**2 / draws, 0) / (draws - 1)
     return found.sum(-1)
