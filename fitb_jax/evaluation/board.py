@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -287,7 +287,6 @@ def scoreboard(
         import xarray as xr
     _check_arguments(methods, logits_fn, images, targets, truth, backgrounds, areas, key)
     check_probability(objective)
-    _check_only(only)
     checks.check_background(colour, images.shape[1:], name="colour")
     if move is not None:
         checks.check_count("move", move)
@@ -301,6 +300,7 @@ def scoreboard(
         "cells_logits_fn": cells_logits_fn,
         "other_logits_fn": other_logits_fn,
     }
+    _check_only(only, {**networks, "truth": truth, "backgrounds": backgrounds, "samples": samples})
     asked: dict[str, Any] = {
         **{name: as_argument(one) for name, one in networks.items() if one is not None},
         "shift": jnp.float32(shift),
@@ -326,20 +326,24 @@ def scoreboard(
         "chunk": chunk,
     }
 
-    def ask(method: SaliencyFn, asked: dict[str, Any], case: dict[str, Any]) -> dict[str, Array]:
+    def of_case(fn: Callable, asked: dict[str, Any], case: dict[str, Any]) -> dict[str, Array]:
         place, given = case["place"], {n: v for n, v in case.items() if n != "place"}
-        return method_scores(method, **asked, **given, key=keys[place], **settings)
+        return fn(**asked, **given, key=keys[place], **settings)
 
+    def compiled(fn: Callable) -> Callable:
+        return jax.jit(jax.vmap(functools.partial(of_case, fn), in_axes=(None, 0)))
+
+    # The scores are one program, whatever the method.
+    score = compiled(_scores_of_maps)
     found = {}
     for name, method in {**CONTROLS, **methods}.items():
-        score = jax.jit(jax.vmap(functools.partial(ask, method), in_axes=(None, 0)))
-        found[name] = batching.stream(
-            lambda *rows, score=score: score(asked, dict(zip(each, rows, strict=True))),
-            *each.values(),
-            chunk=1,
-            label=name,
-            progress=progress,
-        )
+        explain = compiled(functools.partial(_maps_of_checks, method))
+
+        def ask(*rows: Array, explain: Callable = explain) -> dict[str, Array]:
+            case = dict(zip(each, rows, strict=True))
+            return score(asked, {**case, "maps": explain(asked, case)})
+
+        found[name] = batching.stream(ask, *each.values(), chunk=1, label=name, progress=progress)
     whole, blank = _whole_and_blank(logits_fn, images, targets, objective)
     chance = chance_of(objective, checks.count_classes(logits_fn, images[0]))
     names = [*found]
@@ -573,17 +577,64 @@ def method_scores(
     checks.check_explained(logits_fn, image, target)
     checks.check_key(key)
     check_probability(objective)
-    _check_only(only)
-    if move is None:
-        move = max(1, max(image.shape[:2]) // 28)
-    map_key, again_key, class_key, order_key, noise_key = jax.random.split(key, 5)
+    asked: dict[str, Any] = {
+        "fresh_logits_fn": fresh_logits_fn,
+        "labels_logits_fn": labels_logits_fn,
+        "shifted_logits_fn": shifted_logits_fn,
+        "cells_logits_fn": cells_logits_fn,
+        "other_logits_fn": other_logits_fn,
+        "truth": truth,
+        "backgrounds": backgrounds,
+        "samples": samples,
+    }
+    _check_only(only, asked)
+    networks = {name: fn for name, fn in asked.items() if name.endswith("logits_fn") and fn}
+    case: dict[str, Any] = {"logits_fn": logits_fn, "image": image, "target": target, "key": key}
+    how: dict[str, Any] = {"move": move, "only": only}
+    maps = _maps_of_checks(method, **case, **networks, shift=shift, samples=samples, **how)
+    return _scores_of_maps(
+        maps,
+        **case,
+        cells_logits_fn=cells_logits_fn,
+        other_logits_fn=other_logits_fn,
+        truth=truth,
+        backgrounds=backgrounds,
+        areas=areas,
+        colour=colour,
+        objective=objective,
+        chunk=chunk,
+        **how,
+    )
+
+
+def _maps_of_checks(
+    method: SaliencyFn,
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    fresh_logits_fn: LogitsFn | None = None,
+    labels_logits_fn: LogitsFn | None = None,
+    shifted_logits_fn: LogitsFn | None = None,
+    shift: Scalar | float,
+    cells_logits_fn: LogitsFn | None = None,
+    move: int | None,
+    samples: int,
+    only: Sequence[str] | None,
+    **_: Any,
+) -> dict[str, Array]:
+    """All that a method is asked: its maps by check, the map itself as "own", its sensitivity."""
+    map_key, again_key, class_key, _, noise_key = jax.random.split(key, 5)
     queries: dict[str, _Query] = {"own": (logits_fn, image, target, map_key)}
     classes = checks.count_classes(logits_fn, image)
+    if only is not None and "random_logit" in only and classes == 1:
+        raise ValueError("only must not name random_logit for a network of one class")
     if classes > 1:
         other = random_other_class(target, classes, key=class_key)
         queries["random_logit"] = (logits_fn, image, other, map_key)
     queries["two_keys"] = (logits_fn, image, target, again_key)
-    queries["moved"] = (logits_fn, jnp.roll(image, move, axis=(0, 1)), target, map_key)
+    queries["moved"] = (logits_fn, jnp.roll(image, _move(move, image), (0, 1)), target, map_key)
     networks = {
         "random_network": fresh_logits_fn,
         "random_labels": labels_logits_fn,
@@ -597,7 +648,39 @@ def method_scores(
     if only is not None:
         queries = {name: each for name, each in queries.items() if name in ("own", *only)}
     maps = _maps(method, queries)
-    saliency = maps.pop("own")
+    if samples and (only is None or "sensitivity" in only):
+        near_key, draw_key = jax.random.split(jax.random.fold_in(noise_key, 1))
+        maps["sensitivity"] = max_sensitivity(
+            lambda near: method(logits_fn, near, target, key=draw_key),
+            image,
+            key=near_key,
+            samples=samples,
+        ).relative
+    return maps
+
+
+def _scores_of_maps(
+    maps: Mapping[str, Array],
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    *,
+    key: Key,
+    cells_logits_fn: LogitsFn | None = None,
+    other_logits_fn: LogitsFn | None = None,
+    truth: Bool[Array, "h w"] | None = None,
+    backgrounds: Float[Array, "b h w c"] | None = None,
+    areas: Sequence[float],
+    colour: Background,
+    move: int | None,
+    objective: Objective,
+    only: Sequence[str] | None,
+    chunk: int,
+    **_: Any,
+) -> dict[str, Array]:
+    """The scores of the maps of any method, which `_maps_of_checks` gives."""
+    order_key, noise_key = jax.random.split(key, 5)[3:]
+    saliency = maps["own"]
     judge = (logits_fn, image, saliency, target)
     how: dict[str, Any] = {
         "colour": colour,
@@ -608,13 +691,14 @@ def method_scores(
     found: dict[str, Array] = faithfulness_scores(*judge, **how)
     for name in ("random_network", "random_labels", "random_logit", "input_shift"):
         if name in maps:
-            is_network = name in networks
+            is_network = name in ("random_network", "random_labels")
             found[name] = spearman(saliency, maps[name], absolute=is_network)
+    again = dict(maps)
     if "moved" in maps:
-        maps["moved"] = jnp.roll(maps["moved"], -move, axis=(0, 1))
+        again["moved"] = jnp.roll(maps["moved"], -_move(move, image), axis=(0, 1))
     for name in ("two_keys", "moved"):
-        if name in maps:
-            found[name] = top_k_iou(saliency, maps[name], area=AREA_OF_AGREEMENT)
+        if name in again:
+            found[name] = top_k_iou(saliency, again[name], area=AREA_OF_AGREEMENT)
     effect = infidelity(*judge, key=noise_key, chunk=chunk)
     # Of the effect of noise, what the map does not predict: 1 is a map of zeros.
     found["infidelity"] = effect.scaled / effect.variation
@@ -628,14 +712,8 @@ def method_scores(
         "average_increase": dimmed.increase,
         "average_gain": dimmed.gain,
     }
-    if samples:
-        near_key, draw_key = jax.random.split(jax.random.fold_in(noise_key, 1))
-        found["sensitivity"] = max_sensitivity(
-            lambda near: method(logits_fn, near, target, key=draw_key),
-            image,
-            key=near_key,
-            samples=samples,
-        ).relative
+    if "sensitivity" in maps:
+        found["sensitivity"] = maps["sensitivity"]
     shown = jax.vmap(lambda area: top_weights(saliency, area))(jnp.asarray(areas))
     blurred = _blurred(image)
 
@@ -657,23 +735,26 @@ def method_scores(
             "precision": jnp.stack(at_areas),
             "relevance_rank": relevance_rank(saliency, truth),
         }
-    if only is None:
-        return found
-    if missing := _with_arguments(name for name in only if name not in found):
-        raise ValueError(f"only asks for what needs another argument: {missing}")
-    return {name: found[name] for name in only}
+    return found if only is None else {name: found[name] for name in only}
 
 
-def _check_only(only: Sequence[str] | None) -> None:
+def _move(move: int | None, image: Image) -> int:
+    return max(1, max(image.shape[:2]) // 28) if move is None else move
+
+
+def _check_only(only: Sequence[str] | None, given: Mapping[str, Any]) -> None:
     if only is not None and not only:
         raise ValueError("only must name one check or more, or be None, got none")
     for name in only or ():
         checks.check_choice("only", name, CHECKS)
+    needs = {name: CHECKS[name].needs for name in only or () if CHECKS[name].needs}
+    missing = [f"{name} ({need})" for name, need in needs.items() if _is_missing(given.get(need))]
+    if missing:
+        raise ValueError(f"only asks for what needs another argument: {', '.join(missing)}")
 
 
-def _with_arguments(names: Iterable[str]) -> str:
-    """Checks with the arguments that they need."""
-    return ", ".join(f"{name} ({CHECKS[name].needs})" for name in names)
+def _is_missing(argument: Any) -> bool:
+    return argument is None or (isinstance(argument, int) and argument == 0)
 
 
 _Query = tuple[LogitsFn, Image, Target, Key]

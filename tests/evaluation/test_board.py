@@ -209,6 +209,29 @@ def test_a_map_that_failed_keeps_nothing() -> None:
     assert np.isnan(found["kept"]).all()
 
 
+def test_the_scores_of_all_methods_are_one_program() -> None:
+    def traces(methods: int) -> int:
+        calls: list[None] = []
+
+        def objective(logits: Array, target: Array) -> Array:
+            calls.append(None)
+            return objectives.prob(logits, target)
+
+        evaluation.scoreboard(
+            {str(number): METHODS["always the same"] for number in range(methods)},
+            NETWORK,
+            IMAGES[:1],
+            TARGETS[:1],
+            key=KEY,
+            objective=objective,
+            only=("p_shown",),
+            progress=False,
+        )
+        return len(calls)
+
+    assert traces(1) == traces(3)
+
+
 def test_one_image_is_asked_without_a_program() -> None:
     method = saliency.as_saliency(attribution.gradient_magnitude)
     asked = {"truth": TRUTH[0], "only": ("precision",), "areas": (0.1,)}
