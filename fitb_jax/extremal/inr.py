@@ -232,7 +232,12 @@ def fit_inr(
     if added is not None:
         added = jnp.where(is_seen, added, 0)
     score = score_of(config.objective)
-    nothing, everything = (blend(jnp.full(image.shape[:2], at, image.dtype)) for at in (0, 1))
+
+    def seen_at(level: Scalar) -> Scalar:
+        return score(logits_fn(blend(jnp.full(image.shape[:2], level, image.dtype))), target)
+
+    # One after the other: each would be a copy of the classifier in the program.
+    p_blank, p_whole = jax.lax.map(seen_at, jnp.arange(2, dtype=image.dtype))
     return Inr(
         graph,
         best,
@@ -241,8 +246,8 @@ def fit_inr(
         found.steps,
         found.converged,
         prior=added,
-        p_blank=score(logits_fn(nothing), target),
-        p_whole=score(logits_fn(everything), target),
+        p_blank=p_blank,
+        p_whole=p_whole,
     )
 
 
