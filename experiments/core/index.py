@@ -14,12 +14,23 @@ experiments NAME --help` says what can be changed. `--smoke` makes a tiny run, a
 the paper's scale. `python -m experiments reproduce` runs those with *yes* in the last column: they
 need no data of yours, and take minutes at most.
 
-Numbers of figures are ours, and not those of the papers. The first chapter follows
-[arXiv 2411.10273](https://arxiv.org/abs/2411.10273), and the second
-[arXiv 2501.11784](https://arxiv.org/abs/2501.11784). Where a number is of other options than the
-command, they stand beside it. DIR is a folder of photographs ([layouts](../docs/data.md#layouts)).
-E[dx] is the mean update of a class. Times are on 2 cores. This page is written by
-`python -m experiments index`."""
+Numbers of figures are ours, and not those of the papers. Of
+[arXiv 2411.10273](https://arxiv.org/abs/2411.10273) there are
+
+- fills of digits and of photographs by pretrained networks: `fill_in`, `photo_fill_in`;
+- class prototypes: `fill_prototypes`, `photo_prototypes`;
+- masks that progress: `fill_progressive`;
+- mask ratio x patch size: `fill_ablation`, `fill_ablation_large`.
+
+Of [arXiv 2501.11784](https://arxiv.org/abs/2501.11784) there are
+
+- masks of one network, conditioned on their area: `extremal_scheme`, `extremal_areas`;
+- masks judged beside other methods: `extremal_quality`, `localisation`;
+- several masks of one photograph: `extremal_disjoint`.
+
+Where a number is of other options than the command, they stand beside it. DIR is a folder of
+photographs ([layouts](../docs/data.md#layouts)). E[dx] is the mean update of a class. Times are on
+2 cores. This page is written by `python -m experiments index`."""
 
 
 @dataclasses.dataclass(frozen=True)
