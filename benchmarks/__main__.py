@@ -5,11 +5,12 @@ from collections.abc import Callable
 import jax
 import tyro
 
-from benchmarks import ablation, attribution, fill, inr, models, roar
+from benchmarks import ablation, attribution, fill, first, inr, models, roar
 from benchmarks.timing import Row
 
 BENCHMARKS: dict[str, Callable[..., list[Row]]] = {
     "attribution": attribution.run,
+    "first": first.run,
     "fill": fill.run,
     "ablation": ablation.run,
     "models": models.run,
