@@ -588,7 +588,7 @@ def method_scores(
         "samples": samples,
     }
     _check_only(only, asked)
-    networks = {name: fn for name, fn in asked.items() if name.endswith("logits_fn") and fn}
+    networks = {name: one for name, one in asked.items() if name.endswith("logits_fn")}
     case: dict[str, Any] = {"logits_fn": logits_fn, "image": image, "target": target, "key": key}
     how: dict[str, Any] = {"move": move, "only": only}
     maps = _maps_of_checks(method, **case, **networks, shift=shift, samples=samples, **how)
