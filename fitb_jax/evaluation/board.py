@@ -326,22 +326,25 @@ def scoreboard(
         "chunk": chunk,
     }
 
-    def of_case(fn: Callable, asked: dict[str, Any], case: dict[str, Any]) -> dict[str, Array]:
+    def of_one(case: dict[str, Any], asked: dict[str, Any]) -> _Asked:
         place, given = case["place"], {n: v for n, v in case.items() if n != "place"}
-        return fn(**asked, **given, key=keys[place], **settings)
+        return _Asked(**asked, **given, key=keys[place], **settings)
 
-    def compiled(fn: Callable) -> Callable:
-        return jax.jit(jax.vmap(functools.partial(of_case, fn), in_axes=(None, 0)))
+    def maps_of(method: SaliencyFn, case: dict[str, Any], asked: dict[str, Any]) -> Any:
+        return _maps_of_checks(method, of_one(case, asked))
 
-    # The scores are one program, whatever the method.
-    score = compiled(_scores_of_maps)
+    def scores_of(maps: Any, case: dict[str, Any], asked: dict[str, Any]) -> dict[str, Array]:
+        return _scores_of_maps(maps, of_one(case, asked))
+
+    # One program, whatever the method.
+    score = jax.jit(jax.vmap(scores_of, in_axes=(0, 0, None)))
     found = {}
     for name, method in {**CONTROLS, **methods}.items():
-        explain = compiled(functools.partial(_maps_of_checks, method))
+        explain = jax.jit(jax.vmap(functools.partial(maps_of, method), in_axes=(0, None)))
 
         def ask(*rows: Array, explain: Callable = explain) -> dict[str, Array]:
-            case = dict(zip(each, rows, strict=True))
-            return score(asked, {**case, "maps": explain(asked, case)})
+            cases = dict(zip(each, rows, strict=True))
+            return score(explain(cases, asked), cases, asked)
 
         found[name] = batching.stream(ask, *each.values(), chunk=1, label=name, progress=progress)
     whole, blank = _whole_and_blank(logits_fn, images, targets, objective)
@@ -577,136 +580,126 @@ def method_scores(
     checks.check_explained(logits_fn, image, target)
     checks.check_key(key)
     check_probability(objective)
-    asked: dict[str, Any] = {
-        "fresh_logits_fn": fresh_logits_fn,
-        "labels_logits_fn": labels_logits_fn,
-        "shifted_logits_fn": shifted_logits_fn,
-        "cells_logits_fn": cells_logits_fn,
-        "other_logits_fn": other_logits_fn,
-        "truth": truth,
-        "backgrounds": backgrounds,
-        "samples": samples,
-    }
-    _check_only(only, asked)
-    networks = {name: one for name, one in asked.items() if name.endswith("logits_fn")}
-    case: dict[str, Any] = {"logits_fn": logits_fn, "image": image, "target": target, "key": key}
-    how: dict[str, Any] = {"move": move, "only": only}
-    maps = _maps_of_checks(method, **case, **networks, shift=shift, samples=samples, **how)
-    return _scores_of_maps(
-        maps,
-        **case,
+    asked = _Asked(
+        logits_fn,
+        image,
+        target,
+        key,
+        fresh_logits_fn=fresh_logits_fn,
+        labels_logits_fn=labels_logits_fn,
+        shifted_logits_fn=shifted_logits_fn,
+        shift=shift,
         cells_logits_fn=cells_logits_fn,
         other_logits_fn=other_logits_fn,
         truth=truth,
         backgrounds=backgrounds,
         areas=areas,
         colour=colour,
+        move=move,
+        samples=samples,
         objective=objective,
+        only=only,
         chunk=chunk,
-        **how,
     )
+    _check_only(only, asked._asdict())
+    return _scores_of_maps(_maps_of_checks(method, asked), asked)
 
 
-def _maps_of_checks(
-    method: SaliencyFn,
-    logits_fn: LogitsFn,
-    image: Image,
-    target: Target,
-    *,
-    key: Key,
-    fresh_logits_fn: LogitsFn | None = None,
-    labels_logits_fn: LogitsFn | None = None,
-    shifted_logits_fn: LogitsFn | None = None,
-    shift: Scalar | float,
-    cells_logits_fn: LogitsFn | None = None,
-    move: int | None,
-    samples: int,
-    only: Sequence[str] | None,
-    **_: Any,
-) -> dict[str, Array]:
+class _Asked(NamedTuple):
+    """One image, and what its checks may need; see `method_scores`."""
+
+    logits_fn: LogitsFn
+    image: Image
+    target: Target
+    key: Key
+    fresh_logits_fn: LogitsFn | None = None
+    labels_logits_fn: LogitsFn | None = None
+    shifted_logits_fn: LogitsFn | None = None
+    shift: Scalar | float = 1.0
+    cells_logits_fn: LogitsFn | None = None
+    other_logits_fn: LogitsFn | None = None
+    truth: Bool[Array, "h w"] | None = None
+    backgrounds: Float[Array, "b h w c"] | None = None
+    areas: Sequence[float] = AREAS
+    colour: Background = 0.0
+    move: int | None = None
+    samples: int = 0
+    objective: Objective = prob
+    only: Sequence[str] | None = None
+    chunk: int = 8
+
+    @property
+    def moved_by(self) -> int:
+        """Pixels."""
+        return max(1, max(self.image.shape[:2]) // 28) if self.move is None else self.move
+
+
+def _maps_of_checks(method: SaliencyFn, asked: _Asked) -> dict[str, Array]:
     """All that a method is asked: its maps by check, the map itself as "own", its sensitivity."""
-    map_key, again_key, class_key, _, noise_key = jax.random.split(key, 5)
+    logits_fn, image, target = asked.logits_fn, asked.image, asked.target
+    map_key, again_key, class_key, _, noise_key = jax.random.split(asked.key, 5)
     queries: dict[str, _Query] = {"own": (logits_fn, image, target, map_key)}
     classes = checks.count_classes(logits_fn, image)
-    if only is not None and "random_logit" in only and classes == 1:
+    if asked.only is not None and "random_logit" in asked.only and classes == 1:
         raise ValueError("only must not name random_logit for a network of one class")
     if classes > 1:
         other = random_other_class(target, classes, key=class_key)
         queries["random_logit"] = (logits_fn, image, other, map_key)
     queries["two_keys"] = (logits_fn, image, target, again_key)
-    queries["moved"] = (logits_fn, jnp.roll(image, _move(move, image), (0, 1)), target, map_key)
+    queries["moved"] = (logits_fn, jnp.roll(image, asked.moved_by, (0, 1)), target, map_key)
     networks = {
-        "random_network": fresh_logits_fn,
-        "random_labels": labels_logits_fn,
-        "in_domain_deletion": cells_logits_fn,
+        "random_network": asked.fresh_logits_fn,
+        "random_labels": asked.labels_logits_fn,
+        "in_domain_deletion": asked.cells_logits_fn,
     }
     for name, network in networks.items():
         if network is not None:
             queries[name] = (network, image, target, map_key)
-    if shifted_logits_fn is not None:
-        queries["input_shift"] = (shifted_logits_fn, image + shift, target, map_key)
-    if only is not None:
-        queries = {name: each for name, each in queries.items() if name in ("own", *only)}
+    if asked.shifted_logits_fn is not None:
+        queries["input_shift"] = (asked.shifted_logits_fn, image + asked.shift, target, map_key)
+    if asked.only is not None:
+        queries = {name: each for name, each in queries.items() if name in ("own", *asked.only)}
     maps = _maps(method, queries)
-    if samples and (only is None or "sensitivity" in only):
+    if asked.samples and (asked.only is None or "sensitivity" in asked.only):
         near_key, draw_key = jax.random.split(jax.random.fold_in(noise_key, 1))
         maps["sensitivity"] = max_sensitivity(
             lambda near: method(logits_fn, near, target, key=draw_key),
             image,
             key=near_key,
-            samples=samples,
+            samples=asked.samples,
         ).relative
     return maps
 
 
-def _scores_of_maps(
-    maps: Mapping[str, Array],
-    logits_fn: LogitsFn,
-    image: Image,
-    target: Target,
-    *,
-    key: Key,
-    cells_logits_fn: LogitsFn | None = None,
-    other_logits_fn: LogitsFn | None = None,
-    truth: Bool[Array, "h w"] | None = None,
-    backgrounds: Float[Array, "b h w c"] | None = None,
-    areas: Sequence[float],
-    colour: Background,
-    move: int | None,
-    objective: Objective,
-    only: Sequence[str] | None,
-    chunk: int,
-    **_: Any,
-) -> dict[str, Array]:
+def _scores_of_maps(maps: Mapping[str, Array], asked: _Asked) -> dict[str, Array]:
     """The scores of the maps of any method, which `_maps_of_checks` gives."""
-    order_key, noise_key = jax.random.split(key, 5)[3:]
+    logits_fn, image, target = asked.logits_fn, asked.image, asked.target
+    order_key, noise_key = jax.random.split(asked.key, 5)[3:]
     saliency = maps["own"]
     judge = (logits_fn, image, saliency, target)
     how: dict[str, Any] = {
-        "colour": colour,
-        "chunk": chunk,
+        "colour": asked.colour,
+        "chunk": asked.chunk,
         "key": order_key,
-        "objective": objective,
+        "objective": asked.objective,
     }
     found: dict[str, Array] = faithfulness_scores(*judge, **how)
     for name in ("random_network", "random_labels", "random_logit", "input_shift"):
         if name in maps:
             is_network = name in ("random_network", "random_labels")
             found[name] = spearman(saliency, maps[name], absolute=is_network)
-    again = dict(maps)
-    if "moved" in maps:
-        again["moved"] = jnp.roll(maps["moved"], -_move(move, image), axis=(0, 1))
-    for name in ("two_keys", "moved"):
-        if name in again:
-            found[name] = top_k_iou(saliency, again[name], area=AREA_OF_AGREEMENT)
-    effect = infidelity(*judge, key=noise_key, chunk=chunk)
+    for name, moved_by in (("two_keys", 0), ("moved", asked.moved_by)):
+        if name in maps:
+            again = jnp.roll(maps[name], -moved_by, axis=(0, 1))
+            found[name] = top_k_iou(saliency, again, area=AREA_OF_AGREEMENT)
+    effect = infidelity(*judge, key=noise_key, chunk=asked.chunk)
     # Of the effect of noise, what the map does not predict: 1 is a map of zeros.
     found["infidelity"] = effect.scaled / effect.variation
-    found["single_deletion"] = single_deletion(*judge, background=colour, chunk=chunk)
-    if cells_logits_fn is not None and "in_domain_deletion" in maps:
-        of_cells = maps["in_domain_deletion"]
-        found["in_domain_deletion"] = single_deletion(cells_logits_fn, image, of_cells, target)
-    dimmed = average_drop(*judge, background=colour, objective=objective)
+    found["single_deletion"] = single_deletion(*judge, background=asked.colour, chunk=asked.chunk)
+    if asked.cells_logits_fn is not None and "in_domain_deletion" in maps:
+        of_cells = (asked.cells_logits_fn, image, maps["in_domain_deletion"], target)
+        found["in_domain_deletion"] = single_deletion(*of_cells)
+    dimmed = average_drop(*judge, background=asked.colour, objective=asked.objective)
     found |= {
         "average_drop": dimmed.drop,
         "average_increase": dimmed.increase,
@@ -714,32 +707,28 @@ def _scores_of_maps(
     }
     if "sensitivity" in maps:
         found["sensitivity"] = maps["sensitivity"]
-    shown = jax.vmap(lambda area: top_weights(saliency, area))(jnp.asarray(areas))
+    shown = jax.vmap(lambda area: top_weights(saliency, area))(jnp.asarray(asked.areas))
     blurred = _blurred(image)
 
     def p_by(judge_fn: LogitsFn) -> Float[Array, "a"]:
         def through(mask: Mask) -> Scalar:
-            return objective(judge_fn(masks.apply(image, mask, blurred)), target)
+            return asked.objective(judge_fn(masks.apply(image, mask, blurred)), target)
 
         return jax.lax.map(through, shown.astype(image.dtype))
 
     found["p_shown"] = p_by(logits_fn)
-    if other_logits_fn is not None:
-        found["p_other_network"] = p_by(other_logits_fn)
-    if backgrounds is not None:
-        found["kept"] = _kept(logits_fn, image, target, shown, backgrounds, objective, chunk)
-    if truth is not None:
-        at_areas = [precision(unit_range(saliency), truth, area=area) for area in areas]
+    if asked.other_logits_fn is not None:
+        found["p_other_network"] = p_by(asked.other_logits_fn)
+    if asked.backgrounds is not None:
+        found["kept"] = _kept(shown, asked, asked.backgrounds)
+    if (truth := asked.truth) is not None:
+        at_areas = [precision(unit_range(saliency), truth, area=area) for area in asked.areas]
         found |= {
             "pointing": pointing_game(saliency, truth),
             "precision": jnp.stack(at_areas),
             "relevance_rank": relevance_rank(saliency, truth),
         }
-    return found if only is None else {name: found[name] for name in only}
-
-
-def _move(move: int | None, image: Image) -> int:
-    return max(1, max(image.shape[:2]) // 28) if move is None else move
+    return found if asked.only is None else {name: found[name] for name in asked.only}
 
 
 def _check_only(only: Sequence[str] | None, given: Mapping[str, Any]) -> None:
@@ -778,23 +767,19 @@ def _maps(method: SaliencyFn, queries: Mapping[str, _Query]) -> dict[str, Float[
 
 
 def _kept(
-    logits_fn: LogitsFn,
-    image: Image,
-    target: Target,
-    shown: Float[Array, "a h w"],
-    backgrounds: Float[Array, "b h w c"],
-    objective: Objective,
-    chunk: int,
+    shown: Float[Array, "a h w"], asked: _Asked, backgrounds: Float[Array, "b h w c"]
 ) -> Float[Array, "a"]:
     """Share of the backgrounds on which each mask keeps the class."""
+    image = asked.image
 
     def is_kept(mask: Mask, background: Image) -> Scalar:
-        logits = logits_fn(masks.apply(image, mask.astype(image.dtype), background))
-        return (is_predicted(logits, target, objective=objective) == 1).astype(jnp.float32)
+        logits = asked.logits_fn(masks.apply(image, mask.astype(image.dtype), background))
+        is_of_class = is_predicted(logits, asked.target, objective=asked.objective) == 1
+        return is_of_class.astype(jnp.float32)
 
     def share(mask: Mask) -> Scalar:
         behind = functools.partial(is_kept, mask)
-        kept = chunked_vmap(behind, chunk=chunk)(backgrounds).mean()
+        kept = chunked_vmap(behind, chunk=asked.chunk)(backgrounds).mean()
         return jnp.where(jnp.isnan(mask).any(), jnp.nan, kept)
 
     return jax.lax.map(share, shown)
