@@ -229,7 +229,7 @@ def test_the_scores_of_all_methods_are_one_program() -> None:
         )
         return len(calls)
 
-    assert traces(1) == traces(3)
+    assert traces(1) == traces(3) > 0
 
 
 def test_one_image_is_asked_without_a_program() -> None:
