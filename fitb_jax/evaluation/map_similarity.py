@@ -81,8 +81,9 @@ def spearman(a: Saliency, b: Saliency, *, absolute: bool = False) -> Scalar:
     Source: Adebayo et al. 2018, "Sanity checks for saliency maps".
     """
     _check_maps(a, b)
-    a, b = (jnp.abs(a), jnp.abs(b)) if absolute else (a, b)
-    return correlation(centred_ranks(a), centred_ranks(b))
+    both = jnp.stack([a, b])
+    # One program for both.
+    return correlation(*jax.vmap(centred_ranks)(jnp.abs(both) if absolute else both))
 
 
 def mean_spearman(maps: Float[Array, "m n h w"]) -> Float[Array, "m m"]:
@@ -257,11 +258,17 @@ def centred_ranks(saliency: Saliency) -> Float[Array, "n"]:
         saliency: (h, w).
 
     Returns:
-        (h w,), mean ranks of ties, divided by the number of pixels and of mean 0.
+        (h w,), mean ranks of ties, divided by the number of pixels and of mean 0; nan where a pixel
+        is nan.
     """
-    ranks = jax.scipy.stats.rankdata(jnp.ravel(saliency))
+    values = jnp.ravel(saliency)
+    # `jax.scipy.stats.rankdata` gives the same ranks and takes six times as long to compile.
+    ordered = jnp.sort(values)
+    less, up_to = (jnp.searchsorted(ordered, values, side=side) for side in ("left", "right"))
     # The mean rank is known exactly, which a sum of thousands of them is not.
-    return ranks / saliency.size - (saliency.size + 1) / (2 * saliency.size)
+    twice = (less + up_to + 1).astype(at_least_float32(values).dtype)
+    ranks = twice / (2 * values.size) - (values.size + 1) / (2 * values.size)
+    return jnp.where(jnp.isnan(values).any(), jnp.nan, ranks)
 
 
 def correlation(a: Float[Array, "n"], b: Float[Array, "n"]) -> Scalar:

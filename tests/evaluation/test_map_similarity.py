@@ -52,6 +52,12 @@ def test_ranks_of_constants_are_no_correlation() -> None:
     assert np.isnan(evaluation.spearman(photo, flat))
 
 
+def test_a_map_that_is_nan_has_no_correlation() -> None:
+    """Inside of `jax.jit`, where its values cannot be refused."""
+    photo = jax.random.normal(jax.random.key(0), (6, 7))
+    assert np.isnan(SPEARMAN[False](photo, photo.at[2, 3].set(np.nan)))
+
+
 @pytest.mark.parametrize("pair", PAIRS)
 @pytest.mark.parametrize("scale", [1.0, 255.0])
 def test_ssim_is_scikit_images(pair: tuple[np.ndarray, np.ndarray], scale: float) -> None:
