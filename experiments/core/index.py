@@ -9,8 +9,9 @@ PLACE = Path(__file__).resolve().parents[1] / "README.md"
 
 INTRODUCTION = """# Experiments
 
-One module for each figure and its table. `python -m experiments` lists them, and `python -m
-experiments NAME --help` says what can be changed. `--smoke` makes a tiny run, and `--full` one of
+Each figure, with its table, has one module. In a checkout, first run `pip install -r
+requirements.txt`. `python -m experiments` lists the modules, and `python -m experiments NAME --help`
+says what can be changed. `--smoke` makes a tiny run, and `--full` one of
 the paper's scale. `python -m experiments reproduce` runs those with *yes* in the last column: they
 need no data of yours, and take minutes at most.
 

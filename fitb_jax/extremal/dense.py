@@ -21,7 +21,7 @@ from fitb_jax.extremal.background import (
     hides_something,
     make_blend,
 )
-from fitb_jax.extremal.reward import Variant, rewards
+from fitb_jax.extremal.reward import Variant, blank_and_whole, rewards
 from fitb_jax.objectives import log_prob, logit
 from fitb_jax.types import (
     Array,
@@ -32,6 +32,7 @@ from fitb_jax.types import (
     Mask,
     Number,
     Objective,
+    Scalar,
     Target,
 )
 
@@ -94,12 +95,18 @@ class Dense(NamedTuple):
         values: the free values on the grid, (a, rows, columns).
         reward: of each mask at each step, (steps, a).
         penalty: `area_penalty` of each mask at each step, without its weight, (steps, a).
+        p_blank: p(target) of the background alone, in the terms of
+            `objectives.score_of(config.objective)`. Where it is as high as `p_whole`, the
+            background has the class by itself, and masks prove nothing.
+        p_whole: the same for the whole image.
     """
 
     masks: Float[Array, "a h w"]
     values: Float[Array, "a rows columns"]
     reward: Float[Array, "steps a"]
     penalty: Float[Array, "steps a"]
+    p_blank: Scalar
+    p_whole: Scalar
 
 
 def dense_masks(
@@ -207,7 +214,8 @@ def fit_dense(
     )(values)
     constant = jnp.broadcast_to(areas[:, None, None], masks.shape)
     masks = jnp.where(hides_something(blend, image), masks, constant.astype(masks.dtype))
-    return Dense(masks, values, reward, penalty)
+    p_blank, p_whole = blank_and_whole(logits_fn, image, target, blend, config.objective)
+    return Dense(masks, values, reward, penalty, p_blank, p_whole)
 
 
 def smooth_maximum(

@@ -26,7 +26,7 @@ from fitb_jax.extremal.inr import boundary_cost, fit_inr, inr_masks
 from fitb_jax.extremal.joint_areas import joint_exact_areas
 from fitb_jax.extremal.perturbed import perturbed
 from fitb_jax.extremal.prior import PRIOR_WEIGHT, own_prior, scores_of
-from fitb_jax.extremal.reward import rewards, rewards_in_chunks
+from fitb_jax.extremal.reward import blank_and_whole, rewards, rewards_in_chunks
 from fitb_jax.types import (
     Array,
     Background,
@@ -55,6 +55,10 @@ class Disjoint(NamedTuple):
         overlap: share of mask i's area that mask j also has, `mean(min(m_i, m_j)) / mean(m_i)`,
             (k, k); 1 on the diagonal.
         converged: whether each fit has converged, (k,); a joint fit has one answer for all.
+        p_blank: p(target) of the background alone, in the terms of
+            `objectives.score_of(config.objective)`. Where it is as high as `p_whole`, the
+            background has the class by itself, and masks prove nothing.
+        p_whole: the same for the whole image.
     """
 
     masks: Float[Array, "k h w"]
@@ -62,6 +66,8 @@ class Disjoint(NamedTuple):
     remaining: Scalar
     overlap: Float[Array, "k k"]
     converged: Bool[Array, "k"]
+    p_blank: Scalar
+    p_whole: Scalar
 
 
 def disjoint_masks(
@@ -132,12 +138,15 @@ def disjoint_masks(
         logits_fn, image, target, areas, config, background, prior, prior_weight, key=key
     )
     seen = rewards(logits_fn, target, blend, "preserve", config.objective)
+    p_blank, p_whole = blank_and_whole(logits_fn, image, target, blend, config.objective)
     return Disjoint(
         masks=masks,
         objective=jax.vmap(seen)(masks),
         remaining=seen(1 - jnp.minimum(masks.sum(0), 1)),
         overlap=pairwise_overlap(masks),
         converged=converged,
+        p_blank=p_blank,
+        p_whole=p_whole,
     )
 
 

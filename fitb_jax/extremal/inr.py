@@ -34,8 +34,7 @@ from fitb_jax.extremal.prior import (
     scores_of,
     with_small_end,
 )
-from fitb_jax.extremal.reward import rewards, rewards_in_chunks
-from fitb_jax.objectives import score_of
+from fitb_jax.extremal.reward import blank_and_whole, rewards, rewards_in_chunks
 from fitb_jax.types import (
     Array,
     Background,
@@ -231,13 +230,7 @@ def fit_inr(
     history = History(found.merit, *found.records)
     if added is not None:
         added = jnp.where(is_seen, added, 0)
-    score = score_of(config.objective)
-
-    def seen_at(level: Scalar) -> Scalar:
-        return score(logits_fn(blend(jnp.full(image.shape[:2], level, image.dtype))), target)
-
-    # One after the other: each would be a copy of the classifier in the program.
-    p_blank, p_whole = jax.lax.map(seen_at, jnp.arange(2, dtype=image.dtype))
+    p_blank, p_whole = blank_and_whole(logits_fn, image, target, blend, config.objective)
     return Inr(
         graph,
         best,

@@ -20,7 +20,7 @@ from fitb_jax.extremal.background import (
     hides_something,
     make_blend,
 )
-from fitb_jax.extremal.reward import rewards_in_chunks
+from fitb_jax.extremal.reward import blank_and_whole, rewards_in_chunks
 from fitb_jax.objectives import prob
 from fitb_jax.precision import at_least_float32
 from fitb_jax.types import (
@@ -106,9 +106,10 @@ class Igos(NamedTuple):
         score: the score that is lowered, before each step, (iterations,).
         penalty: of L1 and total variation, with their weights, before each step, (iterations,).
         step_size: of each step, 0 where the line search found none, (iterations,).
-        p_blank: the objective of the background alone. Where it is as high as `p_whole` the
+        p_blank: p(target) of the background alone, in the terms of
+            `objectives.score_of(config.objective)`. Where it is as high as `p_whole`, the
             background has the class by itself, and masks prove nothing.
-        p_whole: the objective of the whole image.
+        p_whole: the same for the whole image.
     """
 
     mask: Mask
@@ -214,15 +215,15 @@ def fit_igos(
         step, (start, start), jnp.arange(config.iterations)
     )
     values = jnp.where(hides_something(blend, image), values, 0)
-    nothing, everything = (blend(jnp.full(shape, at, image.dtype)) for at in (0, 1))
+    p_blank, p_whole = blank_and_whole(logits_fn, image, target, blend, config.objective)
     return Igos(
         _upsampled(_union(values), shape),
         values,
         score,
         penalty,
         size,
-        p_blank=config.objective(logits_fn(nothing), target),
-        p_whole=config.objective(logits_fn(everything), target),
+        p_blank,
+        p_whole,
     )
 
 

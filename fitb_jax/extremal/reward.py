@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
 import jax
+import jax.numpy as jnp
 
 from fitb_jax import checks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.extremal.background import Blend
-from fitb_jax.types import Array, Float, LogitsFn, Mask, Objective, Scalar, Target
+from fitb_jax.objectives import score_of
+from fitb_jax.types import Array, Float, Image, LogitsFn, Mask, Objective, Scalar, Target
 
 Variant: TypeAlias = Literal["preserve", "delete", "dual"]
 """What a mask is rewarded for; see `rewards`."""
@@ -77,3 +79,28 @@ def rewards_in_chunks(
     reward, gradient = chunked_vmap(of_one, chunk=chunk)(fixed, *arguments)
     # Nothing is added, but for the gradient, which is carried on to what made the masks.
     return reward + (jax.lax.stop_gradient(gradient) * (masks - fixed)).sum((1, 2))
+
+
+def blank_and_whole(
+    logits_fn: LogitsFn, image: Image, target: Target, blend: Blend, objective: Objective
+) -> tuple[Scalar, Scalar]:
+    """The score of the class where nothing of the image is shown, and where all of it is.
+
+    Args:
+        logits_fn: the classifier.
+        image: (h, w, c).
+        target: class to explain.
+        blend: of the image, from `make_blend`.
+        objective: what the masks increase.
+
+    Returns:
+        `p_blank` and `p_whole`, in the terms of `objectives.score_of(objective)`.
+    """
+    score = score_of(objective)
+
+    def seen_at(level: Scalar) -> Scalar:
+        return score(logits_fn(blend(jnp.full(image.shape[:2], level, image.dtype))), target)
+
+    # One after the other: each would be a copy of the classifier in the program.
+    p_blank, p_whole = jax.lax.map(seen_at, jnp.arange(2, dtype=image.dtype))
+    return p_blank, p_whole

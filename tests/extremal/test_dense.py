@@ -19,7 +19,7 @@ from fitb_jax.extremal import (
     make_blend,
     smooth_maximum,
 )
-from fitb_jax.objectives import log_prob
+from fitb_jax.objectives import log_prob, prob
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import Array
 from tests.extremal.toys import IMAGE, PATCH, SHARE, SIDE, looks_at
@@ -150,6 +150,8 @@ def test_masks_find_the_patch_at_about_their_areas() -> None:
     shown = binarise(found.masks[0], SHARE)
     assert (shown * PATCH).sum() / jnp.maximum(shown, PATCH).sum() > 0.6
     assert (found.penalty[-1] < found.penalty[0] / 5).all()
+    wanted = [prob(LOGITS_FN(seen), 1) for seen in (0 * IMAGE, IMAGE)]
+    np.testing.assert_allclose([found.p_blank, found.p_whole], wanted, rtol=1e-5)
 
 
 @pytest.mark.usefixtures("x64")

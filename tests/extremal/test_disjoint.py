@@ -19,7 +19,7 @@ from fitb_jax.extremal import (
     joint_exact_areas,
     pairwise_overlap,
 )
-from fitb_jax.objectives import log_prob
+from fitb_jax.objectives import log_prob, prob
 from fitb_jax.types import Array
 from tests.extremal.toys import IMAGE, OTHER, PATCH, SHARE, SIDE, looks_at
 
@@ -156,6 +156,8 @@ def test_removing_both_leaves_little(found: Disjoint) -> None:
     whole = log_prob(LOGITS_FN(IMAGE), 1)
     assert found.remaining < whole - 1
     assert (found.objective > found.remaining + 1).all()
+    wanted = [prob(LOGITS_FN(seen), 1) for seen in (0 * IMAGE, IMAGE)]
+    np.testing.assert_allclose([found.p_blank, found.p_whole], wanted, rtol=1e-5)
 
 
 def test_binary_masks_have_their_areas_and_do_not_overlap() -> None:
