@@ -33,6 +33,20 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 gc.set_threshold(200_000, 20, 20)
 
 
+WORKFLOWS = ("experiments", "test_documentation.py", "test_notebooks.py", "test_board.py")
+"""Files and folders with few tests of minutes."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files are given to processes in the order below, and not by their number of tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, so that no process waits for another at the end."""
+    items.sort(key=lambda item: not any(name in item.path.parts for name in WORKFLOWS))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def only_named_data() -> Iterator[None]:
     """What a test finds does not depend on the machine."""

@@ -334,6 +334,6 @@ SMOKE = {
     "count": 2,
     "held_out": 2,
     "areas": (0.1, 0.3),
-    "methods": ("random map", "gradient", "Grad-CAM"),
+    "methods": ("random map", "gradient"),
     "keys": 2,
 }

@@ -281,7 +281,7 @@ SMOKE = {
     "epochs": 1,
     "label_epochs": 1,
     "count": 2,
-    "methods": ("gradient", "random map", "centre", "Sobel edges"),
+    "methods": ("gradient", "random map"),
 }
 
 FULL = {"test_images": 500}

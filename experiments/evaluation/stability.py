@@ -410,7 +410,7 @@ SMOKE = {
     "epochs": 1,
     "networks": 2,
     "groups": 1,
-    "methods": ("gradient", "Grad-CAM", "Sobel edges"),
+    "methods": ("gradient", "Sobel edges"),
 }
 
 FULL = {"networks": 10, "together": 4, "groups": 10}
