@@ -246,11 +246,16 @@ def _threshold(scores: Array, available: Array, area: Array) -> _Threshold:
     share = jnp.clip(area / available.mean(), jnp.finfo(area.dtype).tiny, 1)
     # Beyond these the mask is above, or below, its share at every pixel.
     reach = jnp.abs(jnp.log(share) - jnp.log1p(-jnp.minimum(share, 1 - 2**-24))) + 1
-    coarse = _solve(scores, available, area, scores.min() - reach, scores.max() + reach)
-    near = scores - coarse
-    fine = _solve(near, available, area, *_around(coarse, reach))
-    # Scores near 1e10 and beyond are so far apart that the second number is coarse as well.
-    rest = _solve(near - fine, available, area, *_around(fine, reach))
+
+    def refine(state: tuple[Array, Array, Array], _: None) -> tuple[tuple, Array]:
+        near, low, high = state
+        found = _solve(near, available, area, low, high)
+        # Scores near 1e10 and beyond are so far apart that the second number is coarse as well.
+        return (near - found, *_around(found, reach)), found
+
+    start = scores, scores.min() - reach, scores.max() + reach
+    # A loop has one copy of the search in the program.
+    _, (coarse, fine, rest) = jax.lax.scan(refine, start, length=3)
     return _Threshold(coarse, fine, rest)
 
 
