@@ -10,10 +10,10 @@ PLACE = Path(__file__).resolve().parents[1] / "README.md"
 INTRODUCTION = """# Experiments
 
 Each figure, with its table, has one module. In a checkout, first run `pip install -r
-requirements.txt`. `python -m experiments` lists the modules, and `python -m experiments NAME --help`
-says what can be changed. `--smoke` makes a tiny run, and `--full` one of
-the paper's scale. `python -m experiments reproduce` runs those with *yes* in the last column: they
-need no data of yours, and take minutes at most.
+requirements.txt`. `python -m experiments` lists the modules, and `python -m experiments NAME
+--help` says what can be changed. `--smoke` makes a tiny run, and `--full` one of the paper's scale.
+`python -m experiments reproduce` runs those with *yes* in the last column: they need no data of
+yours, and take minutes at most.
 
 Numbers of figures are ours, and not those of the papers. Of
 [arXiv 2411.10273](https://arxiv.org/abs/2411.10273) there are
