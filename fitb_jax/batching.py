@@ -92,7 +92,10 @@ def chunked_sum(fn: Callable[..., Any], *, chunk: int) -> Callable[..., Any]:
 
 
 def _length(arguments: Any) -> int:
-    return int(jax.tree.leaves(arguments)[0].shape[0])
+    lengths = {int(leaf.shape[0]) for leaf in jax.tree.leaves(arguments)}
+    if len(lengths) != 1:
+        raise ValueError(f"arguments must have one leading axis, got lengths {sorted(lengths)}")
+    return lengths.pop()
 
 
 def _even_chunks(arguments: Any, length: int, chunk: int) -> tuple[Any, np.ndarray]:

@@ -84,3 +84,10 @@ def test_stream_keeps_order_and_drops_padding(chunk: int) -> None:
     np.testing.assert_array_equal(doubled, a * 2)
     np.testing.assert_array_equal(sums, b.sum(1))
     assert len(shapes) == 1, "a jitted function is compiled for one shape"
+
+
+@pytest.mark.parametrize("chunk", [2, 100])
+def test_arguments_of_two_lengths_are_refused(chunk: int) -> None:
+    for of in (batching.chunked_vmap, batching.chunked_sum):
+        with pytest.raises(ValueError, match=r"one leading axis, got lengths \[4, 6\]"):
+            of(jnp.add, chunk=chunk)(jnp.arange(6.0), jnp.arange(4.0))

@@ -8,6 +8,7 @@ import importlib.util
 import math
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -156,7 +157,7 @@ def parse(arguments: Sequence[str]) -> Options:
         overwrite=given.overwrite,
         out=given.out,
         cache=given.cache,
-        command=" ".join(["fitb-jax", *arguments]),
+        command=shlex.join(["fitb-jax", *arguments]),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax.tree_util import Partial
 from PIL import Image as Pictures
 
-from fitb_jax import cropping, heads, imagenet, models
+from fitb_jax import checks, cropping, heads, imagenet, models
 from fitb_jax.class_names import find_class
 from fitb_jax.command_line.arguments import (
     ONE_OF_ONES_OWN,
@@ -223,4 +223,5 @@ def _see(
         ]
     if image.shape != shape:
         raise ValueError(f"preprocess must give an image of shape {shape}, got {image.shape}")
+    checks.check_image(image, name="the image of preprocess")
     return image

@@ -112,10 +112,12 @@ def listing(out: Path) -> str:
     for file in sorted(out.glob(f"*/{folders.NUMBERS}")):
         try:
             numbers = json.loads(file.read_text("utf-8"))
-        except ValueError:
+        except (ValueError, OSError):
             continue  # not one of ours
         if isinstance(numbers, dict) and {"photograph", "class", "unit", "model"} <= {*numbers}:
-            entries.append({"folder": file.parent.name, **numbers})
+            explained = numbers["class"]
+            if isinstance(explained, dict) and {"short_name", "shown"} <= {*explained}:
+                entries.append({"folder": file.parent.name, **numbers})
     return _template("listing.html").render(entries=entries, mark=folders.MARK)
 
 

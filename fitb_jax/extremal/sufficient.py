@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from fitb_jax import checks, masks
 from fitb_jax.evaluation.intervals import Interval, check_confidence, clopper_pearson
@@ -322,11 +323,13 @@ def _check_arguments(
 
 def _check_fresh(fresh: Any, backgrounds: Any) -> None:
     """A background that was searched with says nothing about others."""
-    values = [checks.known(each) for each in (fresh, backgrounds)]
+    values = [checks.known(each) for each in (backgrounds, fresh)]
     if values[0] is None or values[1] is None:
         return
-    seen = {one.tobytes() for one in values[1]}
-    again = [place for place, one in enumerate(values[0]) if one.tobytes() in seen]
+    # By value: in one precision, and with one zero.
+    searched, asked = (np.asarray(each, np.float32) + 0 for each in values)
+    seen = {one.tobytes() for one in searched}
+    again = [place for place, one in enumerate(asked) if one.tobytes() in seen]
     if again:
         raise ValueError(f"fresh must hold no image of backgrounds, got some at {again[:8]}")
 

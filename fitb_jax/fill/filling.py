@@ -92,7 +92,9 @@ def threshold(
             in_order = painted.ravel()[order]
             before, limit = jnp.cumsum(in_order) - in_order / 2, jnp.asarray(level)
         is_kept = jnp.zeros(order.size, bool).at[order].set(before < limit).reshape(update.shape)
-    return jnp.where(is_kept & (candidates > 0), painted, 0)
+    kept = jnp.where(is_kept & (candidates > 0), painted, 0)
+    # Of a class that is not there the update is nan, which is no reason to paint nothing.
+    return jnp.where(jnp.isnan(jnp.where(is_hidden, update, 0)).any(), jnp.nan, kept)
 
 
 def fill(

@@ -46,8 +46,10 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_the_list_has_our_explanations_and_the_place_of_its_page(tmp_path: Path) -> None:
-    for name, text in (("another", "{}"), ("damaged", "{"), ("empty", "[]")):
+    older = '{"photograph": "x", "class": "cat", "unit": "p", "model": "m"}'
+    written = {"another": "{}", "damaged": "{", "empty": "[]", "older": older}
+    for name, text in written.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / folders.NUMBERS).write_text(text)
-    assert not any(name in listing(tmp_path) for name in ("another", "damaged", "empty"))
+    assert not any(name in listing(tmp_path) for name in written)
     assert folders.plan([Path("index.html.png")], tmp_path, False)[0].name != folders.PAGE

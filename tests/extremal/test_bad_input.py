@@ -80,6 +80,7 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     *((_call(f, **{name: (255 * IMAGES).astype(jnp.uint8)}), TypeError, f"{name} must be .* floating.* uint8") for f, name in TAKES_IMAGES),
     *((_call(f, **{name: NAN[None]}), ValueError, f"{name} must be finite") for f, name in TAKES_IMAGES),
     (_call(find, fresh=IMAGES[2:]), ValueError, r"fresh must hold no image of backgrounds, got some at \[0, 1\]"),
+    (_call(find, fresh=np.asarray(IMAGES[2:], np.float64)), ValueError, "fresh must hold no image of backgrounds"),
     (_call(find, fresh=None, backgrounds=IMAGES[:1]), ValueError, "backgrounds must be at least 2 where no fresh ones are given"),
     (_call(find, patch=7), ValueError, "patch must be at most .* 6, got 7"),
     (_call(find, patch=0), ValueError, "patch must be at least 1"),

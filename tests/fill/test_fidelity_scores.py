@@ -49,3 +49,14 @@ def test_the_fill_rule_is_the_callers() -> None:
         LOGITS_FN, IMAGE, MASK, 1, IMAGE, fill_fn=lambda image, mask, update: update
     )
     np.testing.assert_allclose(found.probability_filled, found.probability_whole, rtol=1e-6)
+
+
+def test_photographs_in_half_precision_have_more_values_than_it_counts_to() -> None:
+    keys = jax.random.split(jax.random.key(0))
+    shape = (160, 160, 3)
+    a, b = (jax.random.uniform(key, shape).astype(jnp.float16) for key in keys)
+    found = fill.hidden_correlation(a, b, jnp.zeros(shape[:2], jnp.float16))
+    assert found.dtype == jnp.float32
+    wide = (a.astype(jnp.float32), b.astype(jnp.float32), jnp.zeros(shape[:2]))
+    np.testing.assert_allclose(found, fill.hidden_correlation(*wide), atol=1e-6)
+    assert abs(found) < 0.05

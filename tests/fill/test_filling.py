@@ -156,3 +156,10 @@ def test_a_step_under_a_mask_between_zero_and_one_is_a_mixture() -> None:
     # The update is the same everywhere, so that its root mean square is its value.
     expected = mask * 0.2 + (1 - mask) * (0.5 + 0.1)
     np.testing.assert_allclose(found[:, :, 0], expected, rtol=1e-6)
+
+
+def test_an_update_that_is_nan_paints_nothing_finite() -> None:
+    """The update of a class that is not there, inside of `jax.jit`."""
+    image, mask = problems.image_and_mask(dtype=jnp.float32)
+    filled = jax.jit(fill.fill)(image, mask, jnp.full(image.shape, jnp.nan))
+    assert np.isnan(np.asarray(filled)[np.asarray(mask) == 0]).all()
