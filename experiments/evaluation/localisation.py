@@ -334,6 +334,6 @@ SMOKE = {
     "count": 2,
     "held_out": 2,
     "areas": (0.1, 0.3),
-    "methods": ("random map", "gradient"),
+    "methods": ("random map", "Grad-CAM"),
     "keys": 2,
 }

@@ -190,7 +190,7 @@ SMOKE = {
     "test_images": 2,
     "epochs": 1,
     "label_epochs": 1,
-    "methods": ("gradient", "Sobel edges"),
+    "methods": ("Grad-CAM", "Sobel edges"),
 }
 
 FULL = {"test_images": 200}

@@ -105,7 +105,7 @@ def hidden_correlation(a: Image, b: Float[Array, "h w c"], mask: Mask) -> Scalar
     checks.check_floating("b", b, ("h", "w", "c"))
     checks.check_same_shape("b", b, "a", a)
     checks.check_mask(mask, a.shape[:2])
-    # Half precision counts to 65,504, and a photograph has more hidden values.
+    # float16 ends at 65,504, and a photograph has more hidden values.
     a, b, mask = (at_least_float32(jnp.asarray(each)) for each in (a, b, mask))
     weights = jnp.broadcast_to(masks.complement(mask)[:, :, None].astype(a.dtype), a.shape)
     correlation = (weights * _standardised(a, weights) * _standardised(b, weights)).sum()

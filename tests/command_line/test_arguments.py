@@ -1,5 +1,6 @@
 """What is typed: every problem is said at once, and before anything heavy is imported."""
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,12 @@ def test_every_problem_is_named_at_once(
     ):
         with pytest.raises(WrongArgumentsError, match=expected):
             parse(["explain", str(photograph), *more])
+
+
+def test_the_command_that_is_written_down_can_be_pasted(photograph: Path, tmp_path: Path) -> None:
+    given = ["explain", str(photograph), "--out", str(tmp_path / "my maps; 'é'")]
+    found = parse(given)
+    assert shlex.split(found.command) == ["fitb-jax", *given]
 
 
 def test_wrong_arguments_are_answered_without_jax() -> None:

@@ -54,6 +54,15 @@ def test_what_a_classifier_brings_is_used() -> None:
         loading.find_target(found, "rigth")
 
 
+def test_what_a_preprocess_gives_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as 0 to 255, in which noise and grey mean something else."""
+    loud = np.full((32, 32, 3), 255.0)
+    monkeypatch.setattr(networks, "_stretched", lambda picture: loud)
+    found = loading.load(options("with_names", size=None))
+    with pytest.raises(ValueError, match=r"the image of preprocess must have values in \[0, 1\]"):
+        found.see(Image.new("RGB", (50, 40)))
+
+
 @pytest.mark.parametrize(
     ("function", "more", "message"),
     [
