@@ -103,7 +103,7 @@ def looped(
 
 
 def static(
-    values: Sequence[Any],
+    values: Sequence[Any] | np.ndarray,
     *,
     labels: Sequence[Any] | None = None,
     units: str = "",
@@ -123,7 +123,7 @@ def static(
     Raises:
         ValueError: no values, or labels that do not fit or repeat.
     """
-    values = tuple(values)
+    values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
     if not values:
         raise ValueError("a static axis must have at least one value, got none")
     if labels is None and not all(isinstance(value, str | int | float) for value in values):

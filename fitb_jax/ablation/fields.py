@@ -86,8 +86,8 @@ def check_fields(
 
     Raises:
         TypeError: a type that a store cannot hold, or statistics of complex numbers.
-        ValueError: a field that is not an output, dims that do not fit, a reduction over what is
-            no axis, a name that is taken or is no identifier.
+        ValueError: a field that is not an output or is empty, dims that do not fit, a reduction
+            over what is no axis, a name that is taken or is no identifier.
     """
     if unknown := fields.keys() - outputs.keys():
         raise ValueError(f"fields must be among {sorted(outputs)}, got {sorted(unknown)}")
@@ -102,6 +102,8 @@ def check_fields(
                 f"field {name!r} must be of a type that numpy has itself, got {output.dtype}: "
                 "return it as float32"
             )
+        if 0 in output.shape:
+            raise ValueError(f"field {name!r} must hold something, got shape {output.shape}")
         if field.reduction and np.dtype(output.dtype).kind == "c":
             raise TypeError(f"field {name!r} is complex: no statistics are made of it")
         if name in grid.axes or name in RESERVED:

@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fitb_jax import extras
 from fitb_jax.ablation.fields import DONE
-from fitb_jax.ablation.store import forget, open_root, part_file, read_meta
-
-with extras.needed("fitb_jax.ablation", extra="grids"):
-    import zarr
+from fitb_jax.ablation.store import (
+    arrays_of,
+    forget,
+    missing,
+    open_root,
+    part_file,
+    read_meta,
+    written,
+)
 
 
 class Failure(NamedTuple):
@@ -90,37 +94,28 @@ def forget_failures(path: str | os.PathLike[str]) -> int:
 
 
 def verify(path: str | os.PathLike[str]) -> list[str]:
-    """Read everything that is on disk and check it against its checksums.
+    """Read everything that is on disk, check it against its checksums, and find what is missing.
 
     Args:
         path: of the store.
 
     Returns:
-        The damaged files, as paths in the store; empty if there are none.
+        The damaged and the missing files, as paths in the store; empty if there are none.
 
     Raises:
         StoreError: it is not the store of a grid.
     """
     path = Path(path)
     read_meta(path)
-    root = open_root(path, "r")
-    damaged = (part for part in _parts(path) if not _is_readable(root, *part))
-    return [str(part_file(path, *part).relative_to(path)) for part in damaged]
+    wrong = set(missing(path))
+    for name, array in arrays_of(path).items():
+        wrong |= {(name, i) for i in written(path, name, array) if not _is_readable(array, i)}
+    return sorted(str(part_file(path, *part).relative_to(path)) for part in wrong)
 
 
-def _parts(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Every written chunk of every array: the array's name and the chunk's index."""
-    members = open_root(path, "r").members(max_depth=None)
-    for name in sorted(name for name, member in members if isinstance(member, zarr.Array)):
-        top = part_file(path, name, ())
-        for file in [top] if top.is_file() else sorted(top.rglob("*")):
-            if file.is_file() and file.suffix != ".partial":
-                yield name, tuple(int(i) for i in file.relative_to(top).parts)
-
-
-def _is_readable(root: Any, name: str, index: tuple[int, ...]) -> bool:
+def _is_readable(array: Any, index: tuple[int, ...]) -> bool:
     try:
-        root[name].get_block_selection(index)
+        array.get_block_selection(index)
     except Exception:  # a checksum, a length, a decompressor: all mean the same here
         return False
     return True

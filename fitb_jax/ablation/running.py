@@ -209,7 +209,7 @@ def run(
         memory=memory,
     )
     if store is not None:
-        return _run(job, Path(store), strict=strict, progress=progress)
+        return _run(job, Path(store).absolute(), strict=strict, progress=progress)
     if jax.process_count() > 1:
         raise ValueError("store must be given where several processes share a grid, got None")
     with tempfile.TemporaryDirectory() as folder:
@@ -240,7 +240,7 @@ def plan(
     job = _prepare(point_fn, grid, **arguments)
     found = Path(store) if store is not None and disk.exists(Path(store)) else None
     schema = _schema(job, found)
-    left = [*schema.layout.blocks()] if found is None else disk.pending(found, schema.layout)
+    left = [*schema.layout.blocks()] if found is None else disk.pending(found, schema)
     return _make_plan(job.task, schema, job.evaluator(schema), left)
 
 
@@ -316,7 +316,7 @@ def _check(
 ) -> tuple[Task, Callable[[Mapping[str, int]], dict[str, Any]]]:
     """Check the arguments of `run`, and trace the points of each static value."""
     checked = as_grid(grid)
-    takes_key = _check_arguments(point_fn, checked, shared)
+    takes_key = _check_arguments(point_fn, checked, shared, is_key_given=key is not None)
     for name, values in shared.items():
         check_survival(f"shared {name!r}", values)
     if takes_key and key is None:
@@ -384,7 +384,9 @@ def _identity(
     }
 
 
-def _check_arguments(point_fn: PointFn, grid: Grid, shared: Mapping[str, Any]) -> bool:
+def _check_arguments(
+    point_fn: PointFn, grid: Grid, shared: Mapping[str, Any], *, is_key_given: bool
+) -> bool:
     """Whether `point_fn` takes a key; raise where its parameters are not the axes and `shared`."""
     if not callable(point_fn):
         raise TypeError(f"point_fn must be callable, got {type(point_fn).__name__}")
@@ -404,7 +406,7 @@ def _check_arguments(point_fn: PointFn, grid: Grid, shared: Mapping[str, Any]) -
             f"point_fn must take the axes and shared arguments by name: it takes "
             f"{sorted(parameters)}, given are {sorted(given)}"
         )
-    return "key" in parameters
+    return "key" in parameters or (takes_any and is_key_given)
 
 
 def _key_data(key: jax.Array | None) -> tuple[np.ndarray, str | None]:
@@ -456,7 +458,7 @@ def _run(job: _Job, place: Path, *, strict: bool, progress: bool) -> xr.Dataset:
     if strict and (first := next(failures(place), None)):
         raise PointError(f"point {first.coordinates}, in the store already: {first.reason}")
     if not disk.is_complete(place):
-        pending = disk.pending(place, schema.layout)
+        pending = disk.pending(place, schema)
         wait_for_all(f"listed {place}")
         if jax.process_index() == 0:
             disk.remove_leftovers(place)

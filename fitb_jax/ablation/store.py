@@ -215,7 +215,7 @@ def _flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def is_complete(path: Path) -> bool:
-    """Whether every block is done and every statistic written.
+    """Whether every block is done and every statistic written, and nothing has been lost since.
 
     Args:
         path: of the store.
@@ -223,7 +223,68 @@ def is_complete(path: Path) -> bool:
     Returns:
         True if nothing is left to do.
     """
-    return open_root(path, "r").attrs["completeness"] == "complete"
+    return _is_said_complete(path) and not any(missing(path))
+
+
+def _is_said_complete(path: Path) -> bool:
+    return bool(open_root(path, "r").attrs["completeness"] == "complete")
+
+
+def missing(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Find the chunks that have been written, and whose files are lost.
+
+    Args:
+        path: of the store.
+
+    Yields:
+        The name of the array and the index of the chunk.
+    """
+    arrays, is_complete = arrays_of(path), _is_said_complete(path)
+    status = arrays["status"]
+    for name, array in arrays.items():
+        if name == "work/reason":  # written only where there is one
+            continue
+        dims = array.metadata.dimension_names or ()
+        of_points = dims[: status.ndim] == status.metadata.dimension_names
+        needed: Iterable[tuple[int, ...]] = ()
+        if is_complete or dims == (name,):
+            needed = itertools.product(*map(range, array.cdata_shape))
+        elif of_points and not name.startswith("work/"):
+            rest = (0,) * (array.ndim - status.ndim)
+            needed = (index + rest for index in written(path, "status", status))
+        yield from ((name, index) for index in needed if not _is_there(path, name, index))
+
+
+def arrays_of(path: Path) -> dict[str, Any]:
+    """The arrays of a store.
+
+    Args:
+        path: of the store.
+
+    Returns:
+        Zarr arrays by name, such as "work/reason".
+    """
+    members = open_root(path, "r").members(max_depth=None)
+    return {name: member for name, member in members if isinstance(member, zarr.Array)}
+
+
+def written(path: Path, name: str, array: Any) -> Iterator[tuple[int, ...]]:
+    """Chunks of an array that are on disk.
+
+    Args:
+        path: of the store.
+        name: of the array.
+        array: the zarr array.
+
+    Returns:
+        Their indices.
+    """
+    every = itertools.product(*map(range, array.cdata_shape))
+    return (index for index in every if _is_there(path, name, index))
+
+
+def _is_there(path: Path, name: str, index: tuple[int, ...]) -> bool:
+    return part_file(path, name, index).is_file()
 
 
 def forget(path: Path, chunks: Iterable[tuple[int, ...]]) -> None:
@@ -238,12 +299,12 @@ def forget(path: Path, chunks: Iterable[tuple[int, ...]]) -> None:
         part_file(path, "status", index).unlink(missing_ok=True)
 
 
-def pending(path: Path, layout: Layout) -> list[Block]:
-    """Blocks that are not on disk.
+def pending(path: Path, schema: Schema) -> list[Block]:
+    """Blocks that are not on disk, or not all of them.
 
     Args:
         path: of the store, which may be smaller than the grid, before it grows.
-        layout: the blocks.
+        schema: what it holds.
 
     Returns:
         The blocks that are missing, in order.
@@ -253,11 +314,26 @@ def pending(path: Path, layout: Layout) -> list[Block]:
     def is_done(block: Block) -> bool:
         if any(place.stop > n for place, n in zip(block.region, status.shape, strict=True)):
             return False
-        if not part_file(path, "status", block.chunk).is_file():
+        if not all(_is_there(path, *part) for part in _parts_of(schema, block)):
             return False
-        return layout.is_whole(block) or bool(status[block.start] != NOT_COMPUTED)
+        return schema.layout.is_whole(block) or bool(status[block.start] != NOT_COMPUTED)
 
-    return [block for block in layout.blocks() if not is_done(block)]
+    return [block for block in schema.layout.blocks() if not is_done(block)]
+
+
+def _parts_of(schema: Schema, block: Block) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Arrays and their chunks that a block is written to."""
+    yield "status", block.chunk
+    for name, field in schema.fields.items():
+        rest = (0,) * len(field.dims)
+        if field.reduction is None:
+            yield name, block.chunk + rest
+            continue
+        over = schema.over(name)
+        both = enumerate(zip(block.chunk, block.piece, strict=True))
+        index = tuple(piece if i in over else chunk for i, (chunk, piece) in both)
+        for part in Moments._fields:
+            yield f"work/{name}/{part}", index + rest
 
 
 def grow(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
@@ -358,7 +434,7 @@ def write(path: Path, schema: Schema, block: Block, results: Results, judgement:
     for name, field in schema.fields.items():
         values = results.values[name]
         if field.reduction is None:
-            root[name][block.region] = values
+            _writable(root, name)[block.region] = values
             continue
         over = schema.over(name)
         failed = (judgement.status == FAILED).reshape(block.shape + (1,) * len(field.dims))
@@ -368,7 +444,7 @@ def write(path: Path, schema: Schema, block: Block, results: Results, judgement:
             for i, place in enumerate(block.region)
         )
         for part, found in measure(values, over)._asdict().items():
-            root[f"work/{name}/{part}"][at] = found
+            _writable(root, f"work/{name}/{part}")[at] = found
     if judgement.reasons:
         text = np.zeros((*block.shape, REASON_BYTES), np.uint8)
         for place, reason in judgement.reasons.items():
@@ -376,6 +452,11 @@ def write(path: Path, schema: Schema, block: Block, results: Results, judgement:
             text[place][: len(encoded)] = np.frombuffer(encoded, np.uint8)
         root["work/reason"][block.region] = text
     root["status"][block.region] = judgement.status
+
+
+def _writable(root: Any, name: str) -> Any:
+    """An array that writes chunks of nan or 0 too: a file that is not there has been lost."""
+    return root[name].with_config({"write_empty_chunks": True})
 
 
 def finish(path: Path, schema: Schema) -> None:
@@ -388,7 +469,7 @@ def finish(path: Path, schema: Schema) -> None:
     Raises:
         StoreError: a block is not done.
     """
-    if missing := pending(path, schema.layout):
+    if missing := pending(path, schema):
         raise StoreError(f"store {path} lacks {len(missing)} blocks")
     root = open_root(path, "r+")
     for name, field in schema.fields.items():
@@ -401,7 +482,7 @@ def finish(path: Path, schema: Schema) -> None:
             work = {p: root[f"work/{name}/{p}"][part] for p in Moments._fields}
             pooled = pool(Moments(**work), over)
             for which in field.reduction.statistics:
-                root[f"{name}_{which}"][kept] = statistic(which, pooled)
+                _writable(root, f"{name}_{which}")[kept] = statistic(which, pooled)
     root.attrs["completeness"] = "complete"
 
 
@@ -440,6 +521,7 @@ def _create_arrays(path: Path, schema: Schema, identity: Mapping[str, Any]) -> N
         mode="w",
         zarr_format=3,
         consolidated=False,
+        write_empty_chunks=True,
         encoding=dict.fromkeys(coordinates, codecs),
     )
     root: Any = zarr.open_group(path, mode="r+")

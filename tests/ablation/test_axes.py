@@ -133,6 +133,10 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "shared axis": (_point, X, {"shared": {"x": 1}}, r"shared must not hold axes.*\['x'\]"),
     "no function": ("f", X, {}, "point_fn must be callable, got str"),
     "key wanted": (lambda *, x, key: {"v": x}, X, {}, "key must be given"),
+    "key wanted by any name": (
+        lambda **given: {"v": given["x"] + jax.random.uniform(given["key"])}, X,
+        {"key": 0}, "key must be one random key",
+    ),
     "key of numbers": (_point, X, {"key": jnp.zeros(2)}, "key must be one random key"),
     "number for a key": (_point, X, {"key": 0}, "key must be one random key.* got 0"),
     "many keys": (_point, X, {"key": jax.random.split(KEY)}, "must be one random key"),
@@ -160,6 +164,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
     "bfloat16": (
         lambda *, x: {"v": x.astype(jnp.bfloat16)}, X, {}, "'v' must be .* got bfloat16",
     ),
+    "empty": (lambda *, x: {"v": x * jnp.zeros(0)}, X, {}, r"'v' must hold .* got shape \(0,\)"),
     "complex": (
         lambda *, x: {"v": x * 1j}, X,
         {"fields": {"v": ablation.Field(reduction=ablation.Reduction(("x",)))}},

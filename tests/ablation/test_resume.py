@@ -291,6 +291,40 @@ def test_damaged_files_are_found(part: str, damage: str, tmp_path: Path, whole_s
     assert ablation.verify(store) == [part]
 
 
+def test_what_is_lost_is_found_and_computed_again(tmp_path: Path) -> None:
+    # Chunks that hold nothing but nan or 0 are files as well.
+    place = tmp_path / "s"
+    fields = {
+        "v": ablation.Field(nan_is_answer=True),
+        "w": ablation.Field(reduction=ablation.Reduction(("y",))),
+    }
+    grid = {"x": np.zeros(1), "y": np.arange(4.0)}
+
+    def run() -> Any:
+        point = lambda *, x, y: {"v": jnp.where(y < 2, jnp.nan, y), "w": x * y}  # noqa: E731
+        return ablation.run(
+            point, grid, store=place, fields=fields, chunk=2, block=2, progress=False
+        )
+
+    whole = run().load()
+    assert ablation.verify(place) == []
+    files = [file.relative_to(place) for file in place.rglob("*") if file.is_file()]
+    parts = sorted(str(file) for file in files if "c" in file.parts and "reason" not in file.parts)
+    tops = {"status", "v", "w_mean", "w_standard_error", "work", "x", "y"}
+    assert {part.split("/")[0] for part in parts} == tops
+    for part in parts:
+        content = (place / part).read_bytes()
+        (place / part).unlink()
+        (place / ".DS_Store").touch()
+        (place / part).with_name(".DS_Store").touch()
+        if not part.startswith("status"):
+            assert ablation.verify(place) == [part]
+        if part.startswith(("x", "y")):  # what a run does not write again
+            (place / part).write_bytes(content)
+        xr.testing.assert_identical(run().load(), whole)
+        assert (place / part).read_bytes() == content
+
+
 def test_a_scalar_statistic_is_checked_as_well(tmp_path: Path) -> None:
     place = tmp_path / "s"
     fields = {"v": ablation.Field(reduction=ablation.Reduction(("x",)))}

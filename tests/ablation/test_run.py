@@ -3,6 +3,7 @@ import json
 import logging
 import math
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import jax
@@ -349,3 +350,20 @@ def test_a_grid_may_hold_keys_and_no_vmapped_axis() -> None:
     for axis in (ablation.vmapped(keys), ablation.looped(keys)):
         found = ablation.run(draw, {"own": axis}, progress=False)
         np.testing.assert_array_equal(found["value"], expected)
+
+
+def test_static_values_of_numpy_and_a_point_that_takes_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def point(**given: Any) -> dict[str, Any]:
+        return {"v": given["n"] * jax.random.uniform(given["key"], (given["n"],)).sum()}
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    grid = {"n": ablation.static(np.arange(1, 3))}
+    fields = {"v": ablation.Field(nan_is_answer=True)}
+    found = ablation.run(
+        point, grid, key=jax.random.key(0), store=".", fields=fields, progress=False
+    )
+    assert found["n"].values.tolist() == [1, 2]
+    assert (found["status"] == 1).all()
