@@ -140,7 +140,7 @@ def is_predicted(logits: Logits, target: Target, *, objective: Objective = prob)
     else:
         found = jnp.argmax(_exclusive(logits)) == target
     # `argmax` takes nan for the largest.
-    is_known = _is_class(logits, target) & ~jnp.isnan(logits).any()
+    is_known = is_class(target, logits.shape[0]) & ~jnp.isnan(logits).any()
     return jnp.where(is_known, found.astype(jnp.float32), jnp.nan)
 
 
@@ -240,11 +240,20 @@ _SIGMOID = (sigmoid_log_prob, sigmoid_prob)
 
 def _of_target(values: Array, target: Target) -> Array:
     """Its value, with a gradient of nan too where there is no such class."""
-    return values[target] * jnp.where(_is_class(values, target), 1, jnp.nan)
+    return values[target] * jnp.where(is_class(target, values.shape[0]), 1, jnp.nan)
 
 
-def _is_class(values: Array, target: Target) -> Bool[Array, ""]:
-    return (jnp.asarray(target) >= 0) & (jnp.asarray(target) < values.shape[0])
+def is_class(target: Target, classes: int) -> Bool[Array, ""]:
+    """Whether there is such a class, which `jit` and `vmap` hide from the checks.
+
+    Args:
+        target: class index, asked for.
+        classes: how many there are, k.
+
+    Returns:
+        Whether the index lies in [0, k).
+    """
+    return (jnp.asarray(target) >= 0) & (jnp.asarray(target) < classes)
 
 
 def _exclusive(logits: Logits) -> Logits:

@@ -25,6 +25,7 @@ from fitb_jax.objectives import (
     blank_has_class,
     chance_of,
     check_probability,
+    is_class,
     is_predicted,
     prob,
 )
@@ -775,7 +776,8 @@ def _kept(
     def is_kept(mask: Mask, background: Image) -> Scalar:
         logits = asked.logits_fn(masks.apply(image, mask.astype(image.dtype), background))
         is_of_class = is_predicted(logits, asked.target, objective=asked.objective) == 1
-        return is_of_class.astype(jnp.float32)
+        kept = is_of_class.astype(jnp.float32)
+        return jnp.where(is_class(asked.target, logits.shape[0]), kept, jnp.nan)
 
     def share(mask: Mask) -> Scalar:
         behind = functools.partial(is_kept, mask)

@@ -125,6 +125,7 @@ def ssim(a: Saliency, b: Saliency, *, value_range: Number | None = None) -> Scal
     _check_maps(a, b)
     if min(a.shape) < WINDOW:
         raise ValueError(f"a must be at least {WINDOW} x {WINDOW} pixels, got {a.shape}")
+    a, b = (at_least_float32(jnp.asarray(each)) for each in (a, b))
     if value_range is None:
         a, b, value_range = unit_range(a), unit_range(b), 1.0
     checks.check_number("value_range", value_range, least=0, open_least=True)
@@ -247,6 +248,7 @@ def unit_range(saliency: Saliency) -> Saliency:
         TypeError, ValueError: not a finite map (h, w).
     """
     checks.check_saliency(saliency)
+    saliency = at_least_float32(jnp.asarray(saliency))
     least, most = saliency.min(), saliency.max()
     return (saliency - least) / jnp.where(most == least, 1, most - least)
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitb_jax import checks
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import Array, Float, Key, Mask, Number, Scalar
 
 _MOST_STEPS = 100
@@ -171,6 +172,7 @@ def boundary_penalty(mask: Mask) -> Scalar:
         TypeError, ValueError: a wrong shape, dtype or range.
     """
     checks.check_mask(mask, jnp.shape(mask)[-2:])
+    mask = at_least_float32(jnp.asarray(mask))
     steps = sum(jnp.abs(jnp.diff(mask, axis=axis)).sum() for axis in (0, 1))
     # A disc of less than a pixel is none.
     return steps / (8 * jnp.sqrt(jnp.maximum(mask.sum(), 1) / jnp.pi))

@@ -10,7 +10,7 @@ from fitb_jax import batching, checks, masks
 from fitb_jax.evaluation.intervals import Interval, check_confidence, clopper_pearson
 from fitb_jax.extremal.background import BackgroundName, make_blend
 from fitb_jax.extremal.regions import PATCHES, patch_means
-from fitb_jax.objectives import check_predicts, is_predicted, prob
+from fitb_jax.objectives import check_predicts, is_class, is_predicted, prob
 from fitb_jax.types import (
     Array,
     Background,
@@ -86,7 +86,7 @@ def certify(
         chunk: backgrounds evaluated at once.
 
     Returns:
-        The share and its interval of Clopper and Pearson.
+        The share and its interval of Clopper and Pearson; nan where there is no such class.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range, or an objective by which no class is
@@ -109,7 +109,26 @@ def certify(
     kept = kept_count(
         logits_fn, image, target, region, backgrounds, objective=objective, chunk=chunk
     )
-    return clopper_pearson(kept, backgrounds.shape[0], confidence=confidence)
+    found = clopper_pearson(kept, backgrounds.shape[0], confidence=confidence)
+    return of_a_class(found, logits_fn, image, target)
+
+
+def of_a_class(found: Interval, logits_fn: LogitsFn, image: Image, target: Target) -> Interval:
+    """An interval about a class, unless there is no such class.
+
+    Args:
+        found: the interval.
+        logits_fn: the classifier.
+        image: (h, w, c), for its shape.
+        target: the class that was asked for.
+
+    Returns:
+        The same; nan where the target is not in [0, k). Otherwise such a class would be one that is
+        never kept.
+    """
+    (classes,) = jax.eval_shape(logits_fn, image).shape
+    is_one = is_class(target, classes)
+    return Interval(*(jnp.where(is_one, each, jnp.nan) for each in found))
 
 
 def check_backgrounds(backgrounds: Any, image: Image, *, name: str = "backgrounds") -> None:
@@ -165,7 +184,8 @@ def certify_stability(
         chunk: images classified at once.
 
     Returns:
-        The shares and their intervals of Clopper and Pearson, one for each radius, (radii,).
+        The shares and their intervals of Clopper and Pearson, one for each radius, (radii,);
+        nan where there is no such class.
 
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range, or an objective by which no class is
@@ -197,7 +217,8 @@ def certify_stability(
     sizes = jnp.repeat(jnp.asarray(radii, jnp.int32), samples)
     kept = batching.chunked_vmap(is_kept, chunk=chunk)(sizes, jax.random.split(key, sizes.size))
     counts = kept.reshape(len(radii), samples).sum(1)
-    return jax.vmap(lambda count: clopper_pearson(count, samples, confidence=confidence))(counts)
+    found = jax.vmap(lambda count: clopper_pearson(count, samples, confidence=confidence))(counts)
+    return of_a_class(found, logits_fn, image, target)
 
 
 def random_enlargement(

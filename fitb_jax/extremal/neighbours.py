@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from fitb_jax import checks
 from fitb_jax.extremal.certificate import check_backgrounds
+from fitb_jax.precision import at_least_float32
 from fitb_jax.types import Array, Bool, Float, Image, Int, Mask, Scalar, Target
 
 
@@ -61,6 +62,7 @@ def nearest_neighbours(
     Source: Disselhoff 2023, "Explainability using masks" (other samples Y with P_X = P_Y).
     """
     _check_arguments(image, target, region, images, labels, count)
+    image, region = at_least_float32(image), at_least_float32(jnp.asarray(region))
     weight = region[:, :, None]
     total = jnp.maximum(region.sum() * image.shape[2], jnp.finfo(region.dtype).tiny)
 

@@ -56,7 +56,9 @@ def perturbed(
         shown = moved
     if checks.known(noise) is None or checks.known(noise) != 0:
         before_noise = shown
-        drawn = noise * jax.random.normal(noise_key, image.shape, image.dtype)
+        drawn = jnp.asarray(noise, image.dtype) * jax.random.normal(
+            noise_key, image.shape, image.dtype
+        )
 
         def noisy(mask: Mask) -> Image:
             return before_noise(mask) + drawn

@@ -14,7 +14,7 @@ import numpy as np
 from fitb_jax import checks, masks
 from fitb_jax.evaluation.intervals import Interval, check_confidence, clopper_pearson
 from fitb_jax.extremal.background import BLUR, BackgroundName, check_background, mean_colour
-from fitb_jax.extremal.certificate import check_backgrounds, kept_count
+from fitb_jax.extremal.certificate import check_backgrounds, kept_count, of_a_class
 from fitb_jax.extremal.config import InrConfig, check_config
 from fitb_jax.extremal.inr import fit_inr, inr_masks
 from fitb_jax.extremal.regions import (
@@ -211,12 +211,13 @@ def sufficient_region(
     kept_fresh = count_kept(region, fresh)
     without = jnp.where(best.kept_without < 0, jnp.nan, best.kept_without / searched)
     is_found = best.kept >= needed
+    certificate = clopper_pearson(kept_fresh, fresh.shape[0], confidence=confidence)
     return SufficientRegion(
         region=region,
         area=region.mean(),
         found=is_found,
         search_share=best.kept / searched,
-        certificate=clopper_pearson(kept_fresh, fresh.shape[0], confidence=confidence),
+        certificate=of_a_class(certificate, logits_fn, image, target),
         trials=jnp.asarray(fresh.shape[0], jnp.int32),
         minimal=is_found & (best.kept_without < needed).all(),
         share_without=masks.from_patches(without, shape, patch),

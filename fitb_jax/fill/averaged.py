@@ -50,7 +50,9 @@ def over_noise(
     seen = masks.apply(image, mask, background)
 
     def one(key: Key) -> Image:
-        noisy = seen + noise * jax.random.normal(key, seen.shape, seen.dtype)
+        noisy = seen + jnp.asarray(noise, seen.dtype) * jax.random.normal(
+            key, seen.shape, seen.dtype
+        )
         return jax.grad(lambda z: objective(logits_fn(z), target))(noisy)
 
     return _mean(one, draws, key)

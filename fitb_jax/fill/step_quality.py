@@ -10,6 +10,7 @@ from fitb_jax import checks, masks
 from fitb_jax.fill.fidelity_scores import hidden_correlation
 from fitb_jax.fill.filling import step
 from fitb_jax.objectives import logit, prob
+from fitb_jax.precision import at_least_float32
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import (
     Array,
@@ -115,6 +116,6 @@ def step_scores(
 
 def _hidden(values: Image, mask: Mask) -> Image:
     """Only the blanks, scaled to at most 1: small gradients have squares of 0."""
-    hidden = masks.apply(values, masks.complement(mask))
+    hidden = at_least_float32(masks.apply(values, masks.complement(mask)))
     largest = jnp.abs(hidden).max()
     return hidden / jnp.where(largest > 0, largest, 1)

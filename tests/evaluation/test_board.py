@@ -209,6 +209,13 @@ def test_a_map_that_failed_keeps_nothing() -> None:
     assert np.isnan(found["kept"]).all()
 
 
+def test_a_class_that_is_not_there_has_no_share() -> None:
+    method = METHODS["always the same"]
+    ask = jax.jit(functools.partial(method_scores, method, only=("kept",), areas=(0.1,)))
+    found = ask(NETWORK, IMAGES[0], 99, key=KEY, backgrounds=IMAGES)
+    assert np.isnan(found["kept"]).all()
+
+
 def test_the_scores_of_all_methods_are_one_program() -> None:
     def traces(methods: int) -> int:
         calls: list[None] = []

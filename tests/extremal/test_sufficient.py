@@ -181,6 +181,17 @@ def test_regions_of_random_networks(seed: int) -> None:
         assert share < required
 
 
+@pytest.mark.parametrize("target", [-1, 99])
+def test_a_class_that_is_not_there_has_no_certificate(target: int) -> None:
+    # 0 would say that it is never kept. Under `jit` no check sees the class.
+    logits_fn = _random(0)
+    found = _find(logits_fn, target, required=0.5)
+    assert np.isnan(jnp.stack(found.certificate)).all()
+    assert not found.found
+    share = _certify(logits_fn, IMAGE, jnp.int32(target), jnp.ones((SIDE, SIDE)), BACKGROUNDS)
+    assert np.isnan(jnp.stack(share)).all()
+
+
 def test_a_key_decides_everything() -> None:
     logits_fn = _random(0)
     first, again = (_find(logits_fn, 0, required=0.5) for _ in range(2))
