@@ -164,10 +164,15 @@ def explain(
 
     Returns:
         The explanation.
+
+    Raises:
+        ValueError: outputs of the classifier that are not finite.
     """
     class_key, method_key = jax.random.split(key)
     pixels = jnp.asarray(image)
     p, logits = map(np.asarray, compiled.predict(pixels))
+    if np.isnan(p).any():
+        raise ValueError("the classifier's outputs for it are not finite")
     target = int(p.argmax()) if target is None else target
     other = None
     if len(p) > 1:

@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image as Pictures
@@ -117,7 +119,7 @@ def listing(out: Path) -> str:
         if isinstance(numbers, dict) and {"photograph", "class", "unit", "model"} <= {*numbers}:
             explained = numbers["class"]
             if isinstance(explained, dict) and {"short_name", "shown"} <= {*explained}:
-                entries.append({"folder": file.parent.name, **numbers})
+                entries.append({"folder": quote(os.fsencode(file.parent.name)), **numbers})
     return _template("listing.html").render(entries=entries, mark=folders.MARK)
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from PIL import Image as Pictures
 from tqdm import tqdm
 
 from fitb_jax import cropping, extras
 from fitb_jax.command_line import explaining, folders, loading, page
-from fitb_jax.command_line.arguments import Options
+from fitb_jax.command_line.arguments import Options, printable
 from fitb_jax.command_line.methods import METHODS
 
 with extras.needed("fitb-jax explain", extra="explain"):
@@ -37,46 +38,76 @@ def run(options: Options) -> int:
     target = loading.find_target(classifier, options.target)
     compiled = explaining.programs(classifier)
     left_out: dict[str, str] = {}
-    damaged = []
+    is_whole, written = True, 0
     total = len(options.photographs) * len(options.methods)
     with tqdm(total=total, unit="map", disable=None, leave=False) as bar:
-        for file, folder in options.photographs:
-            try:
-                picture = cropping.open_picture(file)
-                image = classifier.see(picture)
-            except (OSError, ValueError) as error:
-                damaged.append(file)
-                bar.write(f"{file}: left out: {_first_line(error)}", file=sys.stderr)
-                bar.update(len(options.methods))
-                continue
-            bar.set_description("compiling")
-            _compile(options, classifier, compiled, left_out, bar)
-            bar.set_description(file.name)
-            begun = time.perf_counter()
-            found = explaining.explain(
-                classifier,
-                compiled,
-                image,
-                target,
-                # Its own, whatever else is explained in this run.
-                key=jax.random.fold_in(jax.random.key(options.seed), zlib.crc32(image.tobytes())),
-                done=bar.update,
-            )
-            facts = page.Facts(
-                photograph=file.name,
-                model=options.model,
-                command=options.command,
-                seed=options.seed,
-                seconds=time.perf_counter() - begun,
-                left_out={METHODS[name].title: reason for name, reason in left_out.items()},
-            )
-            with folders.whole_or_not_at_all(folder) as part:
-                page.write(part, facts, classifier, picture, found)
-            bar.write(_report(classifier, file, folder, found))
-    if len(damaged) < len(options.photographs):
-        listing = page.listing(options.out)
-        folders.write_whole(options.out / folders.PAGE, listing)
-    return int(bool(damaged) or (options.named_methods and bool(left_out)))
+        try:
+            for number, (file, folder) in enumerate(options.photographs, 1):
+                try:
+                    picture, found, facts = _explain(
+                        options, classifier, target, compiled, left_out, file, bar
+                    )
+                    with folders.whole_or_not_at_all(folder) as part:
+                        page.write(part, facts, classifier, picture, found)
+                # The others go on: it cannot be read or explained, or the disk is full.
+                except (OSError, ValueError, RuntimeError) as error:
+                    is_whole = False
+                    said = f"{printable(file)}: left out: {_first_line(error)}"
+                    bar.write(said, file=sys.stderr)
+                    bar.update(number * len(options.methods) - bar.n)
+                    continue
+                written += 1
+                is_whole &= not (options.named_methods and facts.left_out)
+                bar.write(_report(classifier, file, folder, found))
+        finally:
+            if written:
+                folders.write_whole(options.out / folders.PAGE, page.listing(options.out))
+    return int(not is_whole)
+
+
+def _explain(
+    options: Options,
+    classifier: loading.Classifier,
+    target: int | None,
+    compiled: explaining.Programs,
+    left_out: dict[str, str],
+    file: Path,
+    bar: tqdm,
+) -> tuple[Pictures.Image, explaining.Explanation, page.Facts]:
+    picture = cropping.open_picture(file)
+    image = classifier.see(picture)
+    bar.set_description("compiling")
+    _compile(options, classifier, compiled, left_out, bar)
+    bar.set_description(printable(file.name))
+    begun = time.perf_counter()
+    found = explaining.explain(
+        classifier,
+        compiled,
+        image,
+        target,
+        # Its own, whatever else is explained in this run.
+        key=jax.random.fold_in(jax.random.key(options.seed), zlib.crc32(image.tobytes())),
+        done=bar.update,
+    )
+    seconds = time.perf_counter() - begun
+    lost = {
+        name: "its map is not finite"
+        for name, result in found.methods.items()
+        if not np.isfinite(result.shown.saliency).all()
+    }
+    for name, reason in lost.items():
+        said = f"{printable(file)}: {METHODS[name].title}: left out: {reason}"
+        bar.write(said, file=sys.stderr)
+    kept = {name: result for name, result in found.methods.items() if name not in lost}
+    facts = page.Facts(
+        photograph=printable(file.name),
+        model=options.model,
+        command=printable(options.command),
+        seed=options.seed,
+        seconds=seconds,
+        left_out={METHODS[name].title: why for name, why in (left_out | lost).items()},
+    )
+    return picture, found._replace(methods=kept), facts
 
 
 def _compile(
@@ -96,7 +127,8 @@ def _compile(
             try:
                 compiled.methods[name] = explaining.compile_method(name, classifier)
                 continue
-            except (TypeError, ValueError) as error:
+            # Such as an operation that has no derivative, or memory that is not there.
+            except (TypeError, ValueError, RuntimeError) as error:
                 left_out[name] = _first_line(error)
                 bar.write(f"{METHODS[name].title}: left out: {left_out[name]}", file=sys.stderr)
         bar.update()
@@ -107,10 +139,10 @@ def _report(
     classifier: loading.Classifier, file: Path, folder: Path, found: explaining.Explanation
 ) -> str:
     explained = page.class_with_score(classifier, found, found.target)
-    lines = [f"{file}: {explained}"]
+    lines = [f"{printable(file)}: {explained}"]
     if (likeliest := int(np.argmax(found.p))) != found.target:
         lines.append(f"  predicted: {page.class_with_score(classifier, found, likeliest)}")
-    return "\n".join([*lines, f"  {folder / folders.PAGE}"])
+    return "\n".join([*lines, f"  {printable(folder / folders.PAGE)}"])
 
 
 def _first_line(error: BaseException) -> str:

@@ -62,6 +62,29 @@ def no_classifier() -> object:
 NUMBER = 3
 
 
+def nan_of_dark() -> Callable[[Array], Array]:
+    """Outputs that are nan where an image is dark, and maps that are nan everywhere."""
+
+    @jax.custom_jvp
+    def crooked(image: Array) -> Array:
+        return image
+
+    crooked.defjvp(lambda primals, tangents: (*primals, jnp.nan * tangents[0]))
+    return lambda image: halves()(crooked(image)) + jnp.where(image.max() < 0.5, jnp.nan, 0)
+
+
+def without_derivative() -> Callable[[Array], Array]:
+    """Computed outside of JAX."""
+    shape = jax.ShapeDtypeStruct((3,), jnp.float32)
+
+    def outside(image: Array) -> Array:
+        return jax.pure_callback(
+            lambda x: np.tensordot(x, weights(), 3), shape, image, vmap_method="sequential"
+        )
+
+    return outside
+
+
 def one_logit() -> Callable[[Array], Array]:
     """Of a binary classifier."""
     return lambda image: jnp.tensordot(image, weights()[..., :1], 3) - 2

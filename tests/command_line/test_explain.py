@@ -1,17 +1,19 @@
 """The command from end to end, on a classifier whose answers are known."""
 
 import contextlib
+import errno
 import io
 import json
+import os
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fitb_jax.command_line import main
+from fitb_jax.command_line import main, page
 from tests.command_line import networks
 
 P_LEFT = np.exp(4) / (np.exp(4) + 2)
@@ -123,3 +125,63 @@ def test_it_is_replaced_by_request(run: Run) -> None:
     assert "neither is not what the network sees most: it predicts left" in numbers["verdicts"][1]
     assert not (run.out / "red" / "extremal.npy").exists()
     assert not [path for path in run.out.iterdir() if path.name.startswith(".")]
+
+
+def _explained(folder: Path, network: str, *methods: str) -> tuple[int, str]:
+    model = [
+        "--model",
+        f"{networks.__name__}:{network}",
+        "--size",
+        "32",
+        "--out",
+        str(folder / "o"),
+    ]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        status = main(["explain", str(folder), *model, "--methods", *methods])
+    return status, printed.getvalue()
+
+
+def test_what_is_not_finite_is_left_out_by_name(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32)).save(tmp_path / "dark.png")
+    Image.new("RGB", (32, 32), (255, 0, 0)).save(tmp_path / "red.png")
+    status, printed = _explained(tmp_path, "nan_of_dark", "gradient", "occlusion")
+    assert status == 1
+    assert "dark.png: left out: the classifier's outputs for it are not finite" in printed
+    assert "red.png: Gradient: left out: its map is not finite" in printed
+    numbers = json.loads((tmp_path / "o" / "red" / "explanation.json").read_text())
+    assert [*numbers["methods"]] == ["occlusion"]
+    assert "its map is not finite" in (tmp_path / "o" / "red" / "index.html").read_text()
+    assert not (tmp_path / "o" / "dark").exists()
+
+
+def test_a_method_that_cannot_be_compiled_leaves_the_others(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32), (255, 0, 0)).save(tmp_path / "red.png")
+    status, printed = _explained(tmp_path, "without_derivative", "gradient", "occlusion")
+    assert status == 1
+    assert re.search("Gradient: left out: .*JVP", printed)
+    numbers = json.loads((tmp_path / "o" / "red" / "explanation.json").read_text())
+    assert [*numbers["methods"]] == ["occlusion"]
+
+
+def test_a_full_disk_and_a_strange_name_leave_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (b"a.png", b"b\xff.png", b"c.png"):
+        Image.new("RGB", (32, 32), (255, 0, 0)).save(tmp_path / os.fsdecode(name))
+    write = page.write
+
+    def full_for_a(folder: Path, facts: page.Facts, *rest: Any) -> None:
+        write(folder, facts, *rest)
+        if facts.photograph == "a.png":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(page, "write", full_for_a)
+    status, printed = _explained(tmp_path, "halves", "gradient")
+    assert status == 1
+    assert "a.png: left out: [Errno 28] No space left on device" in printed
+    out = tmp_path / "o"
+    assert sorted(map(os.fsencode, os.listdir(out))) == [b"b\xff", b"c", b"index.html"]
+    listing = (out / "index.html").read_text()
+    assert 'href="b%FF/index.html"' in listing
+    assert 'href="c/index.html"' in listing
