@@ -145,13 +145,29 @@ def check_floating(name: str, value: Any, axes: Sequence[str]) -> None:
             "and for an image np.moveaxis(value.numpy(), -3, -1)"
         )
     if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating):
-        raise TypeError(f"{name} must be an array of floating point numbers, got {describe(value)}")
-    if value.ndim != len(axes) or 0 in value.shape:
-        raise ValueError(
-            f"{name} must have shape ({', '.join(axes)}), none of them 0, got {value.shape}"
+        is_of_bytes = getattr(value, "dtype", None) == np.uint8
+        raise TypeError(
+            f"{name} must be an array of floating point numbers, got {describe(value)}"
+            + (f": give {name} / 255" if is_of_bytes else "")
         )
+    _check_axes(name, value, axes)
     if (values := known(value)) is not None and not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got NaN or infinity")
+
+
+def _check_axes(name: str, value: Any, axes: Sequence[str]) -> None:
+    """Raise ValueError unless there are these axes, and none is empty."""
+    if value.ndim == len(axes) and 0 not in value.shape:
+        return
+    more, of_colours, remedy = value.ndim - len(axes), axes[-1] == "c", ""
+    if more == 1 and of_colours:
+        remedy = f": take one, such as {name}[0], or jax.vmap over all"
+    elif more == 1 and value.shape[-1] == 1:
+        remedy = f": give {name}[..., 0]"
+    elif more == -1 and of_colours:
+        remedy = f": give {name}[..., None]"
+    allowed = f"({', '.join(axes)})" + (", none of them 0" if 0 in value.shape else "")
+    raise ValueError(f"{name} must have shape {allowed}, got {value.shape}{remedy}")
 
 
 def check_image(image: Any, *, name: str = "image", axes: Sequence[str] = ("h", "w", "c")) -> None:
@@ -166,7 +182,7 @@ def check_image(image: Any, *, name: str = "image", axes: Sequence[str] = ("h", 
     if (values := known(image)) is not None and np.abs(values).max() > LARGEST_PIXEL:
         raise ValueError(
             f"{name} must have values in [0, 1] (normalisation belongs to logits_fn), "
-            f"got [{values.min():g}, {values.max():g}]"
+            f"got [{values.min():g}, {values.max():g}]: divide bytes by 255"
         )
 
 
@@ -195,10 +211,7 @@ def check_boolean(name: str, value: Any, axes: Sequence[str]) -> None:
     if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.bool_):
         given = getattr(value, "dtype", type(value).__name__)
         raise TypeError(f"{name} must be a boolean array, got {given}")
-    if value.ndim != len(axes) or 0 in value.shape:
-        raise ValueError(
-            f"{name} must have shape ({', '.join(axes)}), none of them 0, got {value.shape}"
-        )
+    _check_axes(name, value, axes)
 
 
 def check_truth(truth: Any, shape: tuple[int, ...], *, name: str = "truth") -> None:

@@ -174,13 +174,14 @@ TAKES_IMAGE += [fill.inpaint, fill.iterated]
 
 NAN = jnp.full_like(IMAGE, jnp.nan)
 CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
-    *((_call(f, image=IMAGE[:, :, 0]), ValueError, r"image must have shape \(h, w, c\)") for f in TAKES_IMAGE),
-    *((_call(f, image=IMAGE[None]), ValueError, r"image must have shape \(h, w, c\)") for f in TAKES_IMAGE),
-    *((_call(f, image=(255 * IMAGE).astype(jnp.uint8)), TypeError, r"image must be .* floating.* uint8") for f in TAKES_IMAGE),
-    *((_call(f, image=255 * IMAGE), ValueError, r"image must have values in \[0, 1\]") for f in TAKES_IMAGE),
+    *((_call(f, image=IMAGE[:, :, 0]), ValueError, r"image must have shape \(h, w, c\), got \(6, 6\): give image\[\.\.\., None\]") for f in TAKES_IMAGE),
+    *((_call(f, image=IMAGE[None]), ValueError, r"image must have shape \(h, w, c\), .*: take one, such as image\[0\]") for f in TAKES_IMAGE),
+    *((_call(f, image=(255 * IMAGE).astype(jnp.uint8)), TypeError, r"image must be .* floating.* uint8 .*: give image / 255") for f in TAKES_IMAGE),
+    *((_call(f, image=255 * IMAGE), ValueError, r"image must have values in \[0, 1\] .*: divide bytes by 255") for f in TAKES_IMAGE),
     *((_call(f, image=NAN), ValueError, "image must be finite") for f in TAKES_IMAGE),
     *((_call(f, image=IMAGE[:0]), ValueError, "image must have shape .* none of them 0") for f in TAKES_IMAGE),
     *((_call(f, mask=MASK[:4]), ValueError, r"mask must match .* \(6, 6\), got \(4, 6\)") for f in TAKES_MASK),
+    *((_call(f, mask=MASK[:, :, None]), ValueError, r"mask must have shape \(h, w\), got \(6, 6, 1\): give mask\[\.\.\., 0\]") for f in TAKES_MASK),
     *((_call(f, mask=MASK + 1), ValueError, r"mask must lie in \[0, 1\]") for f in TAKES_MASK),
     *((_call(f, mask=MASK * jnp.nan), ValueError, "mask must be finite") for f in TAKES_MASK),
     *((_call(f, mask=MASK == 1), TypeError, "mask must be .* floating") for f in TAKES_MASK),

@@ -1,6 +1,7 @@
 """Should a method be believed? All checks of its maps, beside those of controls, in one call."""
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,11 +70,18 @@ AGREEING = 0.4
 """A map has failed if its largest tenth overlaps that of the second map less than this."""
 
 
+TOLERANCE = 15 / 224
+"""Distance from the object at which the largest value is still a hit, as a share of the longer
+side: 15 pixels of a photograph, as in the published pointing game."""
+
 DECIDE = 10
 """An interval over fewer images than this says little."""
 
 SIGNED, POSITIVE = (-1.0, 1.0), (0.0, math.inf)
 """Limits of correlations and differences of shares, and of numbers without an upper limit."""
+
+
+_NO_JUDGEMENT = "no judgement"
 
 
 class Check(NamedTuple):
@@ -99,7 +107,7 @@ class Check(NamedTuple):
     def rule(self) -> str:
         """When the check is passed, in words."""
         if self.is_high_good is None:
-            return "no judgement"
+            return _NO_JUDGEMENT
         if self.bound is None:
             side = "more" if self.is_high_good else "less"
             return f"{side} than each control (paired 95 % interval)"
@@ -165,10 +173,10 @@ CHECKS: Mapping[str, Check] = {
         limits=SIGNED,
         needs="cells_logits_fn",
     ),
-    "p_shown": Check("p shown", "p(target) through the map's masks, on a blur", None),
+    "p_shown": Check("p shown", "p(target) of the best pixels on a blur", None),
     "p_other_network": Check(
         "p, other network",
-        "p(target) through the same masks by another network",
+        "p(target) of the same by another network",
         True,
         needs="other_logits_fn",
     ),
@@ -179,7 +187,10 @@ CHECKS: Mapping[str, Check] = {
         needs="backgrounds",
     ),
     "pointing": Check(
-        "pointing game", "whether the largest value is on the object", True, needs="truth"
+        "pointing game",
+        "whether the largest value is on the object, or within 1/15 of the image's side of it",
+        True,
+        needs="truth",
     ),
     "precision": Check(
         "precision", "share of the masks that is on the object", True, needs="truth"
@@ -289,8 +300,7 @@ def scoreboard(
     _check_arguments(methods, logits_fn, images, targets, truth, backgrounds, areas, key)
     check_probability(objective)
     checks.check_background(colour, images.shape[1:], name="colour")
-    if move is not None:
-        checks.check_count("move", move)
+    _check_move(move, images.shape[1:3])
     checks.check_count("chunk", chunk)
     checks.check_count("samples", samples, least=0)
     networks = {
@@ -349,7 +359,8 @@ def scoreboard(
 
         found[name] = batching.stream(ask, *each.values(), chunk=1, label=name, progress=progress)
     whole, blank = _whole_and_blank(logits_fn, images, targets, objective)
-    chance = chance_of(objective, checks.count_classes(logits_fn, images[0]))
+    classes = checks.count_classes(logits_fn, images[0])
+    chance = chance_of(objective, classes)
     names = [*found]
     variables: dict[str, Any] = {}
     for name in sorted(found[names[0]], key=[*CHECKS].index):
@@ -366,9 +377,12 @@ def scoreboard(
         {"method": names, "image": places, "area": list(areas)},
         {
             "image_shape": str(tuple(images.shape[1:])),
+            "classes": classes,
             "proves_nothing": int(blank_has_class(blank, whole, chance=chance).sum()),
             "not_asked": ", ".join(
-                name for name in CHECKS if only is None and name not in variables
+                f"{name} ({check.needs or 'several classes'})"
+                for name, check in CHECKS.items()
+                if only is None and name not in variables
             ),
         },
     )
@@ -410,7 +424,8 @@ def judged(board: "xr.Dataset") -> "xr.Dataset":
         ]
         differences.append(xr.concat(better, "control") if better else None)
     passed = xr.concat([passes(CHECKS[name], each[name]).astype(float) for name in names], "check")
-    is_judged = [CHECKS[name].is_high_good is not None for name in names]
+    rules = [_rule(name, board) for name in names]
+    is_judged = [not rule.startswith(_NO_JUDGEMENT) for rule in rules]
     passed = passed.where(xr.DataArray(is_judged, dims="check"))
     # Where nothing could be said about any image, nothing is failed.
     passed = passed.where(means.sel(interval="estimate", drop=True).notnull())
@@ -419,10 +434,15 @@ def judged(board: "xr.Dataset") -> "xr.Dataset":
         parts["difference"] = xr.concat(
             [one for one in differences if one is not None], "check"
         ).assign_coords(control=controls)
-    rules = xr.DataArray([CHECKS[name].rule for name in names], dims="check")
-    parts["rule"] = rules
+    parts["rule"] = xr.DataArray(rules, dims="check")
     labelled = {name: part.assign_coords(check=names) for name, part in parts.items()}
     return board.assign(labelled)
+
+
+def _rule(name: str, board: "xr.Dataset") -> str:
+    if name == "random_logit" and board.attrs.get("classes") == 2:
+        return f"{_NO_JUDGEMENT}: of two classes one mirrors the other"
+    return CHECKS[name].rule
 
 
 def passes(check: Check, scores: "xr.DataArray") -> "xr.DataArray":
@@ -460,7 +480,8 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
 
     Returns:
         A row for each check, by the name that `only` takes, and a column for each method, controls
-        first. A cell is the mean with its interval and a mark. "+" is passed, and "-" is failed,
+        first. A cell is the mean with its interval and a mark. "of 3" says how many images had an
+        answer, where not all had one. "+" is passed, and "-" is failed,
         with the controls that did better. "?" is undecided: these images do not tell the method
         from the controls that are named, and more images may. Two more columns say what is
         measured, and when it is passed. The last rows count the checks passed and undecided, the
@@ -474,6 +495,7 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     methods = board["method"].values.tolist()
     rows: dict[str, list[str]] = {}
     undecided = dict.fromkeys(methods, 0)
+    images = board.sizes["image"]
     for name in board["check"].values.tolist():
         check = CHECKS[name]
         cells = []
@@ -481,10 +503,13 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
             of = board.sel({"check": name, "method": method})
             mean, low, high = of["mean"].values
             said = f"{mean:.2f} [{low:.2f}, {high:.2f}]" if math.isfinite(mean) else "no answer"
+            answered = int(_per_image(of[name]).notnull().sum())
+            if 0 < answered < images:
+                said += f" of {answered}"
             mark = _mark(check, of)
             undecided[method] += mark.startswith("?")
             cells.append(f"{said} {mark}".rstrip())
-        rows[name] = [*cells, check.meaning, check.rule]
+        rows[name] = [*cells, check.meaning, board["rule"].sel(check=name).item()]
     counts = board["passed"].notnull().sum("check").values
     total = board["passed"].sum("check").astype(int).values
     rows["passed"] = [
@@ -492,13 +517,13 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         for method, each, count in zip(methods, total, counts, strict=True)
     ]
     rows["passed"] += ["checks that are passed", "controls pass some by chance or by design"]
-    images = board.sizes["image"]
     few = "fewer than ten decide little" if images < DECIDE else ""
     rows["images"] = [*(str(images) for _ in methods), "images asked", few]
     if (told := board.attrs.get("proves_nothing")) is not None:
-        share = f"{told} of {board.sizes['image']}"
-        meaning = "images whose blank has the class: masks prove nothing there"
-        rows["blank"] = [*(share for _ in methods), meaning, ""]
+        share = f"{told} of {images}"
+        meaning = "images whose blank, a blur, has the class: masks prove nothing there"
+        of_blur = "p_shown and p_other_network are on that blur" if told else ""
+        rows["blank"] = [*(share for _ in methods), meaning, of_blur]
     if missing := board.attrs.get("not_asked"):
         rows["not asked"] = [*("" for _ in methods), missing, "in brackets, what they need"]
     columns = [*methods, "what is measured", "passed (+) where"]
@@ -581,6 +606,7 @@ def method_scores(
     checks.check_explained(logits_fn, image, target)
     checks.check_key(key)
     check_probability(objective)
+    _check_move(move, image.shape[:2])
     asked = _Asked(
         logits_fn,
         image,
@@ -696,7 +722,10 @@ def _scores_of_maps(maps: Mapping[str, Array], asked: _Asked) -> dict[str, Array
     effect = infidelity(*judge, key=noise_key, chunk=asked.chunk)
     # Of the effect of noise, what the map does not predict: 1 is a map of zeros.
     found["infidelity"] = effect.scaled / effect.variation
-    found["single_deletion"] = single_deletion(*judge, background=asked.colour, chunk=asked.chunk)
+    if asked.only is None or "single_deletion" in asked.only:  # refuses images below 4 pixels
+        found["single_deletion"] = single_deletion(
+            *judge, background=asked.colour, chunk=asked.chunk
+        )
     if asked.cells_logits_fn is not None and "in_domain_deletion" in maps:
         of_cells = (asked.cells_logits_fn, image, maps["in_domain_deletion"], target)
         found["in_domain_deletion"] = single_deletion(*of_cells)
@@ -724,12 +753,25 @@ def _scores_of_maps(maps: Mapping[str, Array], asked: _Asked) -> dict[str, Array
         found["kept"] = _kept(shown, asked, asked.backgrounds)
     if (truth := asked.truth) is not None:
         at_areas = [precision(unit_range(saliency), truth, area=area) for area in asked.areas]
+        tolerance = round(TOLERANCE * max(image.shape[:2]))
         found |= {
-            "pointing": pointing_game(saliency, truth),
+            "pointing": pointing_game(saliency, truth, tolerance=tolerance),
             "precision": jnp.stack(at_areas),
             "relevance_rank": relevance_rank(saliency, truth),
         }
     return found if asked.only is None else {name: found[name] for name in asked.only}
+
+
+def _check_takes_key(name: str, method: SaliencyFn) -> None:
+    try:
+        parameters = inspect.signature(method).parameters
+    except (TypeError, ValueError):  # some callables have none
+        return
+    if "key" not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        raise TypeError(
+            f"{name} must take key=...: give saliency.as_saliency(method), which takes a key "
+            "whether the method draws or not"
+        )
 
 
 def _check_only(only: Sequence[str] | None, given: Mapping[str, Any]) -> None:
@@ -744,7 +786,18 @@ def _check_only(only: Sequence[str] | None, given: Mapping[str, Any]) -> None:
 
 
 def _is_missing(argument: Any) -> bool:
-    return argument is None or (isinstance(argument, int) and argument == 0)
+    return argument is None or (isinstance(argument, int | np.integer) and argument == 0)
+
+
+def _check_move(move: int | None, shape: tuple[int, ...]) -> None:
+    if move is None:
+        return
+    checks.check_count("move", move)
+    if all(move % side == 0 for side in shape):
+        raise ValueError(
+            f"move must roll the image somewhere else, got {move} for {shape[0]} x {shape[1]} "
+            "pixels"
+        )
 
 
 _Query = tuple[LogitsFn, Image, Target, Key]
@@ -814,10 +867,16 @@ def _check_arguments(
     key: Any,
 ) -> None:
     checks.check_key(key)
+    if not isinstance(methods, Mapping):
+        raise TypeError(
+            'methods must be a dict of saliency functions by name, {"mine": method}, got '
+            f"{checks.describe(methods)}"
+        )
     if not methods:
         raise ValueError("methods must hold at least one method, got none")
     for name, method in methods.items():
         checks.check_callable(f"methods[{name!r}]", method)
+        _check_takes_key(f"methods[{name!r}]", method)
         if name in CONTROLS:
             raise ValueError(f"methods must not be called as a control is, got {name!r}")
     checks.check_image(images, name="images", axes=("n", "h", "w", "c"))

@@ -111,6 +111,11 @@ def _converted(model: Any, head: str) -> LogitsFn:
     if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], linen.Module):
         module, variables = model
         return Bound(_Linen(module.apply, type(module).__name__), variables)
+    if isinstance(model, linen.Module) and model.scope is None:
+        raise TypeError(
+            f"model must come with its variables, (module, variables), got the Flax Linen module "
+            f"{type(model).__name__} alone"
+        )
     if (logits_fn := _from_equinox(model)) is not None:
         return logits_fn
     if (logits_fn := _from_keras(model, head)) is not None:

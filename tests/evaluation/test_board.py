@@ -10,7 +10,7 @@ import xarray as xr
 from jax.tree_util import Partial
 
 from fitb_jax import attribution, evaluation, objectives, saliency
-from fitb_jax.evaluation.board import CHECKS, method_scores
+from fitb_jax.evaluation.board import CHECKS, judged, method_scores
 from fitb_jax.evaluation.control_methods import CONTROLS
 from fitb_jax.types import Array
 
@@ -184,11 +184,17 @@ def test_bad_arguments_are_named() -> None:
         ({"key": 3}, "key must be"),
         ({"only": ("insert",)}, "only must be one of"),
         ({"only": ("kept",)}, r"needs another argument: kept \(backgrounds\)"),
+        ({"move": 2 * SIDE}, "move must roll the image somewhere else, got 32 for 16 x 16 pixels"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             call(**changes)
     with pytest.raises(ValueError, match="methods must hold"):
         evaluation.scoreboard({}, NETWORK, IMAGES, TARGETS, key=KEY)
+    plain = {"mine": attribution.gradient_magnitude}
+    with pytest.raises(TypeError, match=r"methods\['mine'\] must take key=.*as_saliency"):
+        evaluation.scoreboard(plain, NETWORK, IMAGES, TARGETS, key=KEY)
+    with pytest.raises(TypeError, match=r"methods must be a dict .* got gradient_magnitude"):
+        evaluation.scoreboard(attribution.gradient_magnitude, NETWORK, IMAGES, TARGETS, key=KEY)
     with pytest.raises(ValueError, match="not be called as a control"):
         evaluation.scoreboard(dict(CONTROLS), NETWORK, IMAGES, TARGETS, key=KEY)
 
@@ -197,6 +203,32 @@ def test_bad_arguments_are_named() -> None:
 def test_scores_are_of_probabilities(objective) -> None:
     with pytest.raises(ValueError, match="objective must be a probability"):
         evaluation.scoreboard(METHODS, NETWORK, IMAGES, TARGETS, key=KEY, objective=objective)
+
+
+def test_a_table_says_what_is_missing_and_of_how_many_images_it_speaks(board) -> None:
+    gaps = board["deletion"].copy()
+    gaps[-1, :2] = np.nan
+    some = board[["two_keys", "random_logit"]].assign(deletion=gaps)
+    table = evaluation.score_table(judged(some.assign_attrs(classes=2, not_asked="")))
+    assert f"] of {COUNT - 2}" in table.loc["deletion", "always the same"]
+    assert " of " not in table.loc["deletion", "input x gradient"]
+    # A magnitude map of "no" is that of "yes", by the network's making.
+    assert table.loc["random_logit", "always the same"].endswith("]")
+    assert "mirrors the other" in table.loc["random_logit", "passed (+) where"]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_small_images_and_few_arguments_are_enough() -> None:
+    few = {"key": KEY, "progress": False, "samples": np.int64(0)}
+    small = IMAGES[:1, :3, :3]
+    one_logit = {"mine": METHODS["input x gradient"]}
+    weights = jax.random.normal(KEY, (9, 3))
+    found = evaluation.scoreboard(
+        one_logit, lambda image: image.ravel() @ weights, small, TARGETS[:1], only=("gini",), **few
+    )
+    assert np.isfinite(found["gini"]).all()
+    with pytest.raises(ValueError, match=r"another argument: sensitivity \(samples\)"):
+        evaluation.scoreboard(METHODS, NETWORK, IMAGES, TARGETS, only=("sensitivity",), **few)
 
 
 def test_a_map_that_failed_keeps_nothing() -> None:

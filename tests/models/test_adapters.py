@@ -52,6 +52,11 @@ def test_linen_pair() -> None:
     _assert_equals(models.as_logits_fn((module, variables)), module.apply(variables, IMAGES))
 
 
+def test_a_linen_module_without_its_variables_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"\(module, variables\), got the Flax Linen module _Linen"):
+        models.as_logits_fn(_Linen())
+
+
 def test_batched_callable() -> None:
     def apply(images: jax.Array) -> jax.Array:
         assert images.ndim == 4
