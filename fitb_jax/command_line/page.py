@@ -192,6 +192,17 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             f"Maps that hardly depend on the class: {', '.join(blind)}. They order the pixels as "
             f"for another class, with a rank correlation above {_HARDLY_DIFFERENT}."
         )
+    no_better = [
+        METHODS[each].title
+        for each, result in found.methods.items()
+        if result.shown.p.mean() <= found.edges.p.mean()
+    ]
+    if no_better and _has_probabilities(classifier):
+        said.append(
+            f"No better than the edges of the photograph: {', '.join(no_better)}. The network has "
+            f"{name} with no more p, in the mean over sizes, from the best part of these maps than "
+            "from that of the edges."
+        )
     return said
 
 
@@ -300,6 +311,7 @@ def _map(name: str, result: MethodResult, files: _Files) -> dict[str, Any]:
         "title": method.title,
         "meaning": method.meaning,
         "picture": files.map(name, result.shown),
+        "is_signed": bool((result.shown.saliency < 0).any()),
         "control": control,
         "agreement": _correlation(result.agreement),
         "edges": _correlation(result.edges),

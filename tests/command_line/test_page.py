@@ -54,5 +54,9 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "give --head probabilities" in _verdicts(are_probabilities=True)
     alike = {"rise": MethodResult(_shown(0.7), _shown(0.1), 0.9, 0.0)}
     assert "hardly depend on the class: RISE." in _verdicts(methods=alike)
+    assert "No better than the edges of the photograph: RISE. The" in _verdicts(
+        methods=alike, edges=_shown(0.7)
+    )
+    assert "No better" not in _verdicts(methods=alike)
     of_regression = _verdicts(head="regression", p_blank=0.31)
     assert of_regression.endswith("tabby is 0.31; of the whole photograph 0.6.")
