@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fitb_jax import batching, checks, extremal, masks
+from fitb_jax.callables import as_argument
 from fitb_jax.fill.updates import Order, resolve_order
 from fitb_jax.types import (
     Array,
@@ -62,20 +63,24 @@ def explain_predicted(
             least 1.
     """
     checks.check_key(key)
-
-    @jax.jit
-    def batch(images: Array, places: Array) -> Array:
-        def one(image: Array, place: Array) -> Array:
-            target = jnp.argmax(logits_fn(image))
-            return saliency_fn(logits_fn, image, target, key=jax.random.fold_in(key, place))
-
-        return jax.vmap(one)(images, places)
-
+    # As arguments: other weights are no other program.
+    batch = functools.partial(_explain_batch, as_argument(saliency_fn), as_argument(logits_fn), key)
     places = np.arange(len(images))
     maps: np.ndarray = batching.stream(
         batch, images, places, chunk=chunk, label=label, progress=progress
     )
     return maps
+
+
+@jax.jit
+def _explain_batch(
+    saliency_fn: SaliencyFn, logits_fn: LogitsFn, key: Key, images: Array, places: Array
+) -> Array:
+    def one(image: Array, place: Array) -> Array:
+        target = jnp.argmax(logits_fn(image))
+        return saliency_fn(logits_fn, image, target, key=jax.random.fold_in(key, place))
+
+    return jax.vmap(one)(images, places)
 
 
 def as_saliency(method: Callable[..., Saliency], **options: Any) -> SaliencyFn:

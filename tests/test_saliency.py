@@ -144,6 +144,28 @@ def test_many_images_are_explained_for_the_class_that_is_predicted() -> None:
         np.testing.assert_allclose(found[at], wanted, rtol=1e-6)
 
 
+def test_other_weights_are_no_other_program() -> None:
+    traces = 0
+
+    def logits_fn(weights: Array, image: Array) -> Array:
+        return image.sum() * weights
+
+    def method(logits_fn, image, target, *, key):
+        nonlocal traces
+        traces += 1
+        return image[..., 0] * logits_fn(image)[target]
+
+    images = np.ones((2, 4, 4, 1), np.float32)
+    found = [
+        saliency.explain_predicted(
+            method, jax.tree_util.Partial(logits_fn, jnp.arange(3.0) * by), images, key=KEY
+        )
+        for by in (1, 2)
+    ]
+    np.testing.assert_array_equal(2 * found[0], found[1])
+    assert traces == 1
+
+
 def test_an_image_that_no_mask_changes_has_a_constant_map() -> None:
     grey = jnp.full((8, 8, 1), 0.5)
     logits_fn = problems.smooth_logits(shape=(8, 8, 1), classes=3)
