@@ -1,18 +1,23 @@
-"""Classifiers as arguments of compiled programs."""
+"""Classifiers and methods as arguments of compiled programs."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import jax
 from jax.tree_util import Partial
 
-from fitb_jax.types import LogitsFn
+AnyFn = TypeVar("AnyFn", bound=Callable[..., Any])
 
 
-def as_argument(logits_fn: LogitsFn) -> LogitsFn:
-    """Make a pytree of a classifier that is none, so that a compiled program takes it.
+def as_argument(function: AnyFn) -> AnyFn:
+    """Make a pytree of a function that is none, so that a compiled program takes it.
 
     Args:
-        logits_fn: any callable; a `Partial` or a module that is a pytree stays as it is.
+        function: any callable, such as a classifier; a `Partial` or a module that is a pytree stays
+            as it is.
 
     Returns:
-        The same classifier. Where it has parameters, they are its leaves.
+        The same function. Where it has parameters, they are its leaves.
     """
-    return Partial(logits_fn) if jax.tree_util.all_leaves([logits_fn]) else logits_fn
+    is_leaf = jax.tree_util.all_leaves([function])
+    return cast(AnyFn, Partial(function)) if is_leaf else function

@@ -356,6 +356,20 @@ def check_target(
         raise ValueError(f"{name} must lie in [0, {classes}), got {values}")
 
 
+def check_start(image: Any) -> None:
+    """Raise ValueError inside of `jax.shard_map` with its `check_vma`, before a search starts.
+
+    The start of a search is the same on all devices, and so its gradient would be the sum of those
+    of the images of all devices: wrong, and without an error where nothing else differs.
+    """
+    kinds = getattr(jax.typeof(image), "manual_axis_type", None)
+    if varying := getattr(kinds, "varying", None):
+        raise ValueError(
+            f"image varies over the mesh axes {sorted(map(str, varying))}: give jax.shard_map "
+            "check_vma=False, or the search would add up the gradients of all devices"
+        )
+
+
 def check_explained(logits_fn: LogitsFn, image: Any, target: Any) -> None:
     """Raise unless `logits_fn` classifies `image` and `target` is one of its classes."""
     check_image(image)
