@@ -84,9 +84,7 @@ class Judged(NamedTuple):
         """What every point is given."""
         return {
             **self.net.networks,
-            "judge": jax.tree_util.Partial(
-                functools.partial(_at_size, self.judge.size), self.judge.logits_fn
-            ),
+            "judge": at_own_size(self.judge),
             "seen": jnp.asarray(self.seen),
             "held_out": jnp.asarray(self.held_out),
         }
@@ -128,6 +126,11 @@ def judged(options: JudgedOptions) -> Judged:
         held_out=images[half:],
         is_outline=np.concatenate(is_outline),
     )
+
+
+def at_own_size(judge: models.Pretrained) -> LogitsFn:
+    """A network for images of any size, which it sees in its own."""
+    return jax.tree_util.Partial(functools.partial(_at_size, judge.size), judge.logits_fn)
 
 
 def _at_size(size: int, logits_fn: LogitsFn, image: Array) -> Array:

@@ -21,12 +21,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from experiments.common.judges import at_own_size
 from experiments.common.masks import with_steps
 from experiments.common.photographs import Explained, PhotographOptions, recognised
 from experiments.core.experiment import Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal import _explaining as photographs
-from fitb_jax import evaluation, extremal, plotting
+from fitb_jax import evaluation, extremal, models, plotting
 from fitb_jax.evaluation.tables import interval_table
 from fitb_jax.types import Array, Bool, Float, Image, Key, LogitsFn, Target
 
@@ -47,12 +48,14 @@ class Config(PhotographOptions):
         area: of each mask.
         steps: of each fit; one mask is seen at a step, not several areas.
         controls: random smooth regions, as large as all masks together, removed instead.
+        judge: a network that takes no part.
     """
 
     masks: int = 3
     area: float = 0.08
     steps: int = 150
     controls: int = 8
+    judge: str = "efficientnet_lite2"
 
     @property
     def mask_names(self) -> list[str]:
@@ -74,6 +77,7 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         key: Key,
         *,
         method: extremal.DisjointMethod,
+        judge_fn: LogitsFn,
     ) -> dict[str, Array]:
         shape = image.shape[0], image.shape[1]
         fit_key, control_key = jax.random.split(key)
@@ -90,27 +94,33 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         nothing, everything = jnp.zeros((1, *shape)), jnp.ones((1, *shape))
         left = 1 - binary.sum(0)[None]
         seen = jnp.concatenate([binary, left, everything, nothing, random])
-        p = extremal.probabilities_through(logits_fn, image, target, seen)
-        own, of_random = jnp.split(p, [config.masks + 3])
+
+        def p_by(network: LogitsFn) -> Float[Array, "seen"]:
+            p = extremal.probabilities_through(network, image, target, seen)
+            own, of_random = jnp.split(p, [config.masks + 3])
+            return jnp.append(own, of_random.mean())
+
         overlap = found.overlap
         return {
             "masks": binary,
-            "p": jnp.append(own, of_random.mean()),
+            "p": p_by(logits_fn),
+            "p_judge": p_by(judge_fn),
             "inside": jax.vmap(lambda mask: evaluation.precision(mask, truth))(binary),
             "overlap_soft": jnp.where(jnp.eye(len(overlap), dtype=bool), 0, overlap).max(),
             "converged": found.converged,
         }
 
     keys = jax.random.split(jax.random.key(config.seed), len(net.images))
+    judge_fn = at_own_size(models.load(config.judge))
     parts = [
         photographs.explain(
             net,
-            functools.partial(find, method=method),
+            functools.partial(find, method=method, judge_fn=judge_fn),
             net.truths,
             keys,
             dims={
                 "masks": ("mask", *photographs.MASK),
-                "p": ("seen",),
+                **dict.fromkeys(("p", "p_judge"), ("seen",)),
                 **dict.fromkeys(("inside", "converged"), ("mask",)),
             },
             progress=config.progress,
@@ -135,6 +145,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
     p, inside, object_area = found["p"], found["inside"], found["object_area"]
     columns = {
         "p(class), {seen}": p,
+        "p(class) by another network, {seen}": found["p_judge"],
         "all less random, paired": p.sel(seen=LEFT) - p.sel(seen=RANDOM),
         "on the object, {mask}": inside,
         "object's area": object_area.expand_dims(method=found["method"]),
@@ -202,11 +213,16 @@ def caption(config: Config, found: xr.Dataset) -> str:
     enough = is_enough.sum("seen").mean("image").to_series()
     left = p.sel(seen=LEFT).mean("image").to_series()
     parts = (f"{name}: {enough[name]:.1f} and {left[name]:.2f}" for name in METHODS)
+    judged = found["p_judge"].sel(seen=[config.mask_names[0], BLANK]).mean("image")
+    first, blank = (judged.sel(seen=seen).to_series() for seen in judged["seen"].values)
+    by_judge = ", ".join(f"{name}: {first[name]:.2f}" for name in METHODS)
     return (
         f"{config.masks} masks of area {config.area:g} that do not overlap, binarised and shown on "
         f"a blur, of {found.sizes['image']} photographs. How many have at least half of the whole "
         f"photograph's p(class), and what is left when all are removed: {', '.join(parts)}. Random "
-        f"regions as large as all of them leave {p.sel(seen=RANDOM).mean():.2f}."
+        f"regions as large as all of them leave {p.sel(seen=RANDOM).mean():.2f}. "
+        f"{config.judge} took no part. By it, p(class) of the first mask is {by_judge}, and of the "
+        f"blur alone {blank.mean():.2f}."
     )
 
 
