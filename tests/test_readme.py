@@ -32,7 +32,7 @@ def test_the_example_runs() -> None:
 
 def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / "ablations.md").read_text()
-    example, elsewhere, means, networks, _ = re.findall(r"```python\n(.*?)```", text, re.S)
+    example, elsewhere, means, networks, mend, _ = re.findall(r"```python\n(.*?)```", text, re.S)
     few = example.replace("[:1000]", "[:3]").replace("0.9, 9)", "0.9, 2)")
     few = few.replace("ClassifierConfig()", 'ClassifierConfig(architecture="mlp", widths=(8, 8))')
     assert few != example
@@ -48,6 +48,8 @@ def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.Mon
     assert read["found"].attrs["completeness"] == "complete"
     exec(means, read)
     assert read["more"].sizes == {"order": 1, "ratio": 2, "image": 3}
+    exec(mend, names)
+    xr.testing.assert_equal(xr.open_zarr("results/my_ablation.zarr"), names["found"])
     few_images = "train = train._replace(images=train.images[:200], labels=train.labels[:200])\n"
     exec(networks.replace("trained =", few_images + "trained ="), names)
     assert names["axis"].size == 3

@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -541,7 +542,15 @@ def _compute(
     label = f"host {jax.process_index()}" if jax.process_count() > 1 else place.name
     with (
         ThreadPoolExecutor(1) as writer,
-        tqdm(total=total, desc=label, unit="point", unit_scale=True, disable=not progress) as bar,
+        tqdm(
+            total=total,
+            desc=label,
+            unit="point",
+            unit_scale=True,
+            disable=not progress,
+            # A file keeps every line.
+            mininterval=0.1 if sys.stderr.isatty() else 10,
+        ) as bar,
     ):
         for index, group in itertools.groupby(own, evaluator.static):
             same = list(group)

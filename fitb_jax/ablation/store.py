@@ -171,7 +171,8 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
     ]
     if any(difference.startswith("axes.") for difference in differences):
         differences.append(
-            "an axis grows by labels behind those that the store has, which must stay as they are"
+            "an axis grows by labels behind those that the store has, which must stay as they are; "
+            "for fewer labels, ask for all and select"
         )
     if differences:
         raise StoreError(

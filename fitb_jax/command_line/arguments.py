@@ -12,7 +12,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from fitb_jax import extras, imagenet
 from fitb_jax.class_names import find_class
@@ -52,6 +52,10 @@ def printable(name: str | os.PathLike[str]) -> str:
     return os.fspath(name).encode("utf-8", "replace").decode("utf-8")
 
 
+Colour: TypeAlias = tuple[float, float, float]
+"""Red, green and blue."""
+
+
 class WrongArgumentsError(Exception):
     """All problems with the arguments at once.
 
@@ -85,6 +89,8 @@ class Options:
         out: folder of the results.
         cache: keep compiled programs for later runs.
         command: as it was typed.
+        normalisation: mean and standard deviation of the training's images, by colour; None is the
+            network's own.
     """
 
     photographs: tuple[tuple[Path, Path], ...]
@@ -102,6 +108,7 @@ class Options:
     out: Path
     cache: bool
     command: str
+    normalisation: tuple[Colour, Colour] | None = None
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -139,6 +146,7 @@ def parse(arguments: Sequence[str]) -> Options:
     checked(_check_size, given.size)
     background = checked(_background, given.background)
     checked(_check_seed, given.seed)
+    normalisation = checked(_normalisation, given.mean, given.std, given.model)
     names = None if given.classes is None else checked(_read_names, given.classes)
     if names and len(names) == 1 and given.head.startswith("binary"):
         names = (f"not {names[0]}", names[0])
@@ -170,6 +178,7 @@ def parse(arguments: Sequence[str]) -> Options:
         out=given.out,
         cache=given.cache,
         command=shlex.join(["fitb-jax", *arguments]),
+        normalisation=normalisation,
     )
 
 
@@ -208,6 +217,15 @@ def _parser() -> argparse.ArgumentParser:
         help="side in pixels of the image that the network was trained with (default: 224 for a "
         "network of yours, else that of its training on ImageNet)",
     )
+    for name, meaning in (("--mean", "mean"), ("--std", "standard deviation")):
+        explain.add_argument(
+            name,
+            nargs=3,
+            type=float,
+            metavar=("R", "G", "B"),
+            help=f"{meaning} of the colours, from 0 to 1, by which your training normalised images "
+            "(default: those of ImageNet)",
+        )
     explain.add_argument(
         "--head",
         choices=HEADS,
@@ -297,6 +315,23 @@ def _check_weights(model: str, weights: str | None) -> None:
 def _check_size(size: int | None) -> None:
     if size is not None and size < 1:
         raise ValueError(f"--size must be at least 1, got {size}")
+
+
+def _normalisation(
+    mean: list[float] | None, deviation: list[float] | None, model: str
+) -> tuple[Colour, Colour] | None:
+    if mean is None and deviation is None:
+        return None
+    if mean is None or deviation is None:
+        raise ValueError("--mean and --std belong together: give both")
+    if ONE_OF_ONES_OWN.fullmatch(model):
+        raise ValueError(f"--mean and --std: {model} normalises its images itself")
+    if not all(math.isfinite(value) for value in mean) or not all(
+        0 < value < math.inf for value in deviation
+    ):
+        raise ValueError(f"--std must be above 0, and --mean finite, got {deviation} and {mean}")
+    (red, green, blue), (of_red, of_green, of_blue) = mean, deviation
+    return (red, green, blue), (of_red, of_green, of_blue)
 
 
 def _background(given: str) -> Literal["blur", "mean"] | float:

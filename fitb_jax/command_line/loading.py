@@ -73,7 +73,13 @@ def load(options: Options) -> Classifier:
         model = _call(options.model)
     else:
         try:
-            model = models.load(options.model, weights=options.weights, size=options.size)
+            normalisation = options.normalisation and models.Normalisation(*options.normalisation)
+            model = models.load(
+                options.model,
+                weights=options.weights,
+                size=options.size,
+                normalisation=normalisation,
+            )
         except (ValueError, OSError, ImportError, models.WeightsError) as error:
             raise WrongArgumentsError(f"--model {options.model}: {error}") from error
     size = options.size or int(getattr(model, "size", SIZE))

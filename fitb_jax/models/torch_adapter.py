@@ -304,7 +304,8 @@ def _import_torchax(torch: Any) -> Any:
                 f"{needs} needs torchax, and the one installed, "
                 f"{importlib.metadata.version('torchax')}, does not work with torch "
                 f"{torch.__version__}:\npip install 'fitb_jax[torch]' has a pair that does "
-                "(torchax 0.0.13 with torch before 2.13)"
+                "(torchax 0.0.13 with torch before 2.13); name torchvision or timm in the same "
+                "command, if you use them, so that pip finds one that fits"
             ) from error
     return torchax
 

@@ -52,6 +52,9 @@ def test_every_problem_is_named_at_once(
         (["--model", "no_such_module:net"], "no module no_such_module"),
         (["--model", "json:loads", "--weights", "x"], "json:loads brings its own"),
         (["--methods", "rise", "--all-methods"], "exclude each other"),
+        (["--mean", *"000"], "--mean and --std belong together"),
+        (["--mean", *"000", "--std", *"110"], "--std must be above 0"),
+        (["--mean", *"000", "--std", *"111", "--model", "json:loads"], "normalises its images"),
     ):
         with pytest.raises(WrongArgumentsError, match=expected):
             parse(["explain", str(photograph), *more])
@@ -86,6 +89,8 @@ def test_arguments_are_read(photograph: Path, tmp_path: Path) -> None:
     assert options.target == 0
     assert parse(["explain", str(photograph), "--class", "tabby"]).target == 281
     assert parse(["explain", str(photograph)]).methods == DEFAULT
+    normalised = parse(["explain", str(photograph), "--mean", *"000", "--std", *"111"])
+    assert normalised.normalisation == ((0, 0, 0), (1, 1, 1))
 
 
 def test_the_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,6 +102,9 @@ def test_what_outputs_mean_is_taken_into_account() -> None:
 def test_a_network_by_name_says_what_it_needs() -> None:
     with pytest.raises(WrongArgumentsError, match="--model resnet18: weights must be given"):
         loading.load(options("", model="resnet18", size=None))
+    own = {"model": "efficientnet_lite0", "normalisation": ((0.0,) * 3, (1.0,) * 3), "size": None}
+    with pytest.raises(WrongArgumentsError, match="normalisation must be None for efficientnet"):
+        loading.load(options("", **own))
 
 
 def test_every_method_of_the_list_is_there_and_takes_its_options() -> None:
