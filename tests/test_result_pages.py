@@ -73,6 +73,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             }
         },
         "notes": ["a note"],
+        "photographs": ["a<b.jpg", "c.jpg"],
         "made_by": {
             "command": "python -m experiments fill_in",
             "commit": "0" * 40,
@@ -90,6 +91,7 @@ def test_a_page_has_the_numbers_with_their_intervals(results: Path) -> None:
     assert "| gradient | 0.533 [0.422, 0.642] |" in page
     assert "| accuracy | 0.976 [0.960, 0.980] |" in page
     assert "commit 000000000000, cpu, jax 0.10.1" in page
+    assert "The 2 photographs</summary>a&lt;b.jpg, c.jpg</details>" in page
     assert "0.125" in result_pages.page("roar")
     assert result_pages.names() == ["fill_in", "roar"]
 

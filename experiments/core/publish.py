@@ -6,6 +6,7 @@ import logging
 import re
 from pathlib import Path
 
+import xarray as xr
 from PIL import Image
 
 from experiments.core import artefact, discovery, result_pages
@@ -52,8 +53,15 @@ def run(config: Config) -> list[Path]:
     return written
 
 
+def _photographs(found: xr.Dataset) -> list[str]:
+    """The names of the files of a run; none where images are numbered, as digits are."""
+    names = found.coords.get("image")
+    return [] if names is None or names.dtype.kind not in "UO" else [*map(str, names.values)]
+
+
 def _publish(folder: Path, variant: str) -> list[Path]:
-    made_by = artefact.made_by(artefact.load(folder))
+    found = artefact.load(folder)
+    made_by = artefact.made_by(found)
     if made_by["options"]["smoke"]:
         raise ValueError(f"{folder} is a tiny run, which says nothing")
     commit = made_by["commit"] or "unknown"
@@ -64,7 +72,8 @@ def _publish(folder: Path, variant: str) -> list[Path]:
     made_by["command"] = re.sub(r" --(results \S+|no-progress)", "", made_by["command"])
     name = f"{folder.name}.{variant}" if variant else folder.name
     place = result_pages.FOLDER / f"{name}.json"
-    text = json.dumps({**kept, "notes": metrics["notes"], "made_by": made_by}, indent=1)
+    kept |= {"notes": metrics["notes"], "photographs": _photographs(found), "made_by": made_by}
+    text = json.dumps(kept, indent=1)
     # Where a file lay on the machine of the run is nobody's concern.
     place.write_text(re.sub(r"(?<![\w.:/])(?:/[\w.+-]+)+/", "", text) + "\n")
     for earlier in result_pages.figures(name):

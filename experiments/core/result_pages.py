@@ -1,5 +1,6 @@
 """Published results: committed as data, shown as pages, held against the documentation."""
 
+import html
 import json
 import re
 from pathlib import Path
@@ -65,6 +66,10 @@ def _run(run: dict[str, Any], name: str, *, level: int = 2) -> list[str]:
         heading = title if "_" in title else title[0].upper() + title[1:]
         parts += [f"{'#' * level} {heading}", table(content)]
     parts += [f"*{note}.*" for note in run["notes"]]
+    if names := run.get("photographs"):
+        listed = html.escape(", ".join(names))
+        count = f"The {len(names)} photographs"
+        parts.append(f"<details><summary>{count}</summary>{listed}</details>")
     made_by = run["made_by"]
     parts.append(
         f"Made by `{made_by['command']}` ({made_with(made_by)}). Square brackets: 95 % confidence "
