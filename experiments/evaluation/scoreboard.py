@@ -1,6 +1,6 @@
 """Figure 28, Table 15: Scoreboard of every method and check.
 
-    python -m experiments scoreboard    # 10 min, 1 h with --source photographs
+    python -m experiments scoreboard    # 10 min, 2 h with --source photographs
 
 Expected: no method passes all 14 checks; the most are 12, by guided backpropagation.
 
