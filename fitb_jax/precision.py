@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from fitb_jax.types import Array, Image
@@ -20,14 +21,22 @@ def at_least_float32(values: Array) -> Array:
     return values.astype(jnp.promote_types(values.dtype, jnp.float32))
 
 
-def seen_as(fn: Callable[[Image], Any], dtype: Any) -> Callable[[Image], Any]:
-    """Let a function see its image in the precision that it is made for, whatever it is given.
+def seen_as_wide(fn: Callable[[Image], Any], image: Image) -> Callable[[Image], Any]:
+    """Let a function see images in single precision, unless it refuses all but its own.
 
     Args:
-        fn: of an image (h, w, c), such as a classifier in half precision, which refuses float32.
-        dtype: of the images that it takes.
+        fn: of an image (h, w, c), such as a classifier. A convolution in half precision refuses an
+            image in another one.
+        image: that it takes, for its shape and precision.
 
     Returns:
-        The same function of an image in any precision.
+        The function, which takes an image in any precision and sees it as wide as it can.
     """
-    return lambda image: fn(image.astype(dtype))
+    wide = jnp.promote_types(image.dtype, jnp.float32)
+    if image.dtype == wide:
+        return fn
+    try:
+        jax.eval_shape(fn, jax.ShapeDtypeStruct(image.shape, wide))
+    except (TypeError, ValueError):
+        return lambda seen: fn(seen.astype(image.dtype))
+    return fn

@@ -6,7 +6,7 @@ from fitb_jax import checks, masks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.evaluation.map_similarity import spearman
 from fitb_jax.objectives import logit
-from fitb_jax.precision import at_least_float32, seen_as
+from fitb_jax.precision import at_least_float32, seen_as_wide
 from fitb_jax.types import (
     Array,
     Background,
@@ -60,7 +60,7 @@ def single_deletion(
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_background(background, image.shape)
     checks.check_count("cells", cells, least=2)
-    logits_fn = seen_as(logits_fn, image.dtype)
+    logits_fn = seen_as_wide(logits_fn, image)
     image = at_least_float32(image)
     own = masks.grid_cells(image.shape[:2], cells)
     whole = objective(logits_fn(image), target)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from fitb_jax import checks, masks
 from fitb_jax.evaluation.map_similarity import unit_range
 from fitb_jax.objectives import prob
-from fitb_jax.precision import at_least_float32, seen_as
+from fitb_jax.precision import at_least_float32, seen_as_wide
 from fitb_jax.types import Background, Image, LogitsFn, Objective, Saliency, Scalar, Target
 
 
@@ -62,7 +62,7 @@ def average_drop(
     checks.check_explained(logits_fn, image, target)
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_background(background, image.shape)
-    logits_fn = seen_as(logits_fn, image.dtype)
+    logits_fn = seen_as_wide(logits_fn, image)
     image = at_least_float32(image)
     scaled = unit_range(at_least_float32(jnp.asarray(saliency)))
     whole = objective(logits_fn(image), target)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from fitb_jax import checks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.objectives import logit
-from fitb_jax.precision import at_least_float32, seen_as
+from fitb_jax.precision import at_least_float32, seen_as_wide
 from fitb_jax.types import (
     Array,
     Background,
@@ -114,7 +114,7 @@ def infidelity(
     perturb = gaussian_noise if perturb_fn is None else perturb_fn
     per_value = attribution if attribution.ndim == 3 else attribution[:, :, None]
     per_value = jnp.broadcast_to(per_value, image.shape)
-    logits_fn = seen_as(logits_fn, image.dtype)
+    logits_fn = seen_as_wide(logits_fn, image)
     per_value, image = at_least_float32(per_value), at_least_float32(image)
     whole = objective(logits_fn(image), target)
 
@@ -172,7 +172,7 @@ def max_sensitivity(
     checks.check_number("radius", radius, least=0, open_least=True)
     checks.check_count("samples", samples)
     checks.check_count("chunk", chunk)
-    explain_fn = seen_as(explain_fn, image.dtype)
+    explain_fn = seen_as_wide(explain_fn, image)
     image = at_least_float32(image)
     own = explain_fn(image)
     unit = _largest(own)

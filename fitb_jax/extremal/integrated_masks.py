@@ -22,7 +22,7 @@ from fitb_jax.extremal.background import (
 )
 from fitb_jax.extremal.reward import blank_and_whole, rewards_in_chunks
 from fitb_jax.objectives import prob
-from fitb_jax.precision import at_least_float32, seen_as
+from fitb_jax.precision import at_least_float32, seen_as_wide
 from fitb_jax.types import (
     Array,
     Background,
@@ -166,7 +166,7 @@ def fit_igos(
     checks.check_key(key)
     config = IgosConfig() if config is None else config
     _check_arguments(logits_fn, image, target, config, background)
-    logits_fn = seen_as(logits_fn, image.dtype)
+    logits_fn = seen_as_wide(logits_fn, image)
     # Half precision does not tell the scores apart that a line search compares.
     image = at_least_float32(image)
     blend = make_blend(image, background, blur=config.blur)

@@ -15,7 +15,7 @@ import numpy as np
 from fitb_jax import checks, derivatives, masks
 from fitb_jax.fill.inpainting import inpaint, visible_mean
 from fitb_jax.objectives import log_prob
-from fitb_jax.precision import at_least_float32, seen_as
+from fitb_jax.precision import at_least_float32, seen_as_wide
 from fitb_jax.types import (
     Array,
     Background,
@@ -198,7 +198,7 @@ def iterated_with_diagnostics(
         shift = round(SHIFT * max(image.shape[:2]))
     checks.check_count("shift", shift, least=0)
     # Small steps are lost in half precision.
-    logits_fn = seen_as(logits_fn, image.dtype)
+    logits_fn = seen_as_wide(logits_fn, image)
     wide = at_least_float32(image)
     mask = jnp.asarray(mask, wide.dtype)
     learning_rate, noise = (jnp.asarray(each, wide.dtype) for each in (learning_rate, noise))
