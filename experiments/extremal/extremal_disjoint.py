@@ -3,7 +3,7 @@
     python -m experiments extremal_disjoint    # 4 min
 
 Needs: nothing (five photographs of scikit-image).
-Expected: p(class) of the first of three masks 0.402 [0.266, 0.538] (`--photographs coco_polygons
+Expected: p(class) of the first of three masks 0.428 [0.288, 0.567] (`--photographs coco_polygons
 --photo-dir DIR --count 24`).
 
 One after the other (Byra & Skibbe 2025, algorithm 1) or all at once. Where the photographs come
