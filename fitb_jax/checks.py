@@ -356,7 +356,7 @@ def check_target(
         raise ValueError(f"{name} must lie in [0, {classes}), got {values}")
 
 
-def check_start(image: Any) -> None:
+def check_manual_axes(image: Any) -> None:
     """Raise ValueError inside of `jax.shard_map` with its `check_vma`, before a search starts.
 
     The start of a search is the same on all devices, and so its gradient would be the sum of those

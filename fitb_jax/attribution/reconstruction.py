@@ -116,7 +116,7 @@ def reconstruct(
     """
     checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
-    checks.check_start(image)
+    checks.check_manual_axes(image)
     _check_config(config)
     # Small steps are lost in half precision.
     image = at_least_float32(image)

@@ -40,18 +40,6 @@ ONE_OF_ONES_OWN = re.compile(r"[\w.]+:\w+")
 _USAGE = "fitb-jax explain PHOTO...    what a classifier looks at; --help lists the options"
 
 
-def printable(name: str | os.PathLike[str]) -> str:
-    """A name for pages and terminals: a file's need not be UTF-8.
-
-    Args:
-        name: as the system gives it.
-
-    Returns:
-        The name, with question marks for what is no text.
-    """
-    return os.fspath(name).encode("utf-8", "replace").decode("utf-8")
-
-
 Colour: TypeAlias = tuple[float, float, float]
 """Red, green and blue."""
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from fitb_jax import cropping, extras
 from fitb_jax.command_line import explaining, folders, loading, page
-from fitb_jax.command_line.arguments import Options, printable
+from fitb_jax.command_line.arguments import Options
 from fitb_jax.command_line.methods import METHODS
 
 with extras.needed("fitb-jax explain", extra="explain"):
@@ -52,7 +52,7 @@ def run(options: Options) -> int:
                 # The others go on: it cannot be read or explained, or the disk is full.
                 except (OSError, ValueError, RuntimeError) as error:
                     is_whole = False
-                    said = f"{printable(file)}: left out: {_first_line(error)}"
+                    said = f"{_printable(file)}: left out: {_first_line(error)}"
                     bar.write(said, file=sys.stderr)
                     bar.update(number * len(options.methods) - bar.n)
                     continue
@@ -78,7 +78,7 @@ def _explain(
     image = classifier.see(picture)
     bar.set_description("compiling")
     _compile(options, classifier, compiled, left_out, bar)
-    bar.set_description(printable(file.name))
+    bar.set_description(_printable(file.name))
     begun = time.perf_counter()
     found = explaining.explain(
         classifier,
@@ -96,13 +96,13 @@ def _explain(
         if not np.isfinite(result.shown.saliency).all()
     }
     for name, reason in lost.items():
-        said = f"{printable(file)}: {METHODS[name].title}: left out: {reason}"
+        said = f"{_printable(file)}: {METHODS[name].title}: left out: {reason}"
         bar.write(said, file=sys.stderr)
     kept = {name: result for name, result in found.methods.items() if name not in lost}
     facts = page.Facts(
-        photograph=printable(file.name),
+        photograph=_printable(file.name),
         model=options.model,
-        command=printable(options.command),
+        command=_printable(options.command),
         seed=options.seed,
         seconds=seconds,
         left_out={METHODS[name].title: why for name, why in (left_out | lost).items()},
@@ -139,10 +139,15 @@ def _report(
     classifier: loading.Classifier, file: Path, folder: Path, found: explaining.Explanation
 ) -> str:
     explained = page.class_with_score(classifier, found, found.target)
-    lines = [f"{printable(file)}: {explained}"]
+    lines = [f"{_printable(file)}: {explained}"]
     if (likeliest := int(np.argmax(found.p))) != found.target:
         lines.append(f"  predicted: {page.class_with_score(classifier, found, likeliest)}")
-    return "\n".join([*lines, f"  {printable(folder / folders.PAGE)}"])
+    return "\n".join([*lines, f"  {_printable(folder / folders.PAGE)}"])
+
+
+def _printable(name: str | os.PathLike[str]) -> str:
+    """A name for pages and terminals, with question marks: a file's need not be UTF-8."""
+    return os.fspath(name).encode("utf-8", "replace").decode("utf-8")
 
 
 def _first_line(error: BaseException) -> str:

@@ -320,7 +320,7 @@ def _check_arguments(
     background: Any,
 ) -> None:
     checks.check_explained(logits_fn, image, target)
-    checks.check_start(image)
+    checks.check_manual_axes(image)
     checks.check_floating("areas", areas, ("a",))
     check_area(areas, name="areas")
     check_background(background, image.shape)

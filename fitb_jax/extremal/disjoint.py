@@ -303,7 +303,7 @@ def _check_arguments(
     background: Any,
 ) -> None:
     checks.check_explained(logits_fn, image, target)
-    checks.check_start(image)
+    checks.check_manual_axes(image)
     checks.check_floating("areas", areas, ("k",))
     check_area(areas, name="areas")
     known = checks.known(areas)

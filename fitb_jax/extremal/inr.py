@@ -376,7 +376,7 @@ def _check_arguments(
     available: Any,
 ) -> None:
     checks.check_explained(logits_fn, image, target)
-    checks.check_start(image)
+    checks.check_manual_axes(image)
     check_config(config)
     if config.network.outputs != 1:
         raise ValueError(f"config.network.outputs must be 1, got {config.network.outputs}")

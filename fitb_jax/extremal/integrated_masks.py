@@ -356,7 +356,7 @@ def _check_arguments(
     logits_fn: LogitsFn, image: Image, target: Target, config: IgosConfig, background: Any
 ) -> None:
     checks.check_explained(logits_fn, image, target)
-    checks.check_start(image)
+    checks.check_manual_axes(image)
     check_background(background, image.shape)
     checks.check_choice("variant", config.variant, get_args(IgosVariant))
     checks.check_choice("step_rule", config.step_rule, get_args(StepRule))

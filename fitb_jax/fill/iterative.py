@@ -186,7 +186,7 @@ def iterated_with_diagnostics(
     """
     checks.check_key(key)
     checks.check_explained(logits_fn, image, target)
-    checks.check_start(image)
+    checks.check_manual_axes(image)
     checks.check_mask(mask, image.shape[:2])
     checks.check_count("steps", steps)
     checks.check_count("newton_every", newton_every, least=0)

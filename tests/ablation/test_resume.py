@@ -300,8 +300,10 @@ def test_what_is_lost_is_found_and_computed_again(tmp_path: Path) -> None:
     }
     grid = {"x": np.zeros(1), "y": np.arange(4.0)}
 
-    def run() -> Any:
-        point = lambda *, x, y: {"v": jnp.where(y < 2, jnp.nan, y), "w": x * y}  # noqa: E731
+    def point(*, x: jax.Array, y: jax.Array) -> dict[str, jax.Array]:
+        return {"v": jnp.where(y < 2, jnp.nan, y), "w": x * y}
+
+    def run() -> xr.Dataset:
         return ablation.run(
             point, grid, store=place, fields=fields, chunk=2, block=2, progress=False
         )
