@@ -461,7 +461,7 @@ def _writable(root: Any, name: str) -> Any:
 
 
 def finish(path: Path, schema: Schema) -> None:
-    """Pool the statistics of all blocks, and say that the store is complete.
+    """Pool the statistics of all blocks, restore lost labels, and say that the store is complete.
 
     Args:
         path: of the store.
@@ -470,8 +470,8 @@ def finish(path: Path, schema: Schema) -> None:
     Raises:
         StoreError: a block is not done.
     """
-    if missing := pending(path, schema):
-        raise StoreError(f"store {path} lacks {len(missing)} blocks")
+    if left := pending(path, schema):
+        raise StoreError(f"store {path} lacks {len(left)} blocks")
     root = open_root(path, "r+")
     for name, field in schema.fields.items():
         if field.reduction is None:
@@ -484,6 +484,9 @@ def finish(path: Path, schema: Schema) -> None:
             pooled = pool(Moments(**work), over)
             for which in field.reduction.statistics:
                 _writable(root, f"{name}_{which}")[kept] = statistic(which, pooled)
+    for name in {name for name, _ in missing(path)} & set(schema.grid.names):
+        labels = schema.grid.axes[name].labels
+        _writable(root, name)[:] = labels.astype(object) if labels.dtype.kind == "U" else labels
     root.attrs["completeness"] = "complete"
 
 

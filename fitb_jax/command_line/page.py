@@ -199,9 +199,8 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
     ]
     if no_better and _has_probabilities(classifier):
         said.append(
-            f"No better than the edges of the photograph: {', '.join(no_better)}. The network has "
-            f"{name} with no more p, in the mean over sizes, from the best part of these maps than "
-            "from that of the edges."
+            f"No better than the edges of the photograph: {', '.join(no_better)}. In the mean over "
+            f"sizes, what edges put first has at least as much p({name})."
         )
     return said
 

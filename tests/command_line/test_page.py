@@ -54,7 +54,7 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "give --head probabilities" in _verdicts(are_probabilities=True)
     alike = {"rise": MethodResult(_shown(0.7), _shown(0.1), 0.9, 0.0)}
     assert "hardly depend on the class: RISE." in _verdicts(methods=alike)
-    assert "No better than the edges of the photograph: RISE. The" in _verdicts(
+    assert "No better than the edges of the photograph: RISE. In" in _verdicts(
         methods=alike, edges=_shown(0.7)
     )
     assert "No better" not in _verdicts(methods=alike)
