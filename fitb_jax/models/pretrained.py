@@ -1,9 +1,10 @@
 """Load pretrained classifiers of photographs by name, with their preprocessing and class names."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -29,6 +30,7 @@ from fitb_jax.models.introspection import features_of
 from fitb_jax.models.weights import hub
 from fitb_jax.models.weights.files import read_weights
 from fitb_jax.models.weights.state_dicts import count_classes, fit_names
+from fitb_jax.models.weights.tensor_pickle import WeightsError
 from fitb_jax.models.weights.torch_files import find_entry
 from fitb_jax.types import FeaturesFn, Float, Key, LogitsFn
 
@@ -137,15 +139,8 @@ def load(
     checks.check_choice("compute", compute, get_args(Compute))
     _check_size(name, size)
     arrays = _read(_packaged_weights(name) if weights is None else weights, entry)
-    if name in LITE:
-        arrays = fit_names(arrays, LITE[name].shapes())
-        classes = count_classes(arrays, "_fc", default=LITE[name].classes)
-        changes = {"compute": compute, "classes": classes, "size": size or LITE[name].size}
-        network = dataclasses.replace(LITE[name], **changes)
-        pretrained = _lite(network, network.fold(arrays))
-    else:
-        module = torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
-        pretrained = _of_torchvision(module, normalisation or IMAGENET, size or torchvision.SIZE)
+    with _naming(weights):
+        pretrained = _fitted(name, arrays, normalisation, size, compute)
     pretrained = pretrained._replace(name=name)
     return pretrained if class_names is None else _with_classes(pretrained, class_names)
 
@@ -173,6 +168,34 @@ def untrained(name: str, *, key: Key, classes: int = 1000) -> Pretrained:
         module = torchvision.untrained(name, key=key, classes=int(classes))
         drawn = _of_torchvision(module, IMAGENET, torchvision.SIZE)
     return drawn._replace(name=f"untrained {name}")
+
+
+@contextlib.contextmanager
+def _naming(weights: str | Path | Mapping[str, np.ndarray] | None) -> Iterator[None]:
+    """Say which file's weights do not fit."""
+    try:
+        yield
+    except WeightsError as error:
+        if weights is None or isinstance(weights, Mapping):
+            raise
+        raise WeightsError(f"{weights}: {error}") from None
+
+
+def _fitted(
+    name: str,
+    arrays: Mapping[str, np.ndarray],
+    normalisation: Normalisation | None,
+    size: int | None,
+    compute: Compute,
+) -> Pretrained:
+    if name not in LITE:
+        module = torchvision.build(name, arrays, normalisation=normalisation, compute=compute)
+        return _of_torchvision(module, normalisation or IMAGENET, size or torchvision.SIZE)
+    arrays = fit_names(arrays, LITE[name].shapes())
+    classes = count_classes(arrays, "_fc", default=LITE[name].classes)
+    changes = {"compute": compute, "classes": classes, "size": size or LITE[name].size}
+    network = dataclasses.replace(LITE[name], **changes)
+    return _lite(network, network.fold(arrays))
 
 
 def _lite(network: EfficientNetLite, parameters: Parameters) -> Pretrained:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from fitb_jax import models
 from fitb_jax.models.architectures.efficientnet import LITE
@@ -103,6 +104,13 @@ def test_weights_that_do_not_fit_are_listed() -> None:
         "the weights do not fit: 1 of 247 entries missing: _fc.bias; 1 not expected: extra; "
         "1 of another shape: _bn1.weight has shape (7,) instead of (1280,)"
     )
+
+
+def test_a_file_whose_weights_do_not_fit_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"extra": np.zeros(3, np.float32)}, path)
+    with pytest.raises(models.WeightsError, match=rf"^{path}: the weights do not fit: "):
+        models.load("resnet18", weights=path)
 
 
 @pytest.mark.usefixtures("unchecked")
