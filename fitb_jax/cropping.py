@@ -104,6 +104,25 @@ def crop_picture(picture: Pictures.Image, crop: Crop) -> Float32[np.ndarray, "si
     return np.asarray(resized, np.float32) / 255
 
 
+def whole_picture(image: AnyImage, *, size: int) -> Float32[np.ndarray, "size size 3"]:
+    """Resize a whole picture to a square, bicubically; one that is no square is distorted.
+
+    Args:
+        image: as `open_picture` takes it.
+        size: side of the result in pixels.
+
+    Returns:
+        (size, size, 3), float32 in [0, 1].
+
+    Raises:
+        FileNotFoundError, OSError, TypeError, ValueError: as of `open_picture`, or a size that is
+            no positive integer.
+    """
+    checks.check_count("size", size)
+    resized = open_picture(image).resize((size, size), Pictures.Resampling.BICUBIC)
+    return np.asarray(resized, np.float32) / 255
+
+
 def crop_boxes(boxes: Float[np.ndarray, "n 4"], crop: Crop) -> CroppedBoxes:
     """Move boxes from the coordinates of a picture to those of its crop.
 

@@ -42,6 +42,19 @@ def test_a_picture_is_cropped_as_it_is_for_a_classifier() -> None:
     assert square.dtype == np.float32
 
 
+def test_a_whole_picture_keeps_its_quarters() -> None:
+    pixels = np.zeros((40, 64, 3), np.uint8)
+    pixels[:20, :32] = 255
+    found = cropping.whole_picture(pixels, size=24)
+    assert found.shape == (24, 24, 3)
+    # Three rows of bicubic weights about the edges.
+    np.testing.assert_allclose(found[:10, :10], 1, atol=1e-6)
+    np.testing.assert_allclose(found[14:], 0, atol=1e-6)
+    np.testing.assert_allclose(found[:, 14:], 0, atol=1e-6)
+    with pytest.raises(ValueError, match="size must be at least 1"):
+        cropping.whole_picture(pixels, size=0)
+
+
 def test_boxes_are_moved_scaled_clipped_and_dropped() -> None:
     crop = Crop(left=10, top=20, side=40, size=80, width=60, height=100)
     boxes = np.array(

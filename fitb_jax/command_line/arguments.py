@@ -79,6 +79,7 @@ class Options:
         command: as it was typed.
         normalisation: mean and standard deviation of the training's images, by colour; None is the
             network's own.
+        whole: show the classifier whole pictures, and not the square in their middle.
     """
 
     photographs: tuple[tuple[Path, Path], ...]
@@ -97,6 +98,7 @@ class Options:
     cache: bool
     command: str
     normalisation: tuple[Colour, Colour] | None = None
+    whole: bool = False
 
 
 def parse(arguments: Sequence[str]) -> Options:
@@ -167,6 +169,7 @@ def parse(arguments: Sequence[str]) -> Options:
         cache=given.cache,
         command=shlex.join(["fitb-jax", *arguments]),
         normalisation=normalisation,
+        whole=given.whole,
     )
 
 
@@ -204,6 +207,12 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help="side in pixels of the image that the network was trained with (default: 224 for a "
         "network of yours, else that of its training on ImageNet)",
+    )
+    explain.add_argument(
+        "--whole",
+        action="store_true",
+        help="the network sees whole pictures, resized to a square, as in its training "
+        "(default: the square in their middle)",
     )
     for name, meaning in (("--mean", "mean"), ("--std", "standard deviation")):
         explain.add_argument(

@@ -92,6 +92,10 @@ def load(options: Options) -> Classifier:
         raise WrongArgumentsError(f"--head {options.head}: {error}") from error
     names, ids = _names(options, model, count)
     see = getattr(model, "preprocess", None)
+    if options.whole:
+        if not (see is None or _is_of_this_package(see)):
+            raise WrongArgumentsError(f"--whole: {options.model} has a preprocess of its own")
+        see = functools.partial(cropping.whole_picture, size=size)
     is_centre = see is None or _is_of_this_package(see)
     return Classifier(
         outputs_fn=outputs_fn,

@@ -91,6 +91,8 @@ def test_arguments_are_read(photograph: Path, tmp_path: Path) -> None:
     assert parse(["explain", str(photograph)]).methods == DEFAULT
     normalised = parse(["explain", str(photograph), "--mean", *"000", "--std", *"111"])
     assert normalised.normalisation == ((0, 0, 0), (1, 1, 1))
+    assert not normalised.whole
+    assert parse(["explain", str(photograph), "--whole"]).whole
 
 
 def test_the_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,17 @@ def test_what_a_classifier_brings_is_used() -> None:
         loading.find_target(found, "rigth")
 
 
+def test_a_whole_picture_is_seen_where_it_is_asked_for() -> None:
+    picture = Image.new("RGB", (100, 40))
+    picture.paste((255, 0, 0), (0, 0, 25, 40))  # outside of the square in the middle
+    assert loading.load(options("halves")).see(picture).max() == 0
+    found = loading.load(options("halves", whole=True))
+    assert found.crop is None
+    np.testing.assert_allclose(found.see(picture)[:, :, 0].mean(), 0.25, atol=0.01)
+    with pytest.raises(WrongArgumentsError, match=r"--whole: .* has a preprocess of its own"):
+        loading.load(options("with_names", size=None, whole=True))
+
+
 def test_what_a_preprocess_gives_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as 0 to 255, in which noise and grey mean something else."""
     loud = np.full((32, 32, 3), 255.0)
