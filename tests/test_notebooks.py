@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from fitb_jax import models, plotting
+from fitb_jax import data, models, plotting
 from tests.experiments import stub
-
-OPTIMISED = True
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+FAST = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+"""For programs that run once."""
+
 ALWAYS = "2_your_own_explanation"
 STRICT = """
 import warnings
@@ -39,7 +40,7 @@ def test_the_notebook_runs(path: Path) -> None:
     places = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     NotebookClient(
         notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
-    ).execute(env=os.environ | {"PYTHONPATH": places})
+    ).execute(env=os.environ | FAST | {"PYTHONPATH": places})
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = [output.text for output in outputs if output.get("name") == "stderr"]
     assert printed == []
@@ -48,8 +49,10 @@ def test_the_notebook_runs(path: Path) -> None:
 
 @pytest.fixture
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of the pretrained ones, whose programs take minutes to compile."""
-    monkeypatch.setattr(models, "load", lambda name: stub.network(int(name[-1]), size=224))
+    """In place of the pretrained ones, whose programs take minutes, and small photographs."""
+    small = [each._replace(image=each.image[::2, ::2]) for each in data.photographs()]
+    monkeypatch.setattr(models, "load", lambda name: stub.network(int(name[-1]), size=112))
+    monkeypatch.setattr(data, "photographs", lambda: small)
 
 
 def _run_cells(name: str) -> dict[str, Any]:

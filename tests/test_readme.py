@@ -10,11 +10,16 @@ import pytest
 import xarray as xr
 
 from experiments.core import result_pages
-
-OPTIMISED = True
+from tests.experiments import stub
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(autouse=True)
+def few_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of those that are embedded."""
+    stub.keep_few_digits(monkeypatch)
 
 
 def test_the_example_runs() -> None:

@@ -25,6 +25,8 @@ METRICS = "metrics.json"
 
 _LOG = logging.getLogger(__name__)
 _FRAME_MILLISECONDS = 120
+DOTS_PER_INCH = 160
+"""Of every figure."""
 
 
 def run(listed: Listed, experiment: Experiment, config: Any, *, command: str) -> Path:
@@ -38,7 +40,7 @@ def run(listed: Listed, experiment: Experiment, config: Any, *, command: str) ->
         return folder
     if config.plot_only:
         found = artefact.load(folder)
-        saved = _restored(config, artefact.made_by(found)["options"])
+        saved = restored_options(config, artefact.made_by(found)["options"])
         _refuse_other_options(config, experiment, saved)
         _write_shown(listed, experiment, saved, found, folder)
         _LOG.info("%s redrawn in %s", listed.name, folder)
@@ -133,7 +135,7 @@ def _name(experiment: str, sweep: Sweep) -> str:
     return f"{experiment} {sweep.name}" if sweep.name else experiment
 
 
-def _restored(config: Any, saved: dict[str, Any]) -> Any:
+def restored_options(config: Any, saved: dict[str, Any]) -> Any:
     """Options of the run that is redrawn: the results on disk are of those, not of the defaults."""
     plain = {}
     for field in dataclasses.fields(config):
@@ -163,7 +165,7 @@ def _write_shown(
 ) -> None:
     """The figures, and everything that is read off the results."""
     for name, figure in experiment.draw(config, found).items():
-        figure.savefig(folder / f"{name}.png", dpi=160)
+        figure.savefig(folder / f"{name}.png", dpi=DOTS_PER_INCH)
     for name, frames in experiment.animate(config, found).items():
         pictures = [Image.fromarray(np.round(255 * frame).astype(np.uint8)) for frame in frames]
         pictures[0].save(

@@ -9,7 +9,7 @@ from PIL import Image
 
 from experiments import __main__ as command_line
 from experiments.core import artefact, discovery, reproduce
-from experiments.core.running import METRICS, read_metrics
+from experiments.core.running import METRICS, read_metrics, restored_options
 
 EVERY = discovery.experiments()
 
@@ -60,6 +60,14 @@ def check_run(name: str, results: Path) -> None:
     for figure in figures:
         pixels = np.asarray(Image.open(figure).convert("L"))
         assert pixels.std() > 1, f"{figure.name} is blank"
+
+
+def check_restored(name: str, results: Path) -> None:
+    """The options that a run is redrawn with are its own; it was drawn from what is on disk."""
+    made_by = artefact.made_by(artefact.load(results / name))
+    default = discovery.load(EVERY[name]).default(smoke=True)
+    restored = restored_options(default, made_by["options"])
+    assert artefact.provenance(restored, "")["options"] == made_by["options"]
 
 
 def check_redrawn(name: str, results: Path) -> None:

@@ -5,8 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from experiments.core import running
 from fitb_jax import models
 from tests.experiments import checks, stub
+
+
+@pytest.fixture(scope="module")
+def few_digits() -> Iterator[None]:
+    """Digits are few, and figures small."""
+    with pytest.MonkeyPatch.context() as patch:
+        stub.keep_few_digits(patch)
+        patch.setattr(running, "DOTS_PER_INCH", 60)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +37,7 @@ def photo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(
     request: pytest.FixtureRequest,
+    few_digits: None,
     stubbed: None,
     photo_dir: Path,
     tmp_path_factory: pytest.TempPathFactory,

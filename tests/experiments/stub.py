@@ -1,4 +1,4 @@
-"""A small network in place of the pretrained one, and photographs that it recognises."""
+"""A small network in place of the pretrained one, photographs that it recognises, few digits."""
 
 import csv
 import functools
@@ -7,14 +7,18 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from PIL import Image
 from skimage import data as pictures
 
 from fitb_jax import imagenet, models
+from fitb_jax.data.digits import embedded
 from fitb_jax.models.pretrained import preprocess
 
 SIZE = 64
 NAMES = ("chelsea", "coffee", "rocket")
+DIGITS_PER_CLASS = 60
+TEST_PER_CLASS = 20
 
 
 def network(seed: int, *, size: int = SIZE) -> models.Pretrained:
@@ -47,6 +51,18 @@ def network(seed: int, *, size: int = SIZE) -> models.Pretrained:
         size=size,
         mean_colour=(0.45, 0.45, 0.45),
     )
+
+
+def keep_few_digits(patch: pytest.MonkeyPatch) -> None:
+    """In place of all that are embedded."""
+    few = _few_digits(*embedded.digits())
+    patch.setattr(embedded, "digits", lambda: few)
+    patch.setattr(embedded, "TEST_PER_CLASS", TEST_PER_CLASS)
+
+
+def _few_digits(images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows = [np.flatnonzero(labels == label)[:DIGITS_PER_CLASS] for label in range(10)]
+    return images[np.concatenate(rows)], labels[np.concatenate(rows)]
 
 
 def load(name: str, **_: object) -> models.Pretrained:

@@ -107,6 +107,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("results")
 
 
+@pytest.mark.usefixtures("few_digits")
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[" ".join(a) for a, _ in BAD])
 def test_bad_options_are_one_line_on_stderr(
     arguments: list[str], message: str, results: Path, capsys: pytest.CaptureFixture[str]

@@ -17,8 +17,6 @@ from fitb_jax.models.architectures import torchvision
 from tests.models.random_weights import random_weights
 from tests.models.weights.test_torch_files import _tree, _zipped
 
-OPTIMISED = True
-
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "models.md").read_text()
 
