@@ -1,5 +1,6 @@
 """The connected parts of a region of pixels."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -47,7 +48,11 @@ def connected_components(region: Truth, *, connectivity: int = 4) -> Components:
     checks.check_boolean("region", region, ("h", "w"))
     if connectivity not in CONNECTIVITIES:
         raise ValueError(f"connectivity must be one of {CONNECTIVITIES}, got {connectivity}")
-    region = jnp.asarray(region)
+    return _labelled(jnp.asarray(region), connectivity)
+
+
+@functools.partial(jax.jit, static_argnums=1)  # compiled once, also for who does not jit
+def _labelled(region: Array, connectivity: int) -> Components:
     own = jnp.arange(region.size)
     inside = region.ravel()
 

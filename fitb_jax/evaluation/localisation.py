@@ -222,6 +222,11 @@ def squared_distance(truth: Truth) -> Float[Array, "h w"]:
     functions", the second by comparing all columns.
     """
     checks.check_boolean("truth", truth, ("h", "w"))
+    return _squared_distance(jnp.asarray(truth))
+
+
+@jax.jit  # compiled once, also for who does not jit
+def _squared_distance(truth: Array) -> Array:
     height, width = truth.shape
     rows, columns = jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32)
     places = jnp.broadcast_to(rows[:, None], truth.shape)

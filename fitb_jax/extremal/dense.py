@@ -5,6 +5,7 @@ TorchRay, its reference implementation. Objective, blur and areas are those of `
 configuration is `TORCHRAY`.
 """
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_args
 
@@ -260,6 +261,27 @@ def smooth_maximum(
         )
     # Exponents of 20 overflow half precision.
     values = values.astype(jnp.promote_types(values.dtype, jnp.float32))
+    return _smooth_maximum(
+        values,
+        inverse_temperature,
+        shape=tuple(shape),
+        spacing=spacing,
+        radius=radius,
+        padded=padded,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "spacing", "radius", "padded"))
+def _smooth_maximum(
+    values: Array,
+    inverse_temperature: Number,
+    *,
+    shape: tuple[int, int],
+    spacing: int,
+    radius: int,
+    padded: bool,
+) -> Array:
+    """Compiled once, also for a caller who does not jit."""
     reach = 1 + -(-radius // spacing)
     # Windows stay inside of it, and the cells reach beyond both margins.
     padding = reach + -(-radius // spacing)
