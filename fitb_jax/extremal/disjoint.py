@@ -186,7 +186,11 @@ def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Fl
             f"areas must be one for each of the {len(masks)} masks, got {jnp.shape(areas)}"
         )
     checks.check_number("the sum of areas", jnp.sum(areas), least=0, most=1 + 1e-5)
+    return _binarise_apart(masks, areas)
 
+
+@jax.jit  # compiled once, also for who does not jit
+def _binarise_apart(masks: Array, areas: Array) -> Array:
     def take(taken: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         mask, area = inputs
         # Areas that are rounded up have no room for the last pixels.

@@ -1,5 +1,6 @@
 """Extremal masks of every area from one coordinate network, fitted to one image."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -291,6 +292,13 @@ def inr_masks(
         if inr.config.area_form == "exact":
             # Not in `exact_area`: inside of `jax.lax.map` areas are tracers.
             check_room(areas, available, name="areas")
+    return _masks(inr, areas, available, tuple(shape))
+
+
+@functools.partial(jax.jit, static_argnums=3)  # compiled once, also for who does not jit
+def _masks(
+    inr: Inr, areas: Float[Array, "a"], available: Mask | None, shape: tuple[int, int]
+) -> Float[Array, "a h w"]:
     network, positions = nnx.merge(inr.graph, inr.state), grid(shape)
     added = None if inr.prior is None else jax.image.resize(inr.prior, shape, "linear")
 
