@@ -88,8 +88,11 @@ def test_the_page_of_sufficient_regions_runs() -> None:
     assert float(names["found"].certificate.low) > 0.6  # ten of ten
 
 
-def test_the_page_of_chapter_three_runs() -> None:
+def test_the_page_of_chapter_three_runs(capsys: pytest.CaptureFixture[str]) -> None:
     names = _run("evaluation.md")
+    printed = capsys.readouterr().out
+    for layer in ("convolution1", "convolution2", "hidden", "logits"):
+        assert f"'{layer}'" in printed
     assert names["found"].similarity.spearman_magnitude.shape == (len(names["layers"].names),)
     assert 0 <= names["accuracy"] <= 1
 

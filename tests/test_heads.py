@@ -10,6 +10,7 @@ from flax import nnx
 
 from fitb_jax import attribution, evaluation, extremal, fill, heads, masks, models, objectives
 from fitb_jax.evaluation.map_scores import faithfulness_scores
+from fitb_jax.types import Image, LogitsFn, Saliency
 from tests import problems
 
 KEY = jax.random.key(0)
@@ -35,10 +36,13 @@ def test_one_logit_becomes_two_with_the_sigmoids_probability() -> None:
     curve = evaluation.deletion(binary, IMAGE, MAP, 1, key=KEY, step=18)
     np.testing.assert_allclose(curve.probabilities[0], positive, rtol=1e-5)
     of_negative = heads.with_head(lambda image: -ONE(image), "binary")
-    found, opposite = (
-        extremal.fit_inr(f, IMAGE, 1, _inr(), key=KEY) for f in (binary, of_negative)
-    )
-    maps = [extremal.inr_saliency(each, (6, 6)) for each in (found, opposite)]
+
+    @jax.jit
+    def explain(logits_fn: LogitsFn, image: Image) -> Saliency:
+        inr = extremal.fit_inr(logits_fn, image, 1, _inr(), key=KEY)
+        return extremal.inr_saliency(inr, (6, 6))
+
+    maps = [explain(logits_fn, IMAGE) for logits_fn in (binary, of_negative)]
     assert np.abs(maps[0] - maps[1]).max() > 1e-3
 
 

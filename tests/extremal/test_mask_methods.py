@@ -20,16 +20,18 @@ KEY = jax.random.key(4)
 
 def test_fitted_masks_are_those_of_a_fit_with_the_key() -> None:
     config = extremal.InrConfig(steps=2)
-    fitted = extremal.fit_inr(LOGITS_FN, IMAGE, 1, config, key=KEY)
+    fitted = jax.jit(lambda x: extremal.fit_inr(LOGITS_FN, x, 1, config, key=KEY))(IMAGE)
     wanted = extremal.inr_masks(fitted, AREAS, SHAPE[:2])
-    found = mask_methods.fitted_masks(config, LOGITS_FN, IMAGE, 1, AREAS, key=KEY)
+    method = functools.partial(mask_methods.fitted_masks, config, LOGITS_FN)
+    found = jax.jit(lambda x: method(x, 1, AREAS, key=KEY))(IMAGE)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_free_masks_are_dense_ones() -> None:
     config = extremal.DenseConfig(steps=2)
-    wanted = extremal.dense_masks(LOGITS_FN, IMAGE, 1, AREAS, config)
-    found = mask_methods.free_masks(config, LOGITS_FN, IMAGE, 1, AREAS, key=KEY)
+    wanted = jax.jit(lambda x: extremal.dense_masks(LOGITS_FN, x, 1, AREAS, config))(IMAGE)
+    method = functools.partial(mask_methods.free_masks, config, LOGITS_FN)
+    found = jax.jit(lambda x: method(x, 1, AREAS, key=KEY))(IMAGE)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 

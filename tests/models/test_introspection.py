@@ -58,7 +58,7 @@ def test_layers_are_those_of_the_classifier_and_can_be_perturbed(name: str) -> N
     logits_fn = _network(name)
     features_fn = models.features_of(logits_fn)
     layers = jax.jit(features_fn)(IMAGE)
-    np.testing.assert_allclose(layers["logits"], logits_fn(IMAGE), atol=1e-5)
+    np.testing.assert_allclose(layers["logits"], jax.jit(logits_fn)(IMAGE), atol=1e-5)
     added = {
         layer: 0.1 * jax.random.normal(jax.random.key(2), value.shape)
         for layer, value in layers.items()
