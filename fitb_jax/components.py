@@ -51,7 +51,7 @@ def connected_components(region: Truth, *, connectivity: int = 4) -> Components:
     return _labelled(jnp.asarray(region), connectivity)
 
 
-@functools.partial(jax.jit, static_argnums=1)  # compiled once, also for who does not jit
+@functools.partial(jax.jit, static_argnums=1)  # compiled once, even without a caller's jit
 def _labelled(region: Array, connectivity: int) -> Components:
     own = jnp.arange(region.size)
     inside = region.ravel()

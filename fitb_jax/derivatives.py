@@ -206,7 +206,7 @@ def _tridiagonal(decomposition: Lanczos) -> Float[Array, "steps steps"]:
     return jnp.diag(decomposition.diagonal) + jnp.diag(beside, 1) + jnp.diag(beside, -1)
 
 
-@jax.jit  # compiled once, also for who does not jit
+@jax.jit  # compiled once, even without a caller's jit
 def _eigh(matrix: Float[Array, "n n"]) -> tuple[Float[Array, "n"], Float[Array, "n n"]]:
     """Eigenvalues and eigenvectors of a small symmetric matrix by cyclic Jacobi rotations.
 

@@ -68,14 +68,6 @@ def programs_are_not_optimised(request: pytest.FixtureRequest) -> Iterator[None]
     jax.clear_caches()
 
 
-@pytest.fixture
-def optimised() -> Iterator[None]:
-    """For one test that computes much, in a module that does not."""
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", True)
-
-
 @pytest.fixture(autouse=True)
 def logging_stays_as_it_was() -> Iterator[None]:
     """The command line sets logging up for its process, which is that of later tests too."""

@@ -93,6 +93,7 @@ def test_the_page_of_chapter_three_runs(capsys: pytest.CaptureFixture[str]) -> N
     printed = capsys.readouterr().out
     for layer in ("convolution1", "convolution2", "hidden", "logits"):
         assert f"'{layer}'" in printed
+    assert names["found"].maps.shape == (4, 28, 28)
     assert names["found"].similarity.spearman_magnitude.shape == (len(names["layers"].names),)
     assert 0 <= names["accuracy"] <= 1
 

@@ -94,7 +94,9 @@ def load(options: Options) -> Classifier:
     see = getattr(model, "preprocess", None)
     if options.whole:
         if not (see is None or _is_of_this_package(see)):
-            raise WrongArgumentsError(f"--whole: {options.model} has a preprocess of its own")
+            raise WrongArgumentsError(
+                f"--whole: {options.model} has a preprocess of its own: leave --whole out"
+            )
         see = functools.partial(cropping.whole_picture, size=size)
     is_centre = see is None or _is_of_this_package(see)
     return Classifier(

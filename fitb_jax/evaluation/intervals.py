@@ -194,7 +194,7 @@ def _check_whole(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be a whole number, got {values:g}")
 
 
-@jax.jit  # compiled once, also for who does not jit
+@jax.jit  # compiled once, even without a caller's jit
 def _beta_quantile(a: Array, b: Array, probability: Array) -> Array:
     """Where the distribution function of a beta distribution reaches a probability."""
 

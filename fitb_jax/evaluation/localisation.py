@@ -225,7 +225,7 @@ def squared_distance(truth: Truth) -> Float[Array, "h w"]:
     return _squared_distance(jnp.asarray(truth))
 
 
-@jax.jit  # compiled once, also for who does not jit
+@jax.jit  # compiled once, even without a caller's jit
 def _squared_distance(truth: Array) -> Array:
     height, width = truth.shape
     rows, columns = jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32)

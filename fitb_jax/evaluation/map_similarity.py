@@ -315,7 +315,7 @@ def cross_correlations(
     return directions(a) @ directions(b).T
 
 
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))  # compiled once, even without a caller's jit
 def _cell_histograms(values: Array, rows: int, columns: int, pixels: int) -> Array:
     """Mean gradient magnitude per cell and orientation, (rows, columns, 9)."""
     down = jnp.pad(values[2:] - values[:-2], ((1, 1), (0, 0)))
@@ -332,7 +332,7 @@ def _unit_blocks(blocks: Array) -> Array:
     return blocks / jnp.sqrt((blocks**2).sum((2, 3, 4), keepdims=True) + 1e-5**2)
 
 
-@jax.jit
+@jax.jit  # compiled once, even without a caller's jit
 def _window_mean(values: Array) -> Array:
     """Mean under a Gaussian window, wherever the window is inside of the image."""
     offsets = np.arange(WINDOW) - WINDOW // 2

@@ -122,7 +122,7 @@ def binarise(scores: Float[Array, "h w"], area: Number, *, key: Key | None = Non
     return is_shown.reshape(scores.shape).astype(jnp.float32)
 
 
-@jax.jit  # as `_threshold`
+@jax.jit  # compiled once, even without a caller's jit
 def _ranked(values: Float[Array, "h w"], rank: Array) -> Array:
     """The value at one place of the sorted values, none of which may be negative.
 
@@ -245,7 +245,7 @@ def _above(scores: Array, threshold: _Threshold) -> Array:
 
 
 @jax.custom_jvp
-@jax.jit  # compiled once, also for who does not jit
+@jax.jit  # compiled once, even without a caller's jit
 def _threshold(scores: Array, available: Array, area: Array) -> _Threshold:
     share = jnp.clip(area / available.mean(), jnp.finfo(area.dtype).tiny, 1)
     # Beyond these the mask is above, or below, its share at every pixel.

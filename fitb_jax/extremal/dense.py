@@ -271,6 +271,7 @@ def smooth_maximum(
     )
 
 
+# Compiled once, even without a caller's jit.
 @functools.partial(jax.jit, static_argnames=("shape", "spacing", "radius", "padded"))
 def _smooth_maximum(
     values: Array,
@@ -281,7 +282,6 @@ def _smooth_maximum(
     radius: int,
     padded: bool,
 ) -> Array:
-    """Compiled once, also for a caller who does not jit."""
     reach = 1 + -(-radius // spacing)
     # Windows stay inside of it, and the cells reach beyond both margins.
     padding = reach + -(-radius // spacing)

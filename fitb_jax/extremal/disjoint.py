@@ -189,7 +189,7 @@ def binarise_apart(masks: Float[Array, "k h w"], areas: Float[Array, "k"]) -> Fl
     return _binarise_apart(masks, areas)
 
 
-@jax.jit  # compiled once, also for who does not jit
+@jax.jit  # compiled once, even without a caller's jit
 def _binarise_apart(masks: Array, areas: Array) -> Array:
     def take(taken: Array, inputs: tuple[Array, Array]) -> tuple[Array, Array]:
         mask, area = inputs

@@ -295,7 +295,7 @@ def inr_masks(
     return _masks(inr, areas, available, tuple(shape))
 
 
-@functools.partial(jax.jit, static_argnums=3)  # compiled once, also for who does not jit
+@functools.partial(jax.jit, static_argnums=3)  # compiled once, even without a caller's jit
 def _masks(
     inr: Inr, areas: Float[Array, "a"], available: Mask | None, shape: tuple[int, int]
 ) -> Float[Array, "a h w"]:

@@ -62,7 +62,7 @@ class _Sweep(NamedTuple):
 
 
 @jax.custom_jvp
-@jax.jit  # compiled once, also for who does not jit
+@jax.jit  # compiled once, even without a caller's jit
 def _thresholds(scores: Array, areas: Array) -> Array:
     def error_of(thresholds: Array) -> Array:
         return jnp.abs(_shares(scores - thresholds[:, None, None]).mean((1, 2)) - areas).max()
