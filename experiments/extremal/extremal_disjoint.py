@@ -32,8 +32,14 @@ from fitb_jax.evaluation.tables import interval_table
 from fitb_jax.types import Array, Bool, Float, Image, Key, LogitsFn, Target
 
 METHODS = get_args(extremal.DisjointMethod)
-LEFT, WHOLE, BLANK, RANDOM = BESIDES = ("all removed", "whole", "blank", "random regions removed")
-"""What is seen besides the masks."""
+LEFT, WHOLE, BLANK, RANDOM, CONTROL = BESIDES = (
+    "all removed",
+    "whole",
+    "blank",
+    "random regions removed",
+    "random region",
+)
+"""What is seen besides the masks; the last is as large as one of them."""
 
 SHOWN = 5
 """Photographs in the figure; the table has all."""
@@ -47,7 +53,8 @@ class Config(PhotographOptions):
         masks: of each photograph.
         area: of each mask.
         steps: of each fit; one mask is seen at a step, not several areas.
-        controls: random smooth regions, as large as all masks together, removed instead.
+        controls: random smooth regions. As large as one mask they are shown, and as large as all
+            masks together they are removed.
         judge: a network that takes no part.
     """
 
@@ -86,19 +93,20 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         )
         binary = extremal.binarise_apart(found.masks, areas)
 
-        def without_random(key: Key) -> Float[Array, "h w"]:
-            drawn = evaluation.control_maps.random_smooth(shape, key=key)
-            return 1 - extremal.binarise(drawn, config.masks * areas[0])
+        def random_region(key: Key, area: Float[Array, ""]) -> Float[Array, "h w"]:
+            return extremal.binarise(evaluation.control_maps.random_smooth(shape, key=key), area)
 
-        random = jax.vmap(without_random)(jax.random.split(control_key, config.controls))
+        drawn = jax.vmap(random_region, in_axes=(0, None))
+        control_keys = jax.random.split(control_key, config.controls)
+        removed, shown = 1 - drawn(control_keys, areas.sum()), drawn(control_keys, areas[0])
         nothing, everything = jnp.zeros((1, *shape)), jnp.ones((1, *shape))
         left = 1 - binary.sum(0)[None]
-        seen = jnp.concatenate([binary, left, everything, nothing, random])
+        seen = jnp.concatenate([binary, left, everything, nothing, removed, shown])
 
         def p_by(network: LogitsFn) -> Float[Array, "seen"]:
             p = extremal.probabilities_through(network, image, target, seen)
-            own, of_random = jnp.split(p, [config.masks + 3])
-            return jnp.append(own, of_random.mean())
+            own, random = jnp.split(p, [config.masks + 3])
+            return jnp.append(own, random.reshape(2, config.controls).mean(1))
 
         overlap = found.overlap
         return {
@@ -142,10 +150,14 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
     """p(class) through and without the masks, and how much of them is on the object."""
-    p, inside, object_area = found["p"], found["inside"], found["object_area"]
+    p, p_judge = found["p"], found["p_judge"]
+    inside, object_area = found["inside"], found["object_area"]
     columns = {
         "p(class), {seen}": p,
-        "p(class) by another network, {seen}": found["p_judge"],
+        "p(class) by another network, {seen}": p_judge,
+        "{seen} less random region by another network, paired": (
+            p_judge.sel(seen=config.mask_names) - p_judge.sel(seen=CONTROL, drop=True)
+        ),
         "all less random, paired": p.sel(seen=LEFT) - p.sel(seen=RANDOM),
         "on the object, {mask}": inside,
         "object's area": object_area.expand_dims(method=found["method"]),
@@ -213,16 +225,16 @@ def caption(config: Config, found: xr.Dataset) -> str:
     enough = is_enough.sum("seen").mean("image").to_series()
     left = p.sel(seen=LEFT).mean("image").to_series()
     parts = (f"{name}: {enough[name]:.1f} and {left[name]:.2f}" for name in METHODS)
-    judged = found["p_judge"].sel(seen=[config.mask_names[0], BLANK]).mean("image")
-    first, blank = (judged.sel(seen=seen).to_series() for seen in judged["seen"].values)
+    judged = found["p_judge"].sel(seen=[config.mask_names[0], CONTROL]).mean("image")
+    first, control = (judged.sel(seen=seen).to_series() for seen in judged["seen"].values)
     by_judge = ", ".join(f"{name}: {first[name]:.2f}" for name in METHODS)
     return (
         f"{config.masks} masks of area {config.area:g} that do not overlap, binarised and shown on "
         f"a blur, of {found.sizes['image']} photographs. How many have at least half of the whole "
         f"photograph's p(class), and what is left when all are removed: {', '.join(parts)}. Random "
         f"regions as large as all of them leave {p.sel(seen=RANDOM).mean():.2f}. "
-        f"{config.judge} took no part. By it, p(class) of the first mask is {by_judge}, and of the "
-        f"blur alone {blank.mean():.2f}."
+        f"{config.judge} took no part. By it, p(class) of the first mask is {by_judge}, and of a "
+        f"random region of its size {control.mean():.2f}."
     )
 
 
