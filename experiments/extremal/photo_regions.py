@@ -27,7 +27,7 @@ from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import with_notes
 from experiments.extremal._regions import FIELDS as OF_SEARCH
 from experiments.extremal._regions import kept
-from fitb_jax import ablation, data, extremal, plotting
+from fitb_jax import ablation, checks, data, extremal, plotting
 from fitb_jax.evaluation.intervals import Interval, proportion_interval
 from fitb_jax.evaluation.tables import interval_columns, intervals, paired_difference
 from fitb_jax.extremal import InrConfig
@@ -73,6 +73,7 @@ class Config(PhotographOptions):
     Attributes:
         count: photographs that are read; the first of them are explained, all are backgrounds.
         explained: photographs whose regions are searched for.
+        ways: how they are searched for; the first is what the others are compared with.
         required: share of the search's backgrounds that must keep the class.
         searched: backgrounds of the search.
         fresh: others, for the certificates.
@@ -87,6 +88,7 @@ class Config(PhotographOptions):
 
     count: int = 200
     explained: int = 5
+    ways: tuple[str, ...] = tuple(WAYS)
     required: float = 0.9
     searched: int = 16
     fresh: int = 60
@@ -156,6 +158,8 @@ def point(
 
 def sweep(config: Config, net: Explained) -> Sweep:
     """Each photograph, on other photographs and on its blur."""
+    for name in config.ways:
+        checks.check_choice("ways", name, WAYS)
     # As the network sees it: a class that the whole photograph does not have has no region.
     first = max(0, len(net.names) - config.explained)
     targets = net.predicted[first:]
@@ -175,7 +179,7 @@ def sweep(config: Config, net: Explained) -> Sweep:
     return Sweep(
         point=point,
         axes={
-            "way": ablation.static([*WAYS.values()], labels=[*WAYS]),
+            "way": ablation.static([WAYS[name] for name in config.ways], labels=config.ways),
             "setting": ablation.static([config], labels=["default"]),
             "image": ablation.vmapped(images, labels=net.names[first:]),
         },
@@ -222,7 +226,7 @@ def _kept(found: xr.Dataset) -> Interval:
 
 def numbers(config: Config, found: xr.Dataset) -> dict[str, Any]:
     """How often a background is of the class without any region."""
-    base = float(found["base"].sel(way=DEFAULT).mean())
+    base = float(found["base"].isel(way=0).mean())
     return {"fresh backgrounds of the class by themselves": base}
 
 
@@ -251,11 +255,12 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
         ],
         axis=1,
     )
-    more = paired_difference(found[[*asked]].to_array("asked"), way=DEFAULT).to_dataset("asked")
+    first = config.ways[0]
+    more = paired_difference(found[[*asked]].to_array("asked"), way=first).to_dataset("asked")
     enlarged = {"stability": "{radius} patches more"}
     return {
         "regions": searches.rename_axis("searched on"),
-        f"less {DEFAULT}": columns(more, asked).rename_axis("searched on"),
+        f"less {first}": columns(more, asked).rename_axis("searched on"),
         "class kept on the blur by random enlargements": columns(found, enlarged).rename_axis(
             "searched on"
         ),
@@ -313,12 +318,15 @@ def _certificates(config: Config, found: xr.Dataset) -> Figure:
 def caption(config: Config, found: xr.Dataset) -> str:
     """State areas and certificates, and what a blur misses."""
     means = found[["area", "share"]].mean("image")
-    others, blur = means.sel(way=DEFAULT), means.sel(way=BLUR)
+    each = (
+        f"{way} {means['area'].sel(way=way):.3f} and {means['share'].sel(way=way):.2f}"
+        for way in found["way"].values
+    )
     return (
         f"Minimal connected regions found for {found.sizes['image']} photographs such that "
-        f"{config.required:g} of {config.searched} backgrounds keep the class: mean area "
-        f"{others['area']:.3f}, and {others['share']:.2f} of {config.fresh} fresh backgrounds keep "
-        f"it. Found on the photograph's own blur: {blur['area']:.3f} and {blur['share']:.2f}."
+        f"{config.required:g} of {config.searched} backgrounds keep the class. Mean area, and the "
+        f"share of {config.fresh} fresh backgrounds that keep it, by what is shown outside of a "
+        f"region during the search: {', '.join(each)}."
     )
 
 
@@ -329,6 +337,7 @@ left_out = unless_asked("it searches for minutes; run it by its name, or --full"
 SMOKE = {
     "count": 6,
     "explained": 1,
+    "ways": (DEFAULT, BLUR),
     "searched": 2,
     "fresh": 2,
     "patch": 32,

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from experiments.common import networks
 from experiments.core.experiment import Sweep, Tables, unless_asked
 from experiments.core.labelled import pictures, with_notes
-from fitb_jax import ablation, attribution, data, fill, masks, models, plotting
+from fitb_jax import ablation, attribution, checks, data, fill, masks, models, plotting
 from fitb_jax.evaluation.map_similarity import cross_correlations, spearman
 from fitb_jax.evaluation.tables import interval_columns, intervals
 from fitb_jax.types import Array, Image, Key, LogitsFn, Mask, Target
@@ -86,6 +86,7 @@ class Config(networks.NetworkOptions):
         noise: of augmented training, its standard deviation.
         ratio: share of the patches that are blank.
         patch: side of a patch in pixels.
+        fills: how images are filled besides in first order and by iteration.
         fill_steps: of iterated fills.
         images_per_class: training images that E[dx] is averaged over, of each class.
         search_steps: of the images that maximise a class.
@@ -102,6 +103,7 @@ class Config(networks.NetworkOptions):
     noise: float = 0.2
     ratio: float = 0.5
     patch: int = 4
+    fills: tuple[str, ...] = (SECOND, NEWTON)
     fill_steps: int = 64
     images_per_class: int = 200
     search_steps: int = 128
@@ -173,12 +175,15 @@ def _ways(config: Config) -> list[Way]:
         return filled, filled
 
     newton = {"steps": max(1, config.fill_steps // 2), "newton_every": 8}
-    return [
+    every = [
         Way(FIRST, functools.partial(painted, fill.first_order)),
         Way(SECOND, functools.partial(painted, fill.second_order)),
         Way(ITERATED, functools.partial(iterated, {"steps": config.fill_steps})),
         Way(NEWTON, functools.partial(iterated, newton)),
     ]
+    for name in config.fills:
+        checks.check_choice("fills", name, [way.name for way in every])
+    return [way for way in every if way.name in (FIRST, ITERATED, *config.fills)]
 
 
 def point(
@@ -502,6 +507,7 @@ SMOKE = {
     "epochs": 1,
     "seeds": 2,
     "radii": (1.0,),
+    "fills": (),
     "fill_steps": 2,
     "images_per_class": 8,
     "search_steps": 2,
