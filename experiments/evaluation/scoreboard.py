@@ -230,7 +230,7 @@ def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:
     axis.set_yticks(range(len(methods)), methods, fontsize=8)
     axis.tick_params(length=0)
     axis.set_xlabel(
-        f"Means over {_of(config, found)}. Green: passed, red: failed, grey: no judgement",
+        f"Means over {_of(config, found)}. Green: passed, red: not passed, grey: no judgement",
         fontsize=8,
     )
     return {"scoreboard": figure}
