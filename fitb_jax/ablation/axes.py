@@ -232,8 +232,8 @@ def as_grid(grid: Mapping[str, Any]) -> Grid:
                 check_survival(f"axis {name!r}", array, labels=array)
             if array.ndim != 1 or array.dtype.kind not in "biuf":
                 raise TypeError(
-                    f"axis {name!r} must be numbers, or made by ablation.vmapped, looped or "
-                    f"static, got {type(axis).__name__}"
+                    f"axis {name!r} must be numbers, or made by ablation.vmapped (arrays), looped "
+                    f"(networks) or static (functions, names), got {type(axis).__name__}"
                 )
             axis = vmapped(array)
         if axis.kind != "static":

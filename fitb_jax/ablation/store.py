@@ -165,7 +165,7 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
     found, wanted = dict(_flat(read_meta(path)["identity"])), dict(_flat(identity))
     differences = [
         f"{name}: the store has {found.get(name, 'nothing')}, this run has "
-        f"{wanted.get(name, 'nothing')}"
+        f"{wanted.get(name, 'nothing')}{' first' if name.endswith('.labels') else ''}"
         for name in sorted(found.keys() | wanted.keys())
         if found.get(name) != wanted.get(name)
     ]

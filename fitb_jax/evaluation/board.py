@@ -353,9 +353,14 @@ def scoreboard(
     for name, method in {**CONTROLS, **methods}.items():
         explain = jax.jit(jax.vmap(functools.partial(maps_of, method), in_axes=(0, None)))
 
-        def ask(*rows: Array, explain: Callable = explain) -> dict[str, Array]:
+        def ask(*rows: Array, name: str = name, explain: Callable = explain) -> dict[str, Array]:
             cases = dict(zip(each, rows, strict=True))
-            return score(explain(cases, asked), cases, asked)
+            try:
+                maps = explain(cases, asked)
+            except Exception as error:
+                error.add_note(f"of method {name!r}; a method is traced: write it in jax.numpy")
+                raise
+            return score(maps, cases, asked)
 
         found[name] = batching.stream(ask, *each.values(), chunk=1, label=name, progress=progress)
     whole, blank = _whole_and_blank(logits_fn, images, targets, objective)
@@ -516,6 +521,11 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         f"{each} of {count}" + (f", {undecided[method]} undecided" if undecided[method] else "")
         for method, each, count in zip(methods, total, counts, strict=True)
     ]
+    if counts.any():
+        rows["passed"] = [
+            said if count else f"{said}, no answer to any: look whether its maps are finite"
+            for said, count in zip(rows["passed"], counts, strict=True)
+        ]
     rows["passed"] += ["checks that are passed", "controls pass some by chance or by design"]
     few = "fewer than ten decide little" if images < DECIDE else ""
     rows["images"] = [*(str(images) for _ in methods), "images asked", few]

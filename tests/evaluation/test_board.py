@@ -291,6 +291,24 @@ def test_checks_are_counted_that_a_method_answers() -> None:
         assert passed[name].split(",")[0].endswith(f"of {int(said)}")
 
 
+def test_a_method_without_any_answer_is_told_to_look_at_its_maps() -> None:
+    scores = np.array([[1.0, 2.0, 3.0], [np.nan] * 3])
+    given = xr.Dataset({"deletion": (("method", "image"), scores)}, {"method": ["mine", "nan"]})
+    table = evaluation.score_table(judged(given))
+    assert table.loc["passed", "mine"] == "1 of 1"
+    assert table.loc["deletion", "nan"] == "no answer"
+    assert "maps are finite" in table.loc["passed", "nan"]
+
+
+def test_the_error_of_a_method_names_it() -> None:
+    methods = {"mine": lambda logits_fn, image, target, *, key: np.asarray(image).sum(-1)}
+    with pytest.raises(jax.errors.TracerArrayConversionError) as raised:
+        evaluation.scoreboard(
+            methods, NETWORK, IMAGES, TARGETS, key=KEY, only=("deletion",), move=2, progress=False
+        )
+    assert "of method 'mine'" in "".join(raised.value.__notes__)
+
+
 def test_no_check_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="only must name one check"):
         evaluation.scoreboard(METHODS, NETWORK, IMAGES, TARGETS, key=KEY, only=())
