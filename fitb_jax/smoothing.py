@@ -29,12 +29,17 @@ def gaussian_blur(image: Image, *, sigma: Number) -> Image:
     """
     checks.check_image(image)
     checks.check_number("sigma", sigma, least=0)
-    rows = _blur_matrix(image.shape[0], sigma, image.dtype)
-    columns = _blur_matrix(image.shape[1], sigma, image.dtype)
+    return blurred(image, sigma=sigma)
+
+
+def blurred(values: Float[Array, "h w c"], *, sigma: Number) -> Float[Array, "h w c"]:
+    """`gaussian_blur` of values in any units, such as those of a map; nothing is checked."""
+    rows = _blur_matrix(values.shape[0], sigma, values.dtype)
+    columns = _blur_matrix(values.shape[1], sigma, values.dtype)
     # Two matrix products beat a convolution with a kernel of about 6 sigma on every device. The
     # default precision of GPUs would round colours to ten bits.
     return jnp.einsum(
-        "ih,hwc,jw->ijc", rows, image, columns, optimize=True, precision=jax.lax.Precision.HIGHEST
+        "ih,hwc,jw->ijc", rows, values, columns, optimize=True, precision=jax.lax.Precision.HIGHEST
     )
 
 

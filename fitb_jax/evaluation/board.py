@@ -532,7 +532,7 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     if (told := board.attrs.get("proves_nothing")) is not None:
         share = f"{told} of {images}"
         meaning = "images whose blank, a blur, has the class: masks prove nothing there"
-        of_blur = "p_shown and p_other_network are on that blur" if told else ""
+        of_blur = "insertion, p_shown and p_other_network are on that blur" if told else ""
         rows["blank"] = [*(share for _ in methods), meaning, of_blur]
     if missing := board.attrs.get("not_asked"):
         rows["not asked"] = [*("" for _ in methods), missing, "in brackets, what they need"]

@@ -10,7 +10,7 @@ from fitb_jax.evaluation.map_similarity import centred_ranks
 from fitb_jax.extremal.config import InrConfig
 from fitb_jax.objectives import logit
 from fitb_jax.precision import at_least_float32
-from fitb_jax.smoothing import gaussian_blur
+from fitb_jax.smoothing import blurred
 from fitb_jax.types import Array, Bool, Float, Image, Key, LogitsFn, Number, Saliency, Target
 
 PRIOR_BLUR = 8 / 224
@@ -52,7 +52,7 @@ def scores_of(prior: Saliency, weight: Number, *, blur: Number = PRIOR_BLUR) -> 
     """
     wide = at_least_float32(jnp.asarray(prior))
     wide = jnp.where(jnp.isfinite(wide).all(), wide, 0)
-    smooth = gaussian_blur(wide[:, :, None], sigma=blur * max(prior.shape))[:, :, 0]
+    smooth = blurred(wide[:, :, None], sigma=blur * max(prior.shape))[:, :, 0]
     ranks = 4 * centred_ranks(smooth).reshape(prior.shape)
     return jnp.where(has_order(wide), weight * ranks, 0)
 

@@ -46,9 +46,10 @@ def features_of(logits_fn: LogitsFn) -> FeaturesFn:
     """
     function = getattr(logits_fn, "func", None)
     wanted = (
-        f"{_KINDS}a model whose layers are known: a Flax NNX module with a method `features`, a "
-        "Linen or Equinox module, a Keras model; for another give the methods as `features_of` a "
-        "function from it to one that returns (image, perturbations) -> layers by name"
+        f"{_KINDS}a model whose layers are known: a Flax NNX module with a method `features` that "
+        "returns them by name (docs/extending.md, A model), a Linen or Equinox module, a Keras "
+        "model; for another give the methods as `features_of` a function from it to one that "
+        "returns (image, perturbations) -> layers by name"
     )
     if isinstance(logits_fn, Partial) and hasattr(function, "features"):
         getattr(function, "check_layers", lambda: None)()

@@ -81,6 +81,11 @@ def test_a_classifier_that_looks_at_a_disc_is_explained_by_it(prior: jax.Array |
     np.testing.assert_allclose([inr.p_blank, inr.p_whole], [0.0, 20.0], rtol=1e-5)
 
 
+def test_a_prior_is_in_any_units() -> None:
+    """Also where it is known, and not traced: it is no image."""
+    np.testing.assert_array_equal(prior_scores(1024 * ELSEWHERE, 2.0), prior_scores(ELSEWHERE, 2.0))
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_what_is_no_map_is_refused() -> None:
     for wrong, message in (
