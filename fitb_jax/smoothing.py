@@ -33,7 +33,10 @@ def gaussian_blur(image: Image, *, sigma: Number) -> Image:
 
 
 def blurred(values: Float[Array, "h w c"], *, sigma: Number) -> Float[Array, "h w c"]:
-    """`gaussian_blur` of values in any units, such as those of a map; nothing is checked."""
+    """`gaussian_blur` of values in any units, such as those of a map; nothing is checked.
+
+    See `gaussian_blur`.
+    """
     rows = _blur_matrix(values.shape[0], sigma, values.dtype)
     columns = _blur_matrix(values.shape[1], sigma, values.dtype)
     # Two matrix products beat a convolution with a kernel of about 6 sigma on every device. The

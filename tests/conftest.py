@@ -25,7 +25,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 # The hook comes before anything that imports the package, the variables before JAX.
 import jax  # noqa: E402 - after the hook
 import pytest  # noqa: E402 - after the hook
-from jax._src.interpreters import mlir  # noqa: E402 - see `_one_context_a_thread`
+from jax._src.interpreters import mlir  # noqa: E402 - see `_share_contexts`
 
 REAL_DATA = Path(os.environ.get("FITB_JAX_DATA", "no folder: FITB_JAX_DATA is not set"))
 """Where tests with real data find it; all others run as if there were none."""
@@ -33,21 +33,24 @@ REAL_DATA = Path(os.environ.get("FITB_JAX_DATA", "no folder: FITB_JAX_DATA is no
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-def _one_context_a_thread() -> None:
-    """JAX makes a new MLIR context for each program, which takes a sixth of a small one's time."""
-    make, made = mlir.make_ir_context, threading.local()
+_CONTEXTS = threading.local()
+"""Of MLIR. JAX makes a new one for each program, which takes a sixth of a small one's time."""
 
-    def kept() -> Any:
-        if not hasattr(made, "context"):
-            made.context = make()
-        return made.context
 
-    mlir.make_ir_context = kept
+def _share_contexts() -> None:
+    make = mlir.make_ir_context
+
+    def shared() -> Any:
+        if not hasattr(_CONTEXTS, "one"):
+            _CONTEXTS.one = make()
+        return _CONTEXTS.one
+
+    mlir.make_ir_context = shared
 
 
 # A name within JAX: a version without it is tested as well, in more time.
 if hasattr(mlir, "make_ir_context"):
-    _one_context_a_thread()
+    _share_contexts()
 
 # What is traced is millions of objects, and looking through them took a tenth of the time.
 gc.set_threshold(200_000, 20, 20)
@@ -86,6 +89,8 @@ def programs_are_not_optimised(request: pytest.FixtureRequest) -> Iterator[None]
     yield
     # Every compiled program maps memory, and Linux ends a process with more than 65,530 maps.
     jax.clear_caches()
+    # Types and constants of all programs stay with their context.
+    vars(_CONTEXTS).clear()
 
 
 @pytest.fixture(autouse=True)
