@@ -32,7 +32,6 @@ REAL_DATA = Path(os.environ.get("FITB_JAX_DATA", "no folder: FITB_JAX_DATA is no
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-
 _CONTEXTS = threading.local()
 """Of MLIR. JAX makes a new one for each program, which takes a sixth of a small one's time."""
 
@@ -48,7 +47,7 @@ def _share_contexts() -> None:
     mlir.make_ir_context = shared
 
 
-# A name within JAX: a version without it is tested as well, in more time.
+# A name within JAX, which a later version may not have.
 if hasattr(mlir, "make_ir_context"):
     _share_contexts()
 

@@ -102,6 +102,12 @@ class Config(PhotographOptions):
 
     ZERO_ALLOWED = frozenset({"rounds", "fit_steps"})
 
+    def __post_init__(self) -> None:
+        """Refuse no way, and one that there is not, before photographs are read."""
+        super().__post_init__()
+        for name in self.ways or ("",):
+            checks.check_choice("ways", name, WAYS)
+
 
 def point(
     *,
@@ -158,8 +164,6 @@ def point(
 
 def sweep(config: Config, net: Explained) -> Sweep:
     """Each photograph, on other photographs and on its blur."""
-    for name in config.ways:
-        checks.check_choice("ways", name, WAYS)
     # As the network sees it: a class that the whole photograph does not have has no region.
     first = max(0, len(net.names) - config.explained)
     targets = net.predicted[first:]

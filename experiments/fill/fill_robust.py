@@ -114,6 +114,12 @@ class Config(networks.NetworkOptions):
     ZERO_ALLOWED = frozenset({"train_images", "shown"})
     ONLY_SHOWN = frozenset({"shown"})
 
+    def __post_init__(self) -> None:
+        """Refuse a fill that there is not, before networks are trained."""
+        super().__post_init__()
+        for name in self.fills:
+            checks.check_choice("fills", name, (SECOND, NEWTON))
+
     @property
     def trainings(self) -> dict[str, dict[str, Any]]:
         """What each way to train changes."""
@@ -181,8 +187,6 @@ def _ways(config: Config) -> list[Way]:
         Way(ITERATED, functools.partial(iterated, {"steps": config.fill_steps})),
         Way(NEWTON, functools.partial(iterated, newton)),
     ]
-    for name in config.fills:
-        checks.check_choice("fills", name, [way.name for way in every])
     return [way for way in every if way.name in (FIRST, ITERATED, *config.fills)]
 
 

@@ -90,7 +90,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         ),
         "fill_in": Method(
             "Fill-in",
-            "strongly filled in where random patches hide it, whose grid shows",
+            "strongly filled in where random patches hide it; the grid is theirs",
             "saliency.fill_saliency",
             "2 s",
             _blanks(32, "first"),

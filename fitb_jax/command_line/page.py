@@ -178,7 +178,7 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
         said.append(
             f"With nothing shown, on {behind}, p({name}) is {blank}; of the whole "
             f"photograph {whole}. What lies between is due to what is shown. A part "
-            "may have more than the whole, since it hides what speaks for other classes."
+            "may have more than the whole: what it hides may speak for other classes."
         )
     if _has_probabilities(classifier):
         said += _on_other_classes(classifier, found)

@@ -121,6 +121,13 @@ def test_bad_options_are_one_line_on_stderr(
     assert not list(results.glob("*/results.nc")), "half a run is left"
 
 
+@pytest.mark.parametrize(("name", "option"), [("fill_robust", "fills"), ("photo_regions", "ways")])
+def test_a_row_that_there_is_not_is_refused_before_anything_is_read(name: str, option: str) -> None:
+    default = discovery.load(EVERY[name]).default(smoke=True)
+    with pytest.raises(ValueError, match=f"{option} must be one of .*, got 'nothing'"):
+        dataclasses.replace(default, **{option: ("nothing",)})
+
+
 def test_ctrl_c_says_what_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
