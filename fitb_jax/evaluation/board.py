@@ -173,7 +173,7 @@ CHECKS: Mapping[str, Check] = {
         limits=SIGNED,
         needs="cells_logits_fn",
     ),
-    "p_shown": Check("p shown", "p(target) of the best pixels on a blur", None),
+    "p_shown": Check("p shown", "p(target) of the best pixels on the background", None),
     "p_other_network": Check(
         "p, other network",
         "p(target) of the same by another network",
@@ -231,6 +231,7 @@ def scoreboard(
     truth: Bool[Array, "n h w"] | None = None,
     backgrounds: Float[Array, "b h w c"] | None = None,
     areas: Sequence[float] = AREAS,
+    background: Background | None = None,
     colour: Background = 0.0,
     move: int | None = None,
     samples: int = 0,
@@ -261,6 +262,8 @@ def scoreboard(
         truth: (n, h, w), where the object is, for `pointing`, `precision` and `relevance_rank`.
         backgrounds: (b, h, w, c), other images that no method has seen, for `kept`.
         areas: shares of the image that the masks of a map show: its largest values.
+        background: what is seen where these masks hide the image, and where insertion starts; None
+            blurs the image. Give another where `p_blank` is large.
         colour: what deleted pixels show, such as the mean colour that the network subtracts.
         move: pixels by which the image is rolled to the lower right, for `moved`; by default 1/28
             of the longer side.
@@ -300,6 +303,8 @@ def scoreboard(
     _check_arguments(methods, logits_fn, images, targets, truth, backgrounds, areas, key)
     check_probability(objective)
     checks.check_background(colour, images.shape[1:], name="colour")
+    if background is not None:
+        checks.check_background(background, images.shape[1:])
     _check_move(move, images.shape[1:3])
     checks.check_count("chunk", chunk)
     checks.check_count("samples", samples, least=0)
@@ -315,6 +320,7 @@ def scoreboard(
     asked: dict[str, Any] = {
         **{name: as_argument(one) for name, one in networks.items() if one is not None},
         "shift": jnp.float32(shift),
+        "background": None if background is None else jnp.asarray(background, images.dtype),
         "colour": jnp.asarray(colour, images.dtype),
         "backgrounds": backgrounds,
     }
@@ -363,7 +369,7 @@ def scoreboard(
             return score(maps, cases, asked)
 
         found[name] = batching.stream(ask, *each.values(), chunk=1, label=name, progress=progress)
-    whole, blank = _whole_and_blank(logits_fn, images, targets, objective)
+    whole, blank = _whole_and_blank(logits_fn, images, targets, objective, background)
     classes = checks.count_classes(logits_fn, images[0])
     chance = chance_of(objective, classes)
     names = [*found]
@@ -531,9 +537,9 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     rows["images"] = [*(str(images) for _ in methods), "images asked", few]
     if (told := board.attrs.get("proves_nothing")) is not None:
         share = f"{told} of {images}"
-        meaning = "images whose blank, a blur, has the class: masks prove nothing there"
-        of_blur = "insertion, p_shown and p_other_network are on that blur" if told else ""
-        rows["blank"] = [*(share for _ in methods), meaning, of_blur]
+        meaning = "images whose background alone has the class: masks prove nothing there"
+        prove_nothing = "insertion, p_shown and p_other_network are on it" if told else ""
+        rows["blank"] = [*(share for _ in methods), meaning, prove_nothing]
     if missing := board.attrs.get("not_asked"):
         rows["not asked"] = [*("" for _ in methods), missing, "in brackets, what they need"]
     columns = [*methods, "what is measured", "passed (+) where"]
@@ -574,6 +580,7 @@ def method_scores(
     truth: Bool[Array, "h w"] | None = None,
     backgrounds: Float[Array, "b h w c"] | None = None,
     areas: Sequence[float] = AREAS,
+    background: Background | None = None,
     colour: Background = 0.0,
     move: int | None = None,
     samples: int = 0,
@@ -598,6 +605,7 @@ def method_scores(
         truth: (h, w), where the object is.
         backgrounds: (b, h, w, c), other images.
         areas: (a,), shares of the image that the masks of a map show.
+        background: what is seen where masks hide the image; None blurs it.
         colour: what deleted pixels show.
         move: pixels by which the image is rolled, see `scoreboard`.
         samples: random images near the image.
@@ -631,6 +639,7 @@ def method_scores(
         truth=truth,
         backgrounds=backgrounds,
         areas=areas,
+        background=background,
         colour=colour,
         move=move,
         samples=samples,
@@ -658,6 +667,7 @@ class _Asked(NamedTuple):
     truth: Bool[Array, "h w"] | None = None
     backgrounds: Float[Array, "b h w c"] | None = None
     areas: Sequence[float] = AREAS
+    background: Background | None = None
     colour: Background = 0.0
     move: int | None = None
     samples: int = 0
@@ -715,6 +725,7 @@ def _scores_of_maps(maps: Mapping[str, Array], asked: _Asked) -> dict[str, Array
     saliency = maps["own"]
     judge = (logits_fn, image, saliency, target)
     how: dict[str, Any] = {
+        "background": asked.background,
         "colour": asked.colour,
         "chunk": asked.chunk,
         "key": order_key,
@@ -748,11 +759,11 @@ def _scores_of_maps(maps: Mapping[str, Array], asked: _Asked) -> dict[str, Array
     if "sensitivity" in maps:
         found["sensitivity"] = maps["sensitivity"]
     shown = jax.vmap(lambda area: top_weights(saliency, area))(jnp.asarray(asked.areas))
-    blurred = _blurred(image)
+    blank = _blank(image, asked.background)
 
     def p_by(judge_fn: LogitsFn) -> Float[Array, "a"]:
         def through(mask: Mask) -> Scalar:
-            return asked.objective(judge_fn(masks.apply(image, mask, blurred)), target)
+            return asked.objective(judge_fn(masks.apply(image, mask, blank)), target)
 
         return jax.lax.map(through, shown.astype(image.dtype))
 
@@ -851,10 +862,14 @@ def _kept(
 
 
 def _whole_and_blank(
-    logits_fn: LogitsFn, images: Any, targets: Any, objective: Objective
+    logits_fn: LogitsFn,
+    images: Any,
+    targets: Any,
+    objective: Objective,
+    background: Background | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     def look(image: Image, target: Array) -> tuple[Scalar, Scalar]:
-        seen = (image, _blurred(image))
+        seen = (image, _blank(image, background))
         whole, blank = (objective(logits_fn(each), target) for each in seen)
         return whole, blank
 
@@ -862,8 +877,11 @@ def _whole_and_blank(
     return np.asarray(whole), np.asarray(blank)
 
 
-def _blurred(image: Image) -> Image:
-    return gaussian_blur(image, sigma=BLUR * max(image.shape[:2]))
+def _blank(image: Image, background: Background | None) -> Image:
+    """What is seen where masks show nothing."""
+    if background is None:
+        return gaussian_blur(image, sigma=BLUR * max(image.shape[:2]))
+    return jnp.broadcast_to(jnp.asarray(background, image.dtype), image.shape)
 
 
 def _check_arguments(

@@ -19,6 +19,7 @@ def faithfulness_scores(
     colour: Background,
     chunk: int,
     key: Key,
+    background: Background | None = None,
     objective: Objective = prob,
 ) -> dict[str, Array]:
     """Scores of one map: insertion, deletion, ROAD and the Gini index.
@@ -31,6 +32,7 @@ def faithfulness_scores(
         colour: what deleted pixels show, and what is outside of the image in the blur of insertion.
         chunk: images evaluated at once.
         key: random key of ties and of the noise of ROAD.
+        background: what insertion starts from; None blurs the image.
         objective: in whose terms it is judged: `prob`, or another one of `objectives`.
 
     Returns:
@@ -39,10 +41,10 @@ def faithfulness_scores(
     checks.check_key(key)
     keys = jax.random.split(key, 3)
     asked = (logits_fn, image, saliency, target)
-    blurred = rise_blur(image, outside=colour)
+    start = rise_blur(image, outside=colour) if background is None else background
     return {
         "insertion": insertion(
-            *asked, key=keys[0], background=blurred, objective=objective, chunk=chunk
+            *asked, key=keys[0], background=start, objective=objective, chunk=chunk
         ).area_under_curve,
         "deletion": deletion(
             *asked, key=keys[1], background=colour, objective=objective, chunk=chunk

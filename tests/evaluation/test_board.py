@@ -9,9 +9,10 @@ import pytest
 import xarray as xr
 from jax.tree_util import Partial
 
-from fitb_jax import attribution, evaluation, objectives, saliency
+from fitb_jax import attribution, evaluation, masks, objectives, saliency
 from fitb_jax.evaluation.board import CHECKS, judged, method_scores
 from fitb_jax.evaluation.control_methods import CONTROLS
+from fitb_jax.evaluation.ranking import top_weights
 from fitb_jax.types import Array
 
 SIDE = 16
@@ -174,6 +175,31 @@ def test_only_some_checks_are_asked(board) -> None:
     )
 
 
+def test_masks_hide_behind_the_background_that_is_given() -> None:
+    method = {"input x gradient": METHODS["input x gradient"]}
+    background = 0.4 + 0.2 * TRUTH[0][:, :, None]
+    board = evaluation.scoreboard(
+        method,
+        NETWORK,
+        IMAGES[:2],
+        TARGETS[:2],
+        key=KEY,
+        only=("p_shown", "moved"),
+        areas=(1 / 16,),
+        background=background,
+        progress=False,
+    )
+    # The quarter of class 1 is brighter by 0.2, and its weight is 20: the logits are 0, 4 and 0.
+    np.testing.assert_allclose(board["p_blank"], np.exp(4) / (np.exp(4) + 2), rtol=1e-5)
+    saliency_map = METHODS["input x gradient"](NETWORK, IMAGES[0], 1, key=KEY)
+    seen = masks.apply(IMAGES[0], top_weights(saliency_map, 1 / 16), background)
+    np.testing.assert_allclose(
+        board["p_shown"].sel({"method": "input x gradient", "image": 0}),
+        objectives.prob(NETWORK(seen), 1)[None],
+        rtol=1e-5,
+    )
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_bad_arguments_are_named() -> None:
     call = functools.partial(evaluation.scoreboard, METHODS, NETWORK, IMAGES, TARGETS, key=KEY)
@@ -181,6 +207,7 @@ def test_bad_arguments_are_named() -> None:
         ({"truth": TRUTH[:2]}, "truth must have shape"),
         ({"backgrounds": IMAGES[:, :4]}, "backgrounds must have"),
         ({"areas": (0.4, 0.1)}, "areas must ascend"),
+        ({"background": IMAGES}, "background must be a number, one value per channel"),
         ({"key": 3}, "key must be"),
         ({"only": ("insert",)}, "only must be one of"),
         ({"only": ("kept",)}, r"needs another argument: kept \(backgrounds\)"),
