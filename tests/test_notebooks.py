@@ -50,8 +50,8 @@ def test_the_notebook_runs(path: Path) -> None:
 @pytest.fixture
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of the pretrained ones, whose programs take minutes, and small photographs."""
-    small = [each._replace(image=each.image[::2, ::2]) for each in data.photographs()]
-    monkeypatch.setattr(models, "load", lambda name: stub.network(int(name[-1]), size=112))
+    small = [each._replace(image=each.image[::4, ::4]) for each in data.photographs()]
+    monkeypatch.setattr(models, "load", lambda name: stub.network(int(name[-1]), size=56))
     monkeypatch.setattr(data, "photographs", lambda: small)
 
 
