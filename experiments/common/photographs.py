@@ -132,8 +132,9 @@ def explained(options: PhotographOptions) -> Explained:
 
 def explained_in_parts(options: PhotographOptions, part: int) -> Iterator[Explained]:
     """`explained`, with no more than some of the photographs in memory."""
-    net = _networks(options)
-    found = photographs(options, net.pretrained.size)
+    loaded = pretrained(options)
+    found = photographs(options, loaded.size)
+    net = _networks(options, loaded)
     indices = data.imagenet_indices(found.class_names)
     for start in range(0, len(found), part):
         read = list(found[start : start + part])
@@ -157,8 +158,7 @@ class _Networks(NamedTuple):
     predict: Callable[[np.ndarray], np.ndarray]
 
 
-def _networks(options: PhotographOptions) -> _Networks:
-    net = pretrained(options)
+def _networks(options: PhotographOptions, net: models.Pretrained) -> _Networks:
     most_likely = jax.jit(lambda images: jnp.argmax(jax.vmap(net.logits_fn)(images), axis=1))
 
     def predict(images: np.ndarray) -> np.ndarray:

@@ -198,8 +198,8 @@ class EfficientNetLite:
 
         def drawn(*shape: int) -> Layer:
             deviation = math.sqrt(2 / (shape[0] * shape[1] * (shape[-1] if len(shape) == 4 else 1)))
-            kernel = deviation * jax.random.normal(next(keys), shape)
-            return Layer(kernel, jnp.zeros(shape[-1]))
+            kernel = _normal(shape, deviation, key=next(keys))
+            return Layer(kernel, jnp.asarray(np.zeros(shape[-1], kernel.dtype)))
 
         stem, blocks, channels = drawn(3, 3, 3, _STEM), [], _STEM
         for expand, kernel, inner, channels in self._blocks():
@@ -247,6 +247,17 @@ class EfficientNetLite:
         shapes["_conv_head.weight"] = (_HEAD, channels, 1, 1)
         shapes |= _norm_shapes("_bn1", _HEAD)
         return {**shapes, "_fc.weight": (self.classes, _HEAD), "_fc.bias": (self.classes,)}
+
+
+def _normal(shape: tuple[int, ...], deviation: float, *, key: Key) -> Array:
+    """A normal draw, of which the first numbers are kept.
+
+    Draws of many sizes compile for half a minute where nobody has put them under `jit`. Rounded up,
+    there are four sizes.
+    """
+    size = math.prod(shape)
+    drawn = deviation * jax.random.normal(key, (16 ** math.ceil(math.log(size, 16)),))
+    return jax.lax.slice(drawn, (0,), (size,)).reshape(shape)
 
 
 def _norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:
