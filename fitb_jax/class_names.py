@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 
 _MOST_NEAREST = 5
 
+_FEW = 10
+"""Names that are all listed, where none of them is near."""
+
 
 def find_class(wanted: str, names: Sequence[str], *, wordnet_ids: Sequence[str] = ()) -> int:
     """The index of the one class that is meant.
@@ -40,8 +43,11 @@ def find_class(wanted: str, names: Sequence[str], *, wordnet_ids: Sequence[str] 
         return _only(found, names, wanted)
     near = difflib.get_close_matches(text, [synonym for _, synonym in synonyms], n=_MOST_NEAREST)
     places = dict.fromkeys(index for each in near for index, name in synonyms if name == each)
-    listed = "; ".join(f"{index}: {names[index]}" for index in places)
-    hint = f"the nearest are {listed}" if near else f"none of {len(names)} is near to it"
+    if not near and len(names) > _FEW:
+        hint = f"none of {len(names)} is near to it"
+    else:
+        listed = "; ".join(f"{index}: {names[index]}" for index in places or range(len(names)))
+        hint = f"{'the nearest' if near else 'the classes'} are {listed}"
     raise ValueError(f"class must be a name or an index, got {wanted!r}; {hint}")
 
 

@@ -14,6 +14,11 @@ def test_a_class_is_found_by_any_of_its_names() -> None:
     assert short_name(names[281]) == "tabby"
 
 
+def test_few_names_are_all_listed() -> None:
+    with pytest.raises(ValueError, match="got 'qqq'; the classes are 0: red; 1: green"):
+        find_class("qqq", ["red", "green"])
+
+
 def test_a_name_comes_before_an_index() -> None:
     assert find_class("2", ["1", "2", "3"]) == 1
     assert find_class("0", ["1", "2", "3"]) == 0

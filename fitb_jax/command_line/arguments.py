@@ -43,6 +43,9 @@ _USAGE = "fitb-jax explain PHOTO...    what a classifier looks at; --help lists 
 Colour: TypeAlias = tuple[float, float, float]
 """Red, green and blue."""
 
+Shown: TypeAlias = Literal["blur", "mean"] | float | tuple[float, ...]
+"""What masks hide the photograph behind: by name, one value, or one for each channel."""
+
 
 class WrongArgumentsError(Exception):
     """All problems with the arguments at once.
@@ -69,7 +72,8 @@ class Options:
         target: class to explain, an index where the names are known; None for the predicted one.
         size: side in pixels of the image that the classifier sees; None is the network's own.
         head: what the outputs of the classifier mean, a name of `heads.HEADS`.
-        background: what masks are shown on: "blur", "mean", or a value in [0, 1].
+        background: what masks are shown on: "blur", "mean", or a value in [0, 1] for all channels
+            or for each.
         methods: names in `METHODS`.
         named_methods: whether the methods were asked for by name.
         seed: of every random choice.
@@ -89,7 +93,7 @@ class Options:
     target: int | str | None
     size: int | None
     head: str
-    background: Literal["blur", "mean"] | float
+    background: Shown
     methods: tuple[str, ...]
     named_methods: bool
     seed: int
@@ -234,9 +238,9 @@ def _parser() -> argparse.ArgumentParser:
         "--background",
         default="blur",
         metavar="WHAT",
-        help="what masks are shown on: blur (of the photograph), mean (its mean colour), or a "
-        "value from 0 (black) to 1 (white); take another where the blank has the class by itself "
-        "(default: %(default)s)",
+        help="what masks are shown on: blur (of the photograph), mean (its mean colour), a "
+        "value from 0 (black) to 1 (white), or one for each channel as 1,0.5,0; take another "
+        "where the blank has the class by itself (default: %(default)s)",
     )
     explain.add_argument(
         "--methods",
@@ -331,18 +335,21 @@ def _normalisation(
     return (red, green, blue), (of_red, of_green, of_blue)
 
 
-def _background(given: str) -> Literal["blur", "mean"] | float:
+def _background(given: str) -> Shown:
     if given == "blur":
         return "blur"
     if given == "mean":
         return "mean"
     try:
-        value = float(given)
+        values = tuple(float(each) for each in given.split(","))
     except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise ValueError(f"--background must be blur, mean or a value in [0, 1], got {given}")
-    return value
+        values = ()
+    if not values or not all(0 <= value <= 1 for value in values):
+        raise ValueError(
+            "--background must be blur, mean, a value in [0, 1], or one for each channel as "
+            f"1,0.5,0, got {given}"
+        )
+    return values if len(values) > 1 else values[0]
 
 
 def _check_seed(seed: int) -> None:
@@ -392,7 +399,7 @@ def _hint(name: str) -> str:
     if Path(name).exists():
         return "photographs come before --methods"
     near = difflib.get_close_matches(name.lower(), METHODS, n=3)
-    return f"the nearest are {', '.join(near)}" if near else "--list-methods lists them"
+    return f"did you mean {' or '.join(near)}?" if near else "--list-methods lists them"
 
 
 def _find_photographs(given: Sequence[Path]) -> list[Path]:
@@ -422,5 +429,6 @@ def _is_picture(file: Path) -> bool:
 def _nearest_file(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
-    near = difflib.get_close_matches(path.name, os.listdir(path.parent), n=1)
+    pictures = [file.name for file in path.parent.iterdir() if _is_picture(file)]
+    near = difflib.get_close_matches(path.name, pictures, n=1)
     return f"; did you mean {path.parent / near[0]}?" if near else ""

@@ -113,7 +113,7 @@ def programs(classifier: Classifier) -> Programs:
     logits_fn, image, target = classifier.logits_fn, _image(classifier), _TARGET
     saliency = jax.ShapeDtypeStruct(classifier.shape[:2], jnp.float32)
     masks = jax.ShapeDtypeStruct((len(AREAS), *saliency.shape), jnp.float32)
-    judge = functools.partial(_judge, classifier.head.score, classifier.background)
+    judge = functools.partial(_judge, classifier.head.score, classifier.behind)
     return Programs(
         predict=_compiled(functools.partial(_predict, classifier.head.score), logits_fn, image),
         judge=_compiled(judge, logits_fn, image, target, masks),
@@ -225,7 +225,7 @@ def method_of(name: str, classifier: Classifier) -> Callable[..., Any]:
         TypeError, ValueError: the method does not apply to such a classifier.
     """
     if name == "extremal":
-        objective, background = classifier.head.objective, classifier.background
+        objective, background = classifier.head.objective, classifier.behind
         return functools.partial(_extremal, objective=objective, background=background)
     method = METHODS[name]
     function = _named(method.function)
@@ -253,10 +253,10 @@ def _given(name: str, classifier: Classifier) -> dict[str, Any]:
             return {"map_activations": models.map_activations, "objective": inside}
         case "dense_config":
             dense = extremal.DenseConfig(objective=head.objective)
-            return {"config": dense, "background": classifier.background}
+            return {"config": dense, "background": classifier.behind}
         case "igos_config":
             igos = extremal.IgosConfig(objective=head.score)
-            return {"config": igos, "background": classifier.background}
+            return {"config": igos, "background": classifier.behind}
         case "score":
             return {"objective": head.score}
         case "update":

@@ -4,7 +4,7 @@ import functools
 import importlib
 import os
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from fitb_jax.class_names import find_class
 from fitb_jax.command_line.arguments import (
     ONE_OF_ONES_OWN,
     Options,
+    Shown,
     WrongArgumentsError,
     add_working_folder,
 )
@@ -41,7 +42,7 @@ class Classifier(NamedTuple):
         see: from an upright picture to the image.
         crop: from the width and height of a picture to the square that is seen; None where the
             classifier's own preprocessing does not say.
-        background: what masks are shown on, as `extremal.make_blend` takes it.
+        background: what masks are shown on.
     """
 
     outputs_fn: LogitsFn
@@ -52,7 +53,13 @@ class Classifier(NamedTuple):
     shape: tuple[int, int, int]
     see: Callable[[Pictures.Image], Float[np.ndarray, "size size c"]]
     crop: Callable[[int, int], Crop] | None
-    background: Literal["blur", "mean"] | float = "blur"
+    background: Shown = "blur"
+
+    @property
+    def behind(self) -> Any:
+        """The background, as functions of `extremal` take it."""
+        given = self.background
+        return jnp.asarray(given, jnp.float32) if isinstance(given, tuple) else given
 
 
 def load(options: Options) -> Classifier:
@@ -90,6 +97,11 @@ def load(options: Options) -> Classifier:
         count = _eval_shape(logits_fn, shape)[0]
     except ValueError as error:
         raise WrongArgumentsError(f"--head {options.head}: {error}") from error
+    if isinstance(options.background, tuple) and len(options.background) != channels:
+        raise WrongArgumentsError(
+            f"--background must have one value, or one for each of {channels} channels, got "
+            f"{len(options.background)}"
+        )
     names, ids = _names(options, model, count)
     see = getattr(model, "preprocess", None)
     if options.whole:

@@ -172,7 +172,7 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
         said.append(
             f"The blank alone, {behind} with nothing shown, already has {name} with p {blank}, and "
             f"the whole photograph with {whole}: masks prove nothing here. Try another "
-            "--background: blur, mean, or a value from 0 to 1."
+            "--background: blur, mean, a value from 0 to 1, or one for each channel."
         )
     else:
         said.append(
@@ -217,7 +217,11 @@ def background_name(classifier: Classifier) -> str:
     """
     named = {"blur": "a blur of the photograph", "mean": "its mean colour"}
     background = classifier.background
-    return named[background] if isinstance(background, str) else f"the value {background:g}"
+    if isinstance(background, str):
+        return named[background]
+    if isinstance(background, tuple):
+        return f"the colour ({', '.join(f'{value:g}' for value in background)})"
+    return f"the value {background:g}"
 
 
 def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
@@ -230,8 +234,7 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
     if found.target != (best := int(found.p.argmax())):
         predicted, _, p_predicted = of(best)
         said.append(
-            f"{name} is not what the network sees most: it predicts {predicted} with p "
-            f"{p_predicted}."
+            f"{name} is not what the network sees most: that is {predicted}, with p {p_predicted}."
         )
     extremal = found.methods.get("extremal")
     if extremal is None or extremal.control is None or found.other is None:
@@ -252,7 +255,8 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
             f"what is not there, and those of {name}, with {shown}, prove little."
         )
     else:
-        said.append(f"{search}; for {name} it reaches {shown}.")
+        area = AREAS[int(np.argmax(extremal.shown.p))]
+        said.append(f"{search}; for {name} it reaches {shown}, with {area:.0%} of the square.")
     return said
 
 
@@ -399,6 +403,7 @@ def _numbers(
         "square": crop,
         "areas": [*AREAS],
         "background": classifier.background,
+        "hardly_different": _HARDLY_DIFFERENT,
         "classes": len(found.p),
         "p_whole": _finite(float(found.p[found.target])),
         "p_blank": _finite(found.p_blank),

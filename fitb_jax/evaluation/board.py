@@ -483,6 +483,10 @@ def passes(check: Check, scores: "xr.DataArray") -> "xr.DataArray":
     return passed
 
 
+_ON_THE_BACKGROUND = ("insertion", "p_shown", "p_other_network")
+"""Checks that mean nothing where the background has the class."""
+
+
 def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     """A scoreboard as a table for people; `print(score_table(board).to_string())` shows all of it.
 
@@ -492,11 +496,13 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     Returns:
         A row for each check, by the name that `only` takes, and a column for each method, controls
         first. A cell is the mean with its interval and a mark. "of 3" says how many images had an
-        answer, where not all had one. "+" is passed, and "-" is failed,
-        with the controls that did better. "?" is undecided: these images do not tell the method
-        from the controls that are named, and more images may. Two more columns say what is
-        measured, and when it is passed. The last rows count the checks passed and undecided, the
-        images, and those whose background has the class. They also name the checks left out.
+        answer, where not all had one. "+" is passed, and "-" is failed, with the controls that did
+        better where the rule is about them. "?" is undecided: these images do not tell the method
+        from the controls that are named, and more images may. "(blank)" says that the background
+        has the class in some of the images, where the check proves nothing. Two more columns say
+        what is measured, and when it is passed. The last rows count the checks passed and
+        undecided, the images, and those whose background has the class. They also name the checks
+        left out.
 
     Raises:
         ImportError: pandas is not installed; names the extra.
@@ -507,6 +513,7 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     rows: dict[str, list[str]] = {}
     undecided = dict.fromkeys(methods, 0)
     images = board.sizes["image"]
+    told = board.attrs.get("proves_nothing")
     for name in board["check"].values.tolist():
         check = CHECKS[name]
         cells = []
@@ -519,7 +526,8 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
                 said += f" of {answered}"
             mark = _mark(check, of)
             undecided[method] += mark.startswith("?")
-            cells.append(f"{said} {mark}".rstrip())
+            doubt = " (blank)" if told and name in _ON_THE_BACKGROUND else ""
+            cells.append(f"{said} {mark}".rstrip() + doubt)
         rows[name] = [*cells, check.meaning, board["rule"].sel(check=name).item()]
     counts = board["passed"].notnull().sum("check").values
     total = board["passed"].sum("check").astype(int).values
@@ -535,10 +543,10 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     rows["passed"] += ["checks that are passed", "controls pass some by chance or by design"]
     few = "fewer than ten decide little" if images < DECIDE else ""
     rows["images"] = [*(str(images) for _ in methods), "images asked", few]
-    if (told := board.attrs.get("proves_nothing")) is not None:
+    if told is not None:
         share = f"{told} of {images}"
-        meaning = "images whose background alone has the class: masks prove nothing there"
-        prove_nothing = "insertion, p_shown and p_other_network are on it" if told else ""
+        meaning = "images whose background alone has the class, p above half: masks prove nothing"
+        prove_nothing = "rows with (blank) prove nothing there" if told else ""
         rows["blank"] = [*(share for _ in methods), meaning, prove_nothing]
     if missing := board.attrs.get("not_asked"):
         rows["not asked"] = [*("" for _ in methods), missing, "in brackets, what they need"]

@@ -39,9 +39,10 @@ def test_every_problem_is_named_at_once(
         "--weights: no such file: none.pth",
         "--size must be at least 1, got 0",
         "--seed must lie in",
-        "--background must be blur, mean or a value in [0, 1], got 2",
+        "--background must be blur, mean, a value in [0, 1], or one for each channel as 1,0.5,0, "
+        "got 2",
         "none.txt has no names",
-        "no method 'grad-cm'; the nearest are grad_cam",
+        "no method 'grad-cm'; did you mean grad_cam?",
         "no method 'xx'; --list-methods lists them",
         f"no method '{photograph}'; photographs come before --methods",
     ):
@@ -52,6 +53,7 @@ def test_every_problem_is_named_at_once(
         (["--model", "no_such_module:net"], "no module no_such_module"),
         (["--model", "json:loads", "--weights", "x"], "json:loads brings its own"),
         (["--methods", "rise", "--all-methods"], "exclude each other"),
+        (["--background", "0.1,x"], r"--background must be .* got 0.1,x"),
         (["--mean", *"000"], "--mean and --std belong together"),
         (["--mean", *"000", "--std", *"110"], "--std must be above 0"),
         (["--mean", *"000", "--std", *"111", "--model", "json:loads"], "normalises its images"),

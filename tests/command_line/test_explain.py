@@ -116,13 +116,13 @@ def test_nothing_is_overwritten_unasked(run: Run, capsys: pytest.CaptureFixture[
 
 def test_it_is_replaced_by_request(run: Run) -> None:
     some = [*run.arguments[:-4], "--methods", "gradient", "--class", "neither", "--overwrite"]
-    assert main([*some, "--background", "0"]) == 1  # the broken one
+    assert main([*some, "--background", "0,0,0"]) == 1  # the broken one
     numbers = json.loads((run.out / "red" / "explanation.json").read_text())
     assert numbers["class"]["index"] == 2
     # Nothing but black is shown, and then the three classes are alike.
     assert numbers["p_blank"] == pytest.approx(1 / 3, abs=1e-3)
-    assert "on the value 0." in (run.out / "red" / "index.html").read_text()
-    assert "neither is not what the network sees most: it predicts left" in numbers["verdicts"][1]
+    assert "on the colour (0, 0, 0)." in (run.out / "red" / "index.html").read_text()
+    assert "neither is not what the network sees most: that is left" in numbers["verdicts"][1]
     assert not (run.out / "red" / "extremal.npy").exists()
     assert not [path for path in run.out.iterdir() if path.name.startswith(".")]
 

@@ -54,6 +54,14 @@ def test_what_a_classifier_brings_is_used() -> None:
         loading.find_target(found, "rigth")
 
 
+def test_a_background_has_a_value_for_each_channel() -> None:
+    np.testing.assert_allclose(
+        loading.load(options("halves", background=(1.0, 0.5, 0.0))).behind, [1, 0.5, 0]
+    )
+    with pytest.raises(WrongArgumentsError, match="one for each of 1 channels, got 3"):
+        loading.load(options("module_in_grey", background=(1.0, 0.5, 0.0)))
+
+
 def test_a_whole_picture_is_seen_where_it_is_asked_for() -> None:
     picture = Image.new("RGB", (100, 40))
     picture.paste((255, 0, 0), (0, 0, 25, 40))  # outside of the square in the middle

@@ -42,8 +42,9 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "prove nothing" not in _verdicts(p_blank=0.46)  # chance is a third
     assert "already has tabby with p 0.48" in _verdicts(p_blank=0.48)
     assert "of crane, a class drawn at random, reaches p 0.10; for tabby it" in _verdicts()
+    assert "with 5% of the square" in _verdicts()
     assert "masks are found for what is not there" in _verdicts(control=0.5)
-    assert "it predicts tabby with p 0.60" in _verdicts(target=2)
+    assert "that is tabby, with p 0.60" in _verdicts(target=2)
     two = {"p": np.array([0.9, 0.1]), "head": "binary"}
     assert "prove nothing" not in _verdicts(p_blank=0.5, **two)  # no more than a guess
     assert "already has tabby" in _verdicts(p_blank=0.75, **two)

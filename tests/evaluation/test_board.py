@@ -129,6 +129,10 @@ def test_it_prints(board) -> None:
     assert table.loc["images", "input x gradient"] == str(board.sizes["image"])
     assert board.attrs["not_asked"] == ""  # every argument was given
     assert "not asked" not in table.index
+    assert not table.loc["deletion"].str.contains("blank").any()
+    for count, is_marked in ((0, False), (2, True)):
+        row = evaluation.score_table(board.assign_attrs(proves_nothing=count)).loc["insertion"]
+        assert row[[*CONTROLS, *METHODS]].str.endswith("(blank)").all() == is_marked
     fewer = evaluation.score_table(board.assign_attrs(not_asked="random_network, kept"))
     assert fewer.loc["not asked", "what is measured"] == "random_network, kept"
 
