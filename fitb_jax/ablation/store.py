@@ -174,6 +174,11 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
             "an axis grows by labels behind those that the store has, which must stay as they are; "
             "for fewer labels, ask for all and select"
         )
+    if any(difference.startswith("program.") for difference in differences):
+        differences.append(
+            "these are digests of what a point computes: the code of the point function, or of what "
+            "it calls there, has changed"
+        )
     if differences:
         raise StoreError(
             f"store {path} is of another run; choose another place, delete it, or give what is "

@@ -249,8 +249,9 @@ def test_changed_code_is_refused(whole_store: Path) -> None:
 
     with pytest.raises(
         ablation.StoreError, match=r"program.order=first: the store has [0-9a-f]{16}"
-    ):
+    ) as refused:
         problem.run(whole_store, point_fn=other)
+    assert "the code of the point function" in str(refused.value)
 
 
 def test_another_format_and_what_is_no_store_are_refused(tmp_path: Path, whole_store: Path) -> None:
