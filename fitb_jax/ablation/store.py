@@ -176,8 +176,8 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
         )
     if any(difference.startswith("program.") for difference in differences):
         differences.append(
-            "these are digests of what a point computes: the code of the point function, or of what "
-            "it calls there, has changed"
+            "these are digests of what a point computes: the code of the point function, or "
+            "of what it calls there, has changed"
         )
     if differences:
         raise StoreError(
