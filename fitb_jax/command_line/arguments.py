@@ -43,7 +43,7 @@ _USAGE = "fitb-jax explain PHOTO...    what a classifier looks at; --help lists 
 Colour: TypeAlias = tuple[float, float, float]
 """Red, green and blue."""
 
-Shown: TypeAlias = Literal["blur", "mean"] | float | tuple[float, ...]
+MaskBackground: TypeAlias = Literal["blur", "mean"] | float | tuple[float, ...]
 """What masks hide the photograph behind: by name, one value, or one for each channel."""
 
 
@@ -93,7 +93,7 @@ class Options:
     target: int | str | None
     size: int | None
     head: str
-    background: Shown
+    background: MaskBackground
     methods: tuple[str, ...]
     named_methods: bool
     seed: int
@@ -335,7 +335,7 @@ def _normalisation(
     return (red, green, blue), (of_red, of_green, of_blue)
 
 
-def _background(given: str) -> Shown:
+def _background(given: str) -> MaskBackground:
     if given == "blur":
         return "blur"
     if given == "mean":

@@ -16,8 +16,8 @@ from fitb_jax import checks, cropping, heads, imagenet, models
 from fitb_jax.class_names import find_class
 from fitb_jax.command_line.arguments import (
     ONE_OF_ONES_OWN,
+    MaskBackground,
     Options,
-    Shown,
     WrongArgumentsError,
     add_working_folder,
 )
@@ -53,7 +53,7 @@ class Classifier(NamedTuple):
     shape: tuple[int, int, int]
     see: Callable[[Pictures.Image], Float[np.ndarray, "size size c"]]
     crop: Callable[[int, int], Crop] | None
-    background: Shown = "blur"
+    background: MaskBackground = "blur"
 
     @property
     def behind(self) -> Any:
