@@ -96,7 +96,7 @@ def _log(values: Logits) -> Logits:
 def _binary(values: Float[Array, "n"]) -> Logits:
     if values.shape != (1,):
         raise ValueError(
-            f"head must fit the outputs: one logit is binary, got {values.shape[0]}: take softmax "
+            f"head must fit the outputs: one logit is binary, got {values.shape[0]}; take softmax "
             "for exclusive classes, multi_label for labels"
         )
     # Of (0, z) the sigmoid is the same, and the logit of "no" a constant without a map.

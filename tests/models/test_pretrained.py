@@ -214,6 +214,17 @@ def test_an_unknown_type_of_the_activations_is_refused() -> None:
         models.load("efficientnet_lite0", compute="float8")  # type: ignore[arg-type]
 
 
+def test_kernels_of_an_untrained_network_are_normal_with_a_key_each() -> None:
+    key = jax.random.key(3)
+    drawn = LITE["efficientnet_lite0"].initial(key=key)
+    keys = jax.random.split(key, 3 + 3 * len(drawn.blocks))
+    # Variance 2 / fan out. The draw is rounded up inside, and its first numbers are the same.
+    stem = (2 / (3 * 3 * 32)) ** 0.5 * jax.random.normal(keys[0], (3, 3, 3, 32))
+    np.testing.assert_allclose(drawn.stem.kernel, stem, rtol=1e-6)
+    first = (2 / (3 * 3)) ** 0.5 * jax.random.normal(keys[1], (3, 3, 32))
+    np.testing.assert_allclose(drawn.blocks[0].depthwise.kernel, first, rtol=1e-6)
+
+
 def test_an_untrained_network_has_the_structure_of_the_trained_one(
     lite0: models.Pretrained,
 ) -> None:
