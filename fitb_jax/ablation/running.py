@@ -538,13 +538,16 @@ def _compute(
 ) -> None:
     """Evaluate blocks while those before them are written; what is finished is always kept."""
     writing: collections.deque[Future[None]] = collections.deque()
-    total = sum(math.prod(block.shape) for block in own)
-    label = f"host {jax.process_index()}" if jax.process_count() > 1 else place.name
+    to_do = sum(math.prod(block.shape) for block in own)
+    is_alone = jax.process_count() == 1
+    # Finished points belong to no process, so that one of several counts its own only.
+    total = math.prod(task.grid.shape) if is_alone else to_do
     with (
         ThreadPoolExecutor(1) as writer,
         tqdm(
             total=total,
-            desc=label,
+            initial=total - to_do,
+            desc=place.name if is_alone else f"host {jax.process_index()}",
             unit="point",
             unit_scale=True,
             disable=not progress,

@@ -30,6 +30,9 @@ _RANDOM_CLASS = "random_class"
 _HARDLY_SEEN = 0.01
 """p below which a class is as good as not there."""
 
+_PRESENT = 0.5
+"""p from which on a network of several labels says that one is there."""
+
 _SMALLEST = 1e-4
 """p below which nobody asks how much."""
 
@@ -175,10 +178,11 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             "--background: blur, mean, a value from 0 to 1, or one for each channel."
         )
     else:
+        against = "against it" if _has_labels(classifier) else "for other classes"
         said.append(
             f"With nothing shown, on {behind}, p({name}) is {blank}; of the whole "
             f"photograph {whole}. What lies between is due to what is shown. A part "
-            "may have more than the whole: what it hides may speak for other classes."
+            f"may have more than the whole: what it hides may speak {against}."
         )
     if _has_probabilities(classifier):
         said += _on_other_classes(classifier, found)
@@ -230,8 +234,14 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
         return short_name(classifier.class_names[index]), p, _score(classifier, p)
 
     said = []
-    name, _, _ = of(found.target)
-    if found.target != (best := int(found.p.argmax())):
+    name, p_name, _ = of(found.target)
+    if _has_labels(classifier):
+        if _HARDLY_SEEN <= p_name < _PRESENT:
+            said.append(
+                f"For the network {name} is rather absent than present. Maps and masks show what "
+                "speaks for it all the same."
+            )
+    elif found.target != (best := int(found.p.argmax())):
         predicted, _, p_predicted = of(best)
         said.append(
             f"{name} is not what the network sees most: that is {predicted}, with p {p_predicted}."
@@ -257,7 +267,17 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
     else:
         area = AREAS[int(np.argmax(extremal.shown.p))]
         said.append(f"{search}; for {name} it reaches {shown}, with {area:.0%} of the square.")
+    seen_from = int(np.argmax(extremal.shown.p >= _HARDLY_SEEN))
+    if seen_from and most >= _HARDLY_SEEN:
+        said.append(
+            f"{AREAS[seen_from - 1]:.0%} of the square is too little: through this mask the "
+            f"network hardly sees {name}. Look at the larger ones."
+        )
     return said
+
+
+def _has_labels(classifier: Classifier) -> bool:
+    return classifier.head.score is objectives.sigmoid_prob
 
 
 def _has_probabilities(classifier: Classifier) -> bool:

@@ -159,6 +159,14 @@ def test_growing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert "s grows: x from 5 to 6, net from 1 to 2" in caplog.text
 
 
+def test_the_bar_starts_with_what_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path / "s", grid())
+    run(tmp_path / "s", grid(xs=6), progress=True)
+    assert "15.0/18.0" in capsys.readouterr().err
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "fewer labels": (grid(ys=2), r"axes.y.labels: the store has \[0.0, 1.0, 2.0\]"),
     "a label in front": (

@@ -59,5 +59,14 @@ def test_sentences_say_what_the_numbers_mean() -> None:
         methods=alike, edges=_shown(0.7)
     )
     assert "No better" not in _verdicts(methods=alike)
+    assert "too little" not in _verdicts()
+    growing = _shown(0.7)._replace(p=np.array([0.0, 0.004, 0.3, 0.7]))
+    found = {"extremal": MethodResult(growing, _shown(0.1), 0.1, 0.0)}
+    assert "10% of the square is too little: through this mask" in _verdicts(methods=found)
+    of_labels = _verdicts(head="multi_label", target=2)  # 0.35, where another has 0.6
+    assert "tray is rather absent than present" in of_labels
+    assert "sees most" not in of_labels
+    assert "may speak against it" in of_labels
+    assert "absent" not in _verdicts(head="multi_label")
     of_regression = _verdicts(head="regression", p_blank=0.31)
     assert of_regression.endswith("tabby is 0.31; of the whole photograph 0.6.")
