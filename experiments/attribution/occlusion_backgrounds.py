@@ -21,7 +21,7 @@ from experiments.common.networks import Network, NetworkOptions, head, network
 from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import pictures, with_notes
 from fitb_jax import ablation, attribution, data, evaluation, extremal, plotting
-from fitb_jax.evaluation.board import CHECKS
+from fitb_jax.evaluation.board_checks import CHECKS
 from fitb_jax.evaluation.intervals import mean_interval
 from fitb_jax.evaluation.map_scores import faithfulness_scores
 from fitb_jax.evaluation.map_similarity import mean_spearman

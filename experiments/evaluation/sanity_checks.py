@@ -21,7 +21,7 @@ from experiments.core.experiment import Sweep, Tables
 from experiments.core.labelled import pictures
 from experiments.evaluation import _sanity
 from fitb_jax import ablation, evaluation, models, plotting
-from fitb_jax.evaluation.board import ALIKE, CHECKS, INVARIANT, passes
+from fitb_jax.evaluation.board_checks import ALIKE, CHECKS, INVARIANT, passes
 from fitb_jax.evaluation.tables import interval_table, intervals
 from fitb_jax.types import Key, LogitsFn, SaliencyFn
 

@@ -28,7 +28,8 @@ from experiments.core.experiment import Sweep, Tables, method_sweep, unless_aske
 from experiments.core.labelled import with_notes
 from experiments.evaluation import _sanity
 from fitb_jax import ablation, models
-from fitb_jax.evaluation.board import AGREEING, ALIKE, CHECKS, INVARIANT, judged, method_scores
+from fitb_jax.evaluation.board import method_scores
+from fitb_jax.evaluation.board_checks import AGREEING, ALIKE, CHECKS, INVARIANT, judged
 from fitb_jax.evaluation.tables import interval_table
 from fitb_jax.types import Key, LogitsFn, SaliencyFn
 

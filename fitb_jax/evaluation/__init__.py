@@ -1,8 +1,8 @@
 """Should an explanation be believed? Scores of maps and masks, one image at a time."""
 
 from fitb_jax.evaluation.aggregation import summarise as summarise
-from fitb_jax.evaluation.board import score_table as score_table
 from fitb_jax.evaluation.board import scoreboard as scoreboard
+from fitb_jax.evaluation.board_table import score_table as score_table
 from fitb_jax.evaluation.cell_deletion import single_deletion as single_deletion
 from fitb_jax.evaluation.complexity import count_components as count_components
 from fitb_jax.evaluation.complexity import entropy as entropy

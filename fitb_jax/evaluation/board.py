@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from fitb_jax import batching, checks, extras, masks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.callables import as_argument
+from fitb_jax.evaluation.board_checks import CHECKS, judged
 from fitb_jax.evaluation.cell_deletion import single_deletion
 from fitb_jax.evaluation.control_methods import CONTROLS
 from fitb_jax.evaluation.drop_and_gain import average_drop
@@ -48,7 +48,6 @@ from fitb_jax.types import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 AREAS = (0.05, 0.1, 0.2, 0.4)
@@ -60,159 +59,9 @@ BLUR = 20 / 224
 AREA_OF_AGREEMENT = 0.1
 """Share of the image in the regions of largest values whose overlap says how two maps agree."""
 
-ALIKE = 0.5
-"""A map more similar than this to that of a network without training has failed."""
-
-INVARIANT = 0.95
-"""A map less similar than this to that of the image before a shift has failed."""
-
-AGREEING = 0.4
-"""A map has failed if its largest tenth overlaps that of the second map less than this."""
-
-
 TOLERANCE = 15 / 224
 """Distance from the object at which the largest value is still a hit, as a share of the longer
 side: 15 pixels of a photograph, as in the published pointing game."""
-
-DECIDE = 10
-"""An interval over fewer images than this says little."""
-
-SIGNED, POSITIVE = (-1.0, 1.0), (0.0, math.inf)
-"""Limits of correlations and differences of shares, and of numbers without an upper limit."""
-
-
-_NO_JUDGEMENT = "no judgement"
-
-
-class Check(NamedTuple):
-    """One check of the maps of a method.
-
-    Attributes:
-        title: heading in tables.
-        meaning: what the score of one image is, in words.
-        is_high_good: whether a large score is good; None where the score is no judgement.
-        bound: the mean score must not be worse than this. None: the method must beat each control.
-        limits: smallest and largest possible score, at which intervals are cut.
-        needs: the argument of `scoreboard` without which the check is left out.
-    """
-
-    title: str
-    meaning: str
-    is_high_good: bool | None
-    bound: float | None = None
-    limits: tuple[float, float] = (0.0, 1.0)
-    needs: str = ""
-
-    @property
-    def rule(self) -> str:
-        """When the check is passed, in words."""
-        if self.is_high_good is None:
-            return _NO_JUDGEMENT
-        if self.bound is None:
-            side = "more" if self.is_high_good else "less"
-            return f"{side} than each control (paired 95 % interval)"
-        return f"mean at {'least' if self.is_high_good else 'most'} {self.bound:g}"
-
-
-CHECKS: Mapping[str, Check] = {
-    "random_network": Check(
-        "random network",
-        "Spearman of magnitudes to all layers random",
-        False,
-        ALIKE,
-        SIGNED,
-        needs="fresh_logits_fn",
-    ),
-    "random_labels": Check(
-        "random labels",
-        "Spearman of magnitudes to a net of random labels",
-        False,
-        ALIKE,
-        SIGNED,
-        needs="labels_logits_fn",
-    ),
-    "random_logit": Check("random logit", "Spearman to another class", False, ALIKE, SIGNED),
-    "input_shift": Check(
-        "input shift",
-        "Spearman after a shift taken back",
-        True,
-        INVARIANT,
-        SIGNED,
-        needs="shifted_logits_fn",
-    ),
-    "two_keys": Check(
-        "two keys", "overlap of the best tenths of two draws; 1 without chance", True, AGREEING
-    ),
-    "moved": Check(
-        "image moved", "overlap of the best tenths of the image and the image moved", True, AGREEING
-    ),
-    "insertion": Check("insertion", "area under p(target), important pixels shown first", True),
-    "deletion": Check("deletion", "area under p(target), important pixels hidden first", False),
-    "road": Check(
-        "ROAD",
-        "half of: p(target) without the least important pixels, less without the most",
-        True,
-        limits=SIGNED,
-    ),
-    "infidelity": Check(
-        "infidelity",
-        "share of the effect of noise that the map does not predict",
-        False,
-        limits=POSITIVE,
-    ),
-    "single_deletion": Check(
-        "single deletion",
-        "Spearman over cells of the map and the drop by deletion",
-        True,
-        limits=SIGNED,
-    ),
-    "in_domain_deletion": Check(
-        "IDSDS",
-        "the same of a network that was trained with cells deleted",
-        True,
-        limits=SIGNED,
-        needs="cells_logits_fn",
-    ),
-    "p_shown": Check("p shown", "p(target) of the best pixels on the background", None),
-    "p_other_network": Check(
-        "p, other network",
-        "p(target) of the same by another network",
-        True,
-        needs="other_logits_fn",
-    ),
-    "kept": Check(
-        "kept",
-        "share of other backgrounds on which the masks keep the class",
-        True,
-        needs="backgrounds",
-    ),
-    "pointing": Check(
-        "pointing game",
-        "whether the largest value is on the object, or within 1/15 of the image's side of it",
-        True,
-        needs="truth",
-    ),
-    "precision": Check(
-        "precision", "share of the masks that is on the object", True, needs="truth"
-    ),
-    "relevance_rank": Check(
-        "relevance rank", "share of the best pixels on the object", True, needs="truth"
-    ),
-    "average_drop": Check("average drop", "share of p(target) lost through the map", None),
-    "average_increase": Check(
-        "increase in confidence", "whether p(target) rises through the map", None
-    ),
-    "average_gain": Check("average gain", "share of the missing p(target) won", None),
-    "sensitivity": Check(
-        "max-sensitivity",
-        "largest relative change under small noise",
-        None,
-        limits=POSITIVE,
-        needs="samples",
-    ),
-    "gini": Check("Gini", "concentration of the magnitudes", None),
-}
-"""By name. A new check is an entry here and a value in `method_scores`."""
 
 
 def scoreboard(
@@ -231,7 +80,7 @@ def scoreboard(
     truth: Bool[Array, "n h w"] | None = None,
     backgrounds: Float[Array, "b h w c"] | None = None,
     areas: Sequence[float] = AREAS,
-    background: Background | None = None,
+    background: Background | Float[Array, "n h w c"] | None = None,
     colour: Background = 0.0,
     move: int | None = None,
     samples: int = 0,
@@ -262,8 +111,9 @@ def scoreboard(
         truth: (n, h, w), where the object is, for `pointing`, `precision` and `relevance_rank`.
         backgrounds: (b, h, w, c), other images that no method has seen, for `kept`.
         areas: shares of the image that the masks of a map show: its largest values.
-        background: what is seen where these masks hide the image, and where insertion starts; None
-            blurs the image. Give another where `p_blank` is large.
+        background: what is seen where these masks hide the image, and where insertion starts: one
+            for all images, or (n, h, w, c), one for each. None blurs the image. Give another where
+            `p_blank` is large.
         colour: what deleted pixels show, such as the mean colour that the network subtracts.
         move: pixels by which the image is rolled to the lower right, for `moved`; by default 1/28
             of the longer side.
@@ -304,7 +154,11 @@ def scoreboard(
     check_probability(objective)
     checks.check_background(colour, images.shape[1:], name="colour")
     if background is not None:
-        checks.check_background(background, images.shape[1:])
+        if jnp.ndim(background) < images.ndim:
+            checks.check_background(background, images.shape[1:])
+        else:
+            _check_like_images("background", background, images.shape)
+        background = np.broadcast_to(np.asarray(background, images.dtype), images.shape)
     _check_move(move, images.shape[1:3])
     checks.check_count("chunk", chunk)
     checks.check_count("samples", samples, least=0)
@@ -320,7 +174,6 @@ def scoreboard(
     asked: dict[str, Any] = {
         **{name: as_argument(one) for name, one in networks.items() if one is not None},
         "shift": jnp.float32(shift),
-        "background": None if background is None else jnp.asarray(background, images.dtype),
         "colour": jnp.asarray(colour, images.dtype),
         "backgrounds": backgrounds,
     }
@@ -334,6 +187,8 @@ def scoreboard(
     }
     if truth is not None:
         each["truth"] = np.asarray(truth)
+    if background is not None:
+        each["background"] = background
     settings: dict[str, Any] = {
         "areas": areas,
         "move": move,
@@ -398,178 +253,6 @@ def scoreboard(
         },
     )
     return judged(board)
-
-
-def judged(board: "xr.Dataset") -> "xr.Dataset":
-    """Add means with intervals, paired differences to the controls, and which methods pass.
-
-    Args:
-        board: variables by the names of `CHECKS`, (method, image) or (method, image, area), with
-            the controls among the methods.
-
-    Returns:
-        The board, with `mean`, `difference`, `passed` and `rule`; see `scoreboard`.
-
-    Raises:
-        ImportError: xarray is not installed; names the extra.
-    """
-    with extras.needed("evaluation.scoreboard", extra="grids"):
-        import xarray as xr
-
-        from fitb_jax.evaluation.tables import intervals
-    names = [name for name in CHECKS if name in board]
-    each = {name: _per_image(board[name]) for name in names}
-    # An interval of Student's may leave what is possible.
-    means = xr.concat(
-        [intervals(each[name], over="image").clip(*CHECKS[name].limits) for name in names], "check"
-    )
-    controls = [name for name in CONTROLS if name in board["method"].values]
-    differences = []
-    for name in names:
-        sign = -1 if CHECKS[name].is_high_good is False else 1
-        better = [
-            intervals(
-                sign * (each[name] - each[name].sel({"method": control}, drop=True)), over="image"
-            )
-            for control in controls
-        ]
-        differences.append(xr.concat(better, "control") if better else None)
-    passed = xr.concat([passes(CHECKS[name], each[name]).astype(float) for name in names], "check")
-    rules = [_rule(name, board) for name in names]
-    is_judged = [not rule.startswith(_NO_JUDGEMENT) for rule in rules]
-    passed = passed.where(xr.DataArray(is_judged, dims="check"))
-    # Where nothing could be said about any image, nothing is failed.
-    passed = passed.where(means.sel(interval="estimate", drop=True).notnull())
-    parts: dict[str, Any] = {"mean": means, "passed": passed}
-    if controls:
-        parts["difference"] = xr.concat(
-            [one for one in differences if one is not None], "check"
-        ).assign_coords(control=controls)
-    parts["rule"] = xr.DataArray(rules, dims="check")
-    labelled = {name: part.assign_coords(check=names) for name, part in parts.items()}
-    return board.assign(labelled)
-
-
-def _rule(name: str, board: "xr.Dataset") -> str:
-    if name == "random_logit" and board.attrs.get("classes") == 2:
-        return f"{_NO_JUDGEMENT}: of two classes one mirrors the other"
-    return CHECKS[name].rule
-
-
-def passes(check: Check, scores: "xr.DataArray") -> "xr.DataArray":
-    """Which methods pass a check.
-
-    Args:
-        check: the question.
-        scores: (method, image), with the controls among the methods.
-
-    Returns:
-        (method,), booleans. Where the check has a bound, the mean must reach it. Where it has none
-        the method must beat each control: the 95 % interval of the paired differences over images
-        is on the good side.
-    """
-    with extras.needed("evaluation.scoreboard", extra="grids"):
-        import xarray as xr
-
-        from fitb_jax.evaluation.tables import intervals
-    sign = -1 if check.is_high_good is False else 1
-    if check.bound is not None:
-        means = intervals(scores, over="image").sel(interval="estimate", drop=True)
-        return sign * means >= sign * check.bound
-    passed = xr.full_like(scores.isel(image=0, drop=True), True, bool)
-    for control in [name for name in CONTROLS if name in scores["method"].values]:
-        better = sign * (scores - scores.sel({"method": control}, drop=True))
-        passed &= intervals(better, over="image").sel(interval="low", drop=True) > 0
-    return passed
-
-
-_ON_THE_BACKGROUND = ("insertion", "p_shown", "p_other_network")
-"""Checks that mean nothing where the background has the class."""
-
-
-def score_table(board: "xr.Dataset") -> "pd.DataFrame":
-    """A scoreboard as a table for people; `print(score_table(board).to_string())` shows all of it.
-
-    Args:
-        board: from `scoreboard`.
-
-    Returns:
-        A row for each check, by the name that `only` takes, and a column for each method, controls
-        first. A cell is the mean with its interval and a mark. "of 3" says how many images had an
-        answer, where not all had one. "+" is passed, and "-" is failed, with the controls that did
-        better where the rule is about them. "?" is undecided: these images do not tell the method
-        from the controls that are named, and more images may. "(blank)" says that the background
-        has the class in some of the images, where the check proves nothing. Two more columns say
-        what is measured, and when it is passed. The last rows count the checks passed and
-        undecided, the images, and those whose background has the class. They also name the checks
-        left out.
-
-    Raises:
-        ImportError: pandas is not installed; names the extra.
-    """
-    with extras.needed("evaluation.score_table", extra="grids"):
-        import pandas as pd
-    methods = board["method"].values.tolist()
-    rows: dict[str, list[str]] = {}
-    undecided = dict.fromkeys(methods, 0)
-    images = board.sizes["image"]
-    told = board.attrs.get("proves_nothing")
-    for name in board["check"].values.tolist():
-        check = CHECKS[name]
-        cells = []
-        for method in methods:
-            of = board.sel({"check": name, "method": method})
-            mean, low, high = of["mean"].values
-            said = f"{mean:.2f} [{low:.2f}, {high:.2f}]" if math.isfinite(mean) else "no answer"
-            answered = int(_per_image(of[name]).notnull().sum())
-            if 0 < answered < images:
-                said += f" of {answered}"
-            mark = _mark(check, of)
-            undecided[method] += mark.startswith("?")
-            doubt = " (blank)" if told and name in _ON_THE_BACKGROUND else ""
-            cells.append(f"{said} {mark}".rstrip() + doubt)
-        rows[name] = [*cells, check.meaning, board["rule"].sel(check=name).item()]
-    counts = board["passed"].notnull().sum("check").values
-    total = board["passed"].sum("check").astype(int).values
-    rows["passed"] = [
-        f"{each} of {count}" + (f", {undecided[method]} undecided" if undecided[method] else "")
-        for method, each, count in zip(methods, total, counts, strict=True)
-    ]
-    if counts.any():
-        rows["passed"] = [
-            said if count else f"{said}, no answer to any: look whether its maps are finite"
-            for said, count in zip(rows["passed"], counts, strict=True)
-        ]
-    rows["passed"] += ["checks that are passed", "controls pass some by chance or by design"]
-    few = "fewer than ten decide little" if images < DECIDE else ""
-    rows["images"] = [*(str(images) for _ in methods), "images asked", few]
-    if told is not None:
-        share = f"{told} of {images}"
-        meaning = "images whose background alone has the class, p above half: masks prove nothing"
-        prove_nothing = "rows with (blank) prove nothing there" if told else ""
-        rows["blank"] = [*(share for _ in methods), meaning, prove_nothing]
-    if missing := board.attrs.get("not_asked"):
-        rows["not asked"] = [*("" for _ in methods), missing, "in brackets, what they need"]
-    columns = [*methods, "what is measured", "passed (+) where"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("check")
-
-
-def _mark(check: Check, of: "xr.Dataset") -> str:
-    """Whether one method passes, and which controls are in the way."""
-    if math.isnan(float(of["passed"])):
-        return ""
-    if of["passed"]:
-        return "+"
-    if check.bound is not None or "difference" not in of or of["method"].item() in CONTROLS:
-        return "-"
-    low, high = (of["difference"].sel(interval=end).values for end in ("low", "high"))
-    is_better = high < 0
-    sign, in_the_way = ("-", is_better) if is_better.any() else ("?", ~(low > 0))
-    return f"{sign} ({', '.join(of['control'].values[in_the_way].tolist())})"
-
-
-def _per_image(scores: "xr.DataArray") -> "xr.DataArray":
-    return scores.mean("area") if "area" in scores.dims else scores
 
 
 def method_scores(
@@ -874,14 +557,15 @@ def _whole_and_blank(
     images: Any,
     targets: Any,
     objective: Objective,
-    background: Background | None,
+    backgrounds: Any,
 ) -> tuple[np.ndarray, np.ndarray]:
-    def look(image: Image, target: Array) -> tuple[Scalar, Scalar]:
+    def look(image: Image, target: Array, background: Image | None) -> tuple[Scalar, Scalar]:
         seen = (image, _blank(image, background))
         whole, blank = (objective(logits_fn(each), target) for each in seen)
         return whole, blank
 
-    whole, blank = jax.jit(lambda *rows: jax.lax.map(lambda row: look(*row), rows))(images, targets)
+    every = jax.jit(lambda *rows: jax.lax.map(lambda row: look(*row), rows))
+    whole, blank = every(images, targets, backgrounds)
     return np.asarray(whole), np.asarray(blank)
 
 
@@ -924,9 +608,10 @@ def _check_arguments(
         if truth.shape != images.shape[:3]:
             raise ValueError(f"truth must have shape {images.shape[:3]}, got {truth.shape}")
     if backgrounds is not None:
-        checks.check_image(backgrounds, name="backgrounds", axes=("b", "h", "w", "c"))
-        if backgrounds.shape[1:] != images.shape[1:]:
-            raise ValueError(
-                f"backgrounds must have the images' shape {images.shape[1:]}, "
-                f"got {backgrounds.shape[1:]}"
-            )
+        _check_like_images("backgrounds", backgrounds, images.shape[1:])
+
+
+def _check_like_images(name: str, given: Any, shape: tuple[int, ...]) -> None:
+    checks.check_image(given, name=name, axes=("b", "h", "w", "c"))
+    if given.shape[-len(shape) :] != shape:
+        raise ValueError(f"{name} must have the shape {shape} of images, got {given.shape}")

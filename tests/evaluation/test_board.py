@@ -10,7 +10,8 @@ import xarray as xr
 from jax.tree_util import Partial
 
 from fitb_jax import attribution, evaluation, masks, objectives, saliency
-from fitb_jax.evaluation.board import CHECKS, judged, method_scores
+from fitb_jax.evaluation.board import method_scores
+from fitb_jax.evaluation.board_checks import CHECKS, judged
 from fitb_jax.evaluation.control_methods import CONTROLS
 from fitb_jax.evaluation.ranking import top_weights
 from fitb_jax.types import Array
@@ -147,7 +148,7 @@ def test_what_few_images_do_not_decide_is_not_called_a_failure() -> None:
     values = xr.DataArray(
         [*scores.values()], {"method": [*scores]}, ("method", "image"), name="insertion"
     )
-    board = evaluation.board.judged(values.to_dataset())
+    board = judged(values.to_dataset())
     row = evaluation.score_table(board).loc["insertion"]
     assert [row[name].split("]")[1] for name in scores] == [
         *(" -", " +", " ? (random map)", " - (random map)")
@@ -182,7 +183,8 @@ def test_only_some_checks_are_asked(board) -> None:
 def test_masks_hide_behind_the_background_that_is_given() -> None:
     method = {"input x gradient": METHODS["input x gradient"]}
     background = 0.4 + 0.2 * TRUTH[0][:, :, None]
-    board = evaluation.scoreboard(
+    ask = functools.partial(
+        evaluation.scoreboard,
         method,
         NETWORK,
         IMAGES[:2],
@@ -190,11 +192,15 @@ def test_masks_hide_behind_the_background_that_is_given() -> None:
         key=KEY,
         only=("p_shown", "moved"),
         areas=(1 / 16,),
-        background=background,
         progress=False,
     )
+    board = ask(background=background)
     # The quarter of class 1 is brighter by 0.2, and its weight is 20: the logits are 0, 4 and 0.
-    np.testing.assert_allclose(board["p_blank"], np.exp(4) / (np.exp(4) + 2), rtol=1e-5)
+    bright = np.exp(4) / (np.exp(4) + 2)
+    np.testing.assert_allclose(board["p_blank"], bright, rtol=1e-5)
+    of_each = ask(background=jnp.stack([background, jnp.full_like(background, 0.4)]))
+    np.testing.assert_allclose(of_each["p_blank"], [bright, 1 / 3], rtol=1e-5)
+    xr.testing.assert_equal(of_each["p_shown"].isel(image=0), board["p_shown"].isel(image=0))
     saliency_map = METHODS["input x gradient"](NETWORK, IMAGES[0], 1, key=KEY)
     seen = masks.apply(IMAGES[0], top_weights(saliency_map, 1 / 16), background)
     np.testing.assert_allclose(
@@ -211,7 +217,8 @@ def test_bad_arguments_are_named() -> None:
         ({"truth": TRUTH[:2]}, "truth must have shape"),
         ({"backgrounds": IMAGES[:, :4]}, "backgrounds must have"),
         ({"areas": (0.4, 0.1)}, "areas must ascend"),
-        ({"background": IMAGES}, "background must be a number, one value per channel"),
+        ({"background": IMAGES[0, :4]}, "background must be a number, one value per channel"),
+        ({"background": IMAGES[:1]}, "background must have the shape .* of images"),
         ({"key": 3}, "key must be"),
         ({"only": ("insert",)}, "only must be one of"),
         ({"only": ("kept",)}, r"needs another argument: kept \(backgrounds\)"),

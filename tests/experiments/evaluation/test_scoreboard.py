@@ -7,7 +7,7 @@ import xarray as xr
 
 from experiments import __main__ as command_line
 from experiments.evaluation.scoreboard import Config, tables
-from fitb_jax.evaluation.board import CHECKS, judged, passes
+from fitb_jax.evaluation.board_checks import CHECKS, judged, passes
 from tests.experiments import checks
 
 NAMES = ["random map", "centre", "Sobel edges", "good", "like a control", "bad"]
