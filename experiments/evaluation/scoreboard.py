@@ -30,7 +30,7 @@ from experiments.evaluation import _sanity
 from fitb_jax import ablation, models
 from fitb_jax.evaluation.board import method_scores
 from fitb_jax.evaluation.board_checks import AGREEING, ALIKE, CHECKS, INVARIANT, judged
-from fitb_jax.evaluation.tables import interval_table
+from fitb_jax.evaluation.tables import interval_table, paired_difference
 from fitb_jax.types import Key, LogitsFn, SaliencyFn
 
 AT_ONCE = 32
@@ -192,20 +192,27 @@ def compute(config: Config, net: _sanity.Checked | Explained, found: xr.Dataset)
 
 
 def tables(config: Config, found: xr.Dataset) -> Tables:
-    """Means with intervals over images, how many checks are passed, and which are not."""
+    """Means with intervals over images, who passes what, and paired differences to the best."""
     names = found["check"].values.tolist()
-    each = [
-        interval_table(found[name], rows="method", over="image", title=CHECKS[name].title)
-        for name in names
-    ]
-    table, passed = pd.concat(each, axis=1), found["passed"].transpose("method", "check")
+
+    def columns(of: Mapping[str, xr.DataArray]) -> pd.DataFrame:
+        each = [
+            interval_table(scores, rows="method", over="image", title=CHECKS[name].title)
+            for name, scores in of.items()
+        ]
+        return pd.concat(each, axis=1)
+
+    table = columns({name: found[name] for name in names})
+    passed = found["passed"].transpose("method", "check")
     asked = passed.notnull().sum("check").values
     table["passed"] = [
         f"{int(count)} of {of}" for count, of in zip(passed.sum("check").values, asked, strict=True)
     ]
     titles = np.array([CHECKS[name].title for name in names])
     table["fails"] = [", ".join(titles[line == 0]) for line in passed.values]
-    return {"scoreboard": table}
+    best = found["method"].values[int(passed.sum("check").argmax("method"))]
+    less = {name: paired_difference(found[name], method=best) for name in names}
+    return {"scoreboard": table, f"less {best}, paired over images": columns(less)}
 
 
 def draw(config: Config, found: xr.Dataset) -> dict[str, Figure]:

@@ -47,13 +47,19 @@ def test_sanity_columns_have_a_bound() -> None:
 
 
 def test_the_table_counts_and_names_the_failures() -> None:
-    table = tables(Config(), board())["scoreboard"]
+    table, less_good = tables(Config(), board()).values()
     assert [*table.columns] == ["insertion", "deletion", "Gini", "passed", "fails"]
     assert table.loc["bad", "passed"] == "0 of 2"
     assert table.loc["good", "passed"] == "2 of 2"
     for name in set(NAMES) - {"good"}:
         assert table.loc[name, "fails"] == "insertion, deletion", "Gini is no judgement"
     assert table.loc["good", "fails"] == ""
+    assert set(less_good.index) == {*NAMES} - {"good"}
+    for title, sign in (("insertion", 1), ("deletion", -1)):
+        _, low, high = less_good.loc["bad", title]
+        # Images differ by 1, methods by 1 and noise of 0.05.
+        assert -1.05 < sign * (low + high) / 2 < -0.95
+        assert high - low < 0.1
 
 
 def test_of_photographs_what_a_pretrained_network_allows_is_asked(
