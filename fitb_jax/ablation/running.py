@@ -5,6 +5,7 @@ well.
 """
 
 import collections
+import contextlib
 import functools
 import importlib.metadata
 import inspect
@@ -75,7 +76,7 @@ class Plan(NamedTuple):
     Attributes:
         axes: size of each axis.
         points: product of the sizes.
-        compiles: number of compilations, one for each value of the static axes.
+        compiles: number of compilations that are left, one for each value of the static axes.
         chunk: points evaluated at once.
         chunks: number of chunks in the whole grid.
         chunk_bytes: memory the first compiled program needs for a chunk; 0 where it is not known.
@@ -107,10 +108,10 @@ class Plan(NamedTuple):
         axes = " x ".join(f"{size} {name}" for name, size in self.axes.items())
         work = f", {_bytes(self.work_bytes)} more to pool from" if self.work_bytes else ""
         return (
-            f"{axes} = {self.points:,} points; {self.compiles} compiles; {self.chunks:,} chunks of "
-            f"at most {self.chunk:,} points ({_bytes(self.chunk_bytes)} each) in {self.blocks:,} "
-            f"blocks of at most {self.block:,} points, {self.blocks_left:,} to do; about "
-            f"{_bytes(self.store_bytes)} on disk{work}"
+            f"{axes} = {self.points:,} points; {self.chunks:,} chunks of at most {self.chunk:,} "
+            f"points ({_bytes(self.chunk_bytes)} each) in {self.blocks:,} blocks of at most "
+            f"{self.block:,} points; to do: {_counted(self.blocks_left, 'block')}, "
+            f"{_counted(self.compiles, 'compile')}; about {_bytes(self.store_bytes)} on disk{work}"
         )
 
 
@@ -452,34 +453,41 @@ def _describe_field(field: Field, output: Any) -> dict[str, Any]:
 
 
 def _run(job: _Job, place: Path, *, strict: bool, progress: bool) -> xr.Dataset:
+    is_first = jax.process_index() == 0
+    with disk.only_writer(place) if is_first else contextlib.nullcontext():
+        _complete(job, place, strict=strict, progress=progress)
+    if is_first and (first := next(failures(place), None)):
+        _LOG.warning(
+            "some points failed or are not finite, see ablation.failures; first: %s", first
+        )
+    # How zarr 3 holds it would keep it from being written as zarr 2.
+    return xr.open_zarr(place, consolidated=True).drop_encoding()
+
+
+def _complete(job: _Job, place: Path, *, strict: bool, progress: bool) -> None:
     if jax.process_index() == 0:
         _make_or_grow(job, place)
     wait_for_all(f"made {place}")
     schema = _schema(job, place)
     if strict and (first := next(failures(place), None)):
         raise PointError(f"point {first.coordinates}, in the store already: {first.reason}")
-    if not disk.is_complete(place):
-        pending = disk.pending(place, schema)
-        wait_for_all(f"listed {place}")
-        if jax.process_index() == 0:
-            disk.remove_leftovers(place)
-        wait_for_all(f"cleaned {place}")
-        own = _deal(pending, jax.process_index(), jax.process_count())
-        evaluator = job.evaluator(schema)
-        if own:
-            said = f"{place.name}: {_make_plan(job.task, schema, evaluator, pending)}"
-            tqdm.write(said) if progress else _LOG.info(said)
-        _compute(job.task, schema, evaluator, own, place, strict=strict, progress=progress)
-        wait_for_all(f"written {place}")
-        if jax.process_index() == 0:
-            disk.finish(place, schema)
-        wait_for_all(f"finished {place}")
-    if jax.process_index() == 0 and (first := next(failures(place), None)):
-        _LOG.warning(
-            "some points failed or are not finite, see ablation.failures; first: %s", first
-        )
-    # How zarr 3 holds it would keep it from being written as zarr 2.
-    return xr.open_zarr(place, consolidated=True).drop_encoding()
+    if disk.is_complete(place):
+        return
+    pending = disk.pending(place, schema)
+    wait_for_all(f"listed {place}")
+    if jax.process_index() == 0:
+        disk.remove_leftovers(place)
+    wait_for_all(f"cleaned {place}")
+    own = _deal(pending, jax.process_index(), jax.process_count())
+    evaluator = job.evaluator(schema)
+    if own:
+        said = f"{place.name}: {_make_plan(job.task, schema, evaluator, pending)}"
+        tqdm.write(said) if progress else _LOG.info(said)
+    _compute(job.task, schema, evaluator, own, place, strict=strict, progress=progress)
+    wait_for_all(f"written {place}")
+    if jax.process_index() == 0:
+        disk.finish(place, schema)
+    wait_for_all(f"finished {place}")
 
 
 def _make_or_grow(job: _Job, place: Path) -> None:
@@ -560,13 +568,19 @@ def _compute(
             points = sum(math.prod(block.shape) for block in same)
             name = static_label(task.grid, index)
             _LOG.info("%s: %d points in %d blocks", name, points, len(same))
+            bar.set_postfix_str(f"compiling {name}" if index else "compiling")
             for block in same:
-                pieces = evaluator.results(block, count=bar.update)
+                pieces = evaluator.results(block, count=functools.partial(_count, bar, name))
                 while len(writing) >= _WRITES_IN_FLIGHT:
                     writing.popleft().result()
                 writing.append(writer.submit(_write, place, schema, block, pieces, strict))
         for write in writing:
             write.result()
+
+
+def _count(bar: Any, name: str, points: int) -> None:
+    bar.set_postfix_str(name, refresh=False)
+    bar.update(points)
 
 
 def _write(place: Path, schema: Schema, block: Block, pieces: Pieces, strict: bool) -> None:
@@ -593,7 +607,7 @@ def _make_plan(task: Task, schema: Schema, evaluator: Evaluator, pending: list[B
     return Plan(
         axes=dict(zip(task.grid.names, task.grid.shape, strict=True)),
         points=math.prod(task.grid.shape),
-        compiles=len(task.programs),
+        compiles=len({evaluator.static(block) for block in pending}),
         chunk=program.chunk,
         chunks=sum(math.ceil(math.prod(shape) / program.chunk) for shape in shapes),
         chunk_bytes=program.bytes,
@@ -621,6 +635,10 @@ def _first_program(evaluator: Evaluator, candidates: Iterable[Block]) -> Program
         except Exception as error:  # anything the user's function raises, or XLA
             failed = error
     raise failed or ValueError("a grid has at least one block")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _bytes(size: float | int) -> str:

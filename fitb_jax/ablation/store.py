@@ -3,6 +3,7 @@
 A block is done when its part of `status` is there: that part is written last, and whole.
 """
 
+import contextlib
 import itertools
 import json
 import math
@@ -31,6 +32,7 @@ from fitb_jax.ablation.fields import (
 from fitb_jax.moments import Moments, pool
 
 with extras.needed("fitb_jax.ablation", extra="grids"):
+    import filelock
     import zarr
     from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
     from zarr.errors import ZarrUserWarning
@@ -38,6 +40,9 @@ with extras.needed("fitb_jax.ablation", extra="grids"):
 FORMAT = 2
 META = "fitb_jax_ablation"
 REASON_BYTES = 256
+
+_PATIENCE = 5
+"""Seconds: whoever only opens a finished store is done by then."""
 
 
 class StoreError(ValueError):
@@ -99,6 +104,44 @@ class Schema(NamedTuple):
         """Positions of the axes that a field is reduced over; none if it is not."""
         reduction = self.fields[name].reduction
         return tuple(self.grid.place(axis) for axis in reduction.over) if reduction else ()
+
+
+@contextlib.contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Keep other processes from writing to a store; one that is killed keeps nobody.
+
+    Args:
+        path: its folder, which need not exist. What is locked is an empty file beside it, which
+            goes when the process is done.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StoreError: another process is writing to it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_name(f".{path.name}.lock")
+    lock = filelock.FileLock(file)
+    try:
+        with contextlib.suppress(filelock.Timeout):
+            lock.acquire(timeout=0)
+        if not lock.is_locked and file.exists():
+            lock.acquire(timeout=_PATIENCE)
+    except filelock.Timeout:
+        raise StoreError(
+            f"store: another process is writing to {path}. Wait until it ends, or stop it: what it "
+            "has written is kept"
+        ) from None
+    except (OSError, NotImplementedError):
+        pass  # a place without locks, or one that can only be read: what needs to write says so
+    try:
+        yield
+    finally:
+        if lock.is_locked:
+            # While it is held: whoever has opened it sees that it is gone, and makes another.
+            file.unlink(missing_ok=True)
+            lock.release()
 
 
 def open_root(path: Path, mode: Literal["r", "r+"]) -> Any:

@@ -165,6 +165,11 @@ def test_the_bar_starts_with_what_is_done(
     run(tmp_path / "s", grid())
     run(tmp_path / "s", grid(xs=6), progress=True)
     assert "15.0/18.0" in capsys.readouterr().err
+    plan = ablation.plan(
+        point, grid(3, xs=6), key=jax.random.key(1), store=tmp_path / "s", fields=FIELDS,
+        chunk=4, block=8, lanes=4,
+    )  # fmt: skip
+    assert plan.compiles == 2  # of the first method all is there
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

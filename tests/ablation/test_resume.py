@@ -88,6 +88,17 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_store(
     assert not list(store.rglob("*.partial"))
 
 
+def test_two_processes_do_not_write_to_one_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk, "_PATIENCE", 0)
+    with disk.only_writer(tmp_path / "s"):
+        with pytest.raises(disk.StoreError, match=r"another process is writing to .*s\. Wait"):
+            problem.run(tmp_path / "s")
+        problem.run(tmp_path / "another")
+    assert not (tmp_path / "s").exists()
+
+
 FIRST = problem.grid(orders=("first",))
 
 

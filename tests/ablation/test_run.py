@@ -207,7 +207,9 @@ def test_a_complex_value_that_is_not_finite_is_no_result() -> None:
 
 def test_the_plan_is_printed_before_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     ablation.run(lambda *, x: {"value": x}, {"x": np.arange(3.0)})
-    assert "3 x = 3 points; 1 compiles" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "3 x = 3 points; " in said
+    assert "to do: 1 block, 1 compile;" in said
 
 
 def test_the_plan_says_what_will_be_done(tmp_path: Path) -> None:
