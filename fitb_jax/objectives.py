@@ -171,7 +171,7 @@ def blank_has_class(p_blank: Any, p_whole: Any, *, chance: float = 0.0) -> Any:
     Returns:
         Booleans, of the same shape.
     """
-    return p_blank - chance > (p_whole - chance) / 2
+    return (p_blank > chance) & (p_blank - chance > (p_whole - chance) / 2)
 
 
 def chance_of(objective: Objective, classes: int) -> float:

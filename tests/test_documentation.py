@@ -82,8 +82,21 @@ def test_the_page_of_chapter_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["p"][-1] > jax.nn.softmax(names["net"].logits_fn(blank))[names["target"]]
 
 
-def test_the_page_of_sufficient_regions_runs() -> None:
+def test_the_page_of_sufficient_regions_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "load", lambda name: stub.network(0, size=224))
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for place in range(6):
+        noise = Image.fromarray(rng.integers(0, 255, (4, 4, 3), np.uint8))
+        noise.resize((240, 240)).save(folder / f"{place}.jpg")
     names = _run("sufficient.md")
+    assert names["behind"].searched.shape == (16, 224, 224, 3)
+    assert names["of_photograph"].region.shape == (224, 224)
+    assert names["picture"].shape == (224, 224, 3)
     assert float(names["found"].certificate.estimate) == 1
     assert float(names["found"].certificate.low) > 0.6  # ten of ten
 

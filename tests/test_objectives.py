@@ -42,4 +42,5 @@ def test_the_blank_has_the_class_where_it_has_half_of_what_is_above_chance() -> 
     chance = objectives.chance_of(objectives.prob, 2)
     found = objectives.blank_has_class(blank, whole, chance=chance)
     np.testing.assert_array_equal(found, [False, False, False, True])
+    assert not objectives.blank_has_class(0.3, 0.05, chance=chance), "which is below a guess"
     assert objectives.chance_of(objectives.sigmoid_prob, 2) == 0

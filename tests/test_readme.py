@@ -37,7 +37,9 @@ def test_the_example_runs() -> None:
 
 def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (ROOT / "docs" / "ablations.md").read_text()
-    example, elsewhere, means, networks, mend, _ = re.findall(r"```python\n(.*?)```", text, re.S)
+    example, elsewhere, rows, means, networks, mend, _ = re.findall(
+        r"```python\n(.*?)```", text, re.S
+    )
     few = example.replace("[:1000]", "[:3]").replace("0.9, 9)", "0.9, 2)")
     few = few.replace("ClassifierConfig()", 'ClassifierConfig(architecture="mlp", widths=(8, 8))')
     assert few != example
@@ -51,6 +53,8 @@ def test_the_example_of_an_ablation_runs(tmp_path: Path, monkeypatch: pytest.Mon
     exec(elsewhere, read)
     xr.testing.assert_equal(read["found"], names["found"])
     assert read["found"].attrs["completeness"] == "complete"
+    exec(rows, read)
+    assert read["is_whole"].all()
     exec(means, read)
     assert read["more"].sizes == {"order": 1, "ratio": 2, "image": 3}
     exec(mend, names)

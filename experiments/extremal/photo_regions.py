@@ -242,10 +242,7 @@ def tables(config: Config, found: xr.Dataset) -> Tables:
         "share": "share on fresh photographs",
         "connectivity_cost": "only connects",
     }
-    found = found.assign(
-        holds=found["share"] >= config.required,
-        connectivity_cost=found["connectivity_cost"].clip(min=0),
-    )
+    found = found.assign(holds=found["share"] >= config.required)
     counted = {
         "found": "found",
         "minimal": "minimal",

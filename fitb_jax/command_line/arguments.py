@@ -184,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
         "OUT/NAME/index.html for each, with the maps and masks as pictures and arrays beside it.",
     )
     explain.add_argument(
-        "photographs", nargs="+", type=Path, metavar="PHOTO", help="photographs, or folders of them"
+        "photographs", nargs="*", type=Path, metavar="PHOTO", help="photographs, or folders of them"
     )
     explain.add_argument(
         "--model",
@@ -403,6 +403,8 @@ def _hint(name: str) -> str:
 
 
 def _find_photographs(given: Sequence[Path]) -> list[Path]:
+    if not given:
+        raise ValueError("PHOTO is missing: name photographs or folders, before --methods")
     found: dict[Path, Path] = {}
     problems = []
     for path in given:

@@ -243,7 +243,13 @@ def _given(name: str, classifier: Classifier) -> dict[str, Any]:
     method, head = METHODS[name], classifier.head
     match method.needs:
         case "layer":
-            layer = models.last_spatial_layer(classifier.outputs_fn, classifier.shape)
+            try:
+                layer = models.last_spatial_layer(classifier.outputs_fn, classifier.shape)
+            except TypeError as error:
+                raise TypeError(
+                    "the layers of this network are not known. A module of Flax NNX needs a method "
+                    "`features`; see Layers in the guide on models, docs/models.md"
+                ) from error
             if layer is None:
                 raise ValueError("no layer of this classifier has places")
             inside = functools.partial(_logit_of_outputs, head.to_logits)

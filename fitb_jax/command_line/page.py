@@ -160,7 +160,6 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
     name = short_name(classifier.class_names[found.target])
     p_whole = float(found.p[found.target])
     whole, blank = _score(classifier, p_whole), _score(classifier, found.p_blank)
-    chance = objectives.chance_of(classifier.head.score, len(found.p))
     behind = background_name(classifier)
     if not _has_probabilities(classifier):
         said.append(
@@ -171,7 +170,7 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             f"The network hardly sees {name} here: p {whole} of the whole photograph, and {blank} "
             "with nothing shown. Maps say where it would look for the class, not that it is there."
         )
-    elif objectives.blank_has_class(found.p_blank, p_whole, chance=chance):
+    elif _blank_has_class(classifier, found):
         said.append(
             f"The blank alone, {behind} with nothing shown, already has {name} with p {blank}, and "
             f"the whole photograph with {whole}: masks prove nothing here. Try another "
@@ -202,10 +201,12 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
         for each, result in found.methods.items()
         if result.shown.p.mean() <= found.edges.p.mean()
     ]
-    if no_better and _has_probabilities(classifier):
+    best = max(part.p.max() for part in (found.edges, *(m.shown for m in found.methods.values())))
+    if no_better and best >= _HARDLY_SEEN and not _blank_has_class(classifier, found):
         said.append(
             f"No better than the edges of the photograph: {', '.join(no_better)}. In the mean over "
-            f"sizes, what edges put first has at least as much p({name})."
+            f"sizes, what edges put first has at least as much p({name}). This asks what is enough "
+            "on this background, and not where the object is."
         )
     return said
 
@@ -225,7 +226,7 @@ def background_name(classifier: Classifier) -> str:
         return named[background]
     if isinstance(background, tuple):
         return f"the colour ({', '.join(f'{value:g}' for value in background)})"
-    return f"the value {background:g}"
+    return {0.0: "black", 1.0: "white"}.get(background, f"the value {background:g}")
 
 
 def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
@@ -239,7 +240,7 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
         if _HARDLY_SEEN <= p_name < _PRESENT:
             said.append(
                 f"For the network {name} is rather absent than present. Maps and masks show what "
-                "speaks for it all the same."
+                "speaks for it all the same. The guide on heads says how to ask why it is absent."
             )
     elif found.target != (best := int(found.p.argmax())):
         predicted, _, p_predicted = of(best)
@@ -247,18 +248,30 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
             f"{name} is not what the network sees most: that is {predicted}, with p {p_predicted}."
         )
     extremal = found.methods.get("extremal")
-    if extremal is None or extremal.control is None or found.other is None:
+    if extremal is not None and not _blank_has_class(classifier, found):
+        said += _on_masks(classifier, found, extremal)
+    return said
+
+
+def _on_masks(classifier: Classifier, found: Explanation, extremal: MethodResult) -> list[str]:
+    """What was found by the search, and by the same search for the other class."""
+    name, most = short_name(classifier.class_names[found.target]), float(extremal.shown.p.max())
+    said = []
+    if most < _HARDLY_SEEN:
+        said.append(f"No mask of {name} reaches p {_HARDLY_SEEN:g}: the search found nothing.")
+    if extremal.control is None or found.other is None or found.other_blank is None:
         return said
-    other, p_other, p_whole = of(found.other)
-    most, control = float(extremal.shown.p.max()), float(extremal.control.p.max())
-    shown, reached = _scores(classifier, np.array([most, control]))
+    other = short_name(classifier.class_names[found.other])
     drawn = "the other class" if len(found.p) == 2 else "a class drawn at random"
+    p_other, control = float(found.p[found.other]), float(extremal.control.p.max())
+    shown, reached, p_whole = _scores(classifier, np.array([most, control, p_other]))
     search = f"The same search for masks of {other}, {drawn}, reaches p {reached}"
-    if max(most, control) < _HARDLY_SEEN:
+    if _blank_has_class(classifier, found, of_other=True):
         said.append(
-            f"No mask of {name} reaches p {_HARDLY_SEEN:g}, nor does one of {other}, {drawn}: the "
-            "search found nothing."
+            f"There is no control: the background alone has {other}, {drawn}, whatever masks show."
         )
+    elif most < _HARDLY_SEEN:
+        said.append(f"{search}.")
     elif control > max(most / 2, 2 * p_other):
         said.append(
             f"{search}, and the whole photograph has it with {p_whole}. So masks are found for "
@@ -267,13 +280,26 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
     else:
         area = AREAS[int(np.argmax(extremal.shown.p))]
         said.append(f"{search}; for {name} it reaches {shown}, with {area:.0%} of the square.")
-    seen_from = int(np.argmax(extremal.shown.p >= _HARDLY_SEEN))
-    if seen_from and most >= _HARDLY_SEEN:
+    if seen_from := int(np.argmax(extremal.shown.p >= _HARDLY_SEEN)):
         said.append(
             f"{AREAS[seen_from - 1]:.0%} of the square is too little: through this mask the "
             f"network hardly sees {name}. Look at the larger ones."
         )
     return said
+
+
+def _blank_has_class(classifier: Classifier, found: Explanation, *, of_other: bool = False) -> bool:
+    """Whether the background alone has the class, so that masks prove nothing."""
+    if not _has_probabilities(classifier):
+        return False
+    index = found.other if of_other else found.target
+    blank = found.other_blank if of_other else found.p_blank
+    if index is None or blank is None:
+        return False
+    chance = objectives.chance_of(classifier.head.score, len(found.p))
+    p = float(found.p[index])
+    hardly = max(p, blank) < _HARDLY_SEEN
+    return not hardly and bool(objectives.blank_has_class(blank, p, chance=chance))
 
 
 def _has_labels(classifier: Classifier) -> bool:

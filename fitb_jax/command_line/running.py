@@ -141,8 +141,9 @@ def _report(
     explained = page.class_with_score(classifier, found, found.target)
     lines = [f"{_printable(file)}: {explained}"]
     if (likeliest := int(np.argmax(found.p))) != found.target:
-        lines.append(f"  predicted: {page.class_with_score(classifier, found, likeliest)}")
-    return "\n".join([*lines, f"  {_printable(folder / folders.PAGE)}"])
+        lines.append(f"predicted: {page.class_with_score(classifier, found, likeliest)}")
+    lines += page.verdicts(classifier, found)
+    return "\n  ".join([*lines, _printable(folder / folders.PAGE)])
 
 
 def _printable(name: str | os.PathLike[str]) -> str:

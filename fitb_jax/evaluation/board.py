@@ -246,9 +246,7 @@ def scoreboard(
             "classes": classes,
             "proves_nothing": int(blank_has_class(blank, whole, chance=chance).sum()),
             "not_asked": ", ".join(
-                f"{name} ({check.needs or 'several classes'})"
-                for name, check in CHECKS.items()
-                if only is None and name not in variables
+                name for name in CHECKS if only is None and name not in variables
             ),
         },
     )

@@ -32,8 +32,8 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         from the controls that are named, and more images may. "(blank)" says that the background
         has the class in some of the images, where the check proves nothing. Two more columns say
         what is measured, and when it is passed. The last rows count the checks passed and
-        undecided, the images, and those whose background has the class. They also name the checks
-        left out.
+        undecided, the images, and those whose background has the class. Then come the checks that
+        were not asked, with the argument that they need.
 
     Raises:
         ImportError: pandas is not installed; names the extra.
@@ -61,10 +61,14 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
             cells.append(f"{said} {mark}".rstrip() + doubt)
         rows[name] = [*cells, check.meaning, board["rule"].sel(check=name).item()]
     counts = board["passed"].notnull().sum("check").values
+    on_blanks = board["passed"].where(board["check"].isin(_ON_THE_BACKGROUND) & bool(told))
+    worthless = on_blanks.sum("check").astype(int).values
     total = board["passed"].sum("check").astype(int).values
     rows["passed"] = [
-        f"{each} of {count}" + (f", {undecided[method]} undecided" if undecided[method] else "")
-        for method, each, count in zip(methods, total, counts, strict=True)
+        f"{each} of {count}"
+        + (f", {blank} of them (blank)" if blank else "")
+        + (f", {undecided[method]} undecided" if undecided[method] else "")
+        for method, each, count, blank in zip(methods, total, counts, worthless, strict=True)
     ]
     if counts.any():
         rows["passed"] = [
@@ -76,11 +80,12 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     rows["images"] = [*(str(images) for _ in methods), "images asked", few]
     if told is not None:
         share = f"{told} of {images}"
-        meaning = "images whose background alone has the class, p above half: masks prove nothing"
+        meaning = "images whose background alone has over half of p(target): masks prove nothing"
         prove_nothing = "rows with (blank) prove nothing there" if told else ""
         rows["blank"] = [*(share for _ in methods), meaning, prove_nothing]
-    if missing := board.attrs.get("not_asked"):
-        rows["not asked"] = [*("" for _ in methods), missing, "in brackets, what they need"]
+    for name in filter(None, board.attrs.get("not_asked", "").split(", ")):
+        needs = f"needs {CHECKS[name].needs or 'several classes'}"
+        rows[name] = [*("not asked" for _ in methods), CHECKS[name].meaning, needs]
     columns = [*methods, "what is measured", "passed (+) where"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("check")
 

@@ -222,7 +222,8 @@ def sufficient_region(
         minimal=is_found & (best.kept_without < needed).all(),
         share_without=masks.from_patches(without, shape, patch),
         unconnected=unconnected,
-        connectivity_cost=region.mean() - unconnected.mean(),
+        # What is left of equal areas is rounding.
+        connectivity_cost=jnp.maximum(region.mean() - unconnected.mean(), 0),
         calls=search.tests * searched + fresh.shape[0],
         gradient_calls=gradient_calls,
     )

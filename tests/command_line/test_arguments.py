@@ -47,6 +47,8 @@ def test_every_problem_is_named_at_once(
         f"no method '{photograph}'; photographs come before --methods",
     ):
         assert any(line.startswith("error: ") and expected in line for line in said), expected
+    assert main(["explain", "--methods", "rise", str(photograph)]) == 2
+    assert "PHOTO is missing: name photographs or folders, before" in capsys.readouterr().err
     for more, expected in (
         (["--out", str(tmp_path / "out")], "is a file"),
         (["--class", "tabbby"], "the nearest are 281: tabby"),

@@ -51,7 +51,20 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     unseen = np.array([0.001, 0.0, 0.999])
     assert "hardly sees tabby here: p 0.001 of the whole" in _verdicts(p=unseen, p_blank=0.004)
     hardly = {"extremal": MethodResult(_shown(0.002), _shown(0.001), 0.1, 0.0)}
-    assert "No mask of tabby reaches p 0.01, nor does one of crane" in _verdicts(methods=hardly)
+    unfound = _verdicts(methods=hardly)
+    assert "No mask of tabby reaches p 0.01: the search found nothing. The same" in unfound
+    assert "masks of crane, a class drawn at random, reaches p 0.001." in unfound
+    assert "for tabby it reaches" not in unfound
+    # Where the blank has a class, its masks and maps are not spoken of.
+    blank = _verdicts(p_blank=0.55, edges=_shown(0.9))
+    assert "prove nothing" in blank
+    assert "reaches" not in blank
+    assert "No better" not in blank
+    of_blank = _verdicts(other_blank=0.9, control=0.9)
+    assert "no control: the background alone has crane, a class drawn at random" in of_blank
+    assert "reaches" not in of_blank
+    noise = _verdicts(p=unseen, p_blank=0.0, methods=hardly, edges=_shown(0.003))
+    assert "No better" not in noise
     assert "give --head probabilities" in _verdicts(are_probabilities=True)
     alike = {"rise": MethodResult(_shown(0.7), _shown(0.1), 0.9, 0.0)}
     assert "hardly depend on the class: RISE." in _verdicts(methods=alike)

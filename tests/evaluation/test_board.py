@@ -129,13 +129,21 @@ def test_it_prints(board) -> None:
     assert table.loc["passed", "input x gradient"].startswith(f"{passed} of ")
     assert table.loc["images", "input x gradient"] == str(board.sizes["image"])
     assert board.attrs["not_asked"] == ""  # every argument was given
-    assert "not asked" not in table.index
+    assert not table.eq("not asked").any(axis=None)
     assert not table.loc["deletion"].str.contains("blank").any()
     for count, is_marked in ((0, False), (2, True)):
-        row = evaluation.score_table(board.assign_attrs(proves_nothing=count)).loc["insertion"]
+        marked = evaluation.score_table(board.assign_attrs(proves_nothing=count))
+        row = marked.loc["insertion"]
         assert row[[*CONTROLS, *METHODS]].str.endswith("(blank)").all() == is_marked
-    fewer = evaluation.score_table(board.assign_attrs(not_asked="random_network, kept"))
-    assert fewer.loc["not asked", "what is measured"] == "random_network, kept"
+    worthless = board["passed"].sel(check=["insertion", "p_shown", "p_other_network"])
+    on_blank = int(worthless.sel({"method": "input x gradient"}).sum())
+    assert on_blank > 0
+    assert f", {on_blank} of them (blank)" in marked.loc["passed", "input x gradient"]
+    some = board.drop_sel(check=["random_network", "kept"])
+    fewer = evaluation.score_table(some.assign_attrs(not_asked="random_network, kept"))
+    assert fewer.index[-2:].tolist() == ["random_network", "kept"]
+    assert (fewer.loc["kept"].iloc[:-2] == "not asked").all()
+    assert fewer.loc["kept"].iloc[-1] == "needs backgrounds"
 
 
 def test_what_few_images_do_not_decide_is_not_called_a_failure() -> None:
