@@ -56,7 +56,7 @@ def test_what_can_be_explained_is_and_the_rest_is_reported(run: Run) -> None:
     assert sorted(path.name for path in run.out.iterdir()) == ["index.html", "red", "red_2"]
     assert re.search(r"broken\.jpg: left out: image .* cannot be read", run.printed)
     assert "Grad-CAM: left out: " in run.printed
-    assert "on a blur of the photograph" in run.printed, "what the page says, for whom has none"
+    assert "a blur of the photograph" in run.printed, "what the page says, for whom has none"
     assert f"red.png: left (0), p {P_LEFT:.2f}" in run.printed
     assert str(run.out / "red" / "index.html") in run.printed
     listing = (run.out / "index.html").read_text()
