@@ -171,7 +171,9 @@ def blank_has_class(p_blank: Any, p_whole: Any, *, chance: float = 0.0) -> Any:
     Returns:
         Booleans, of the same shape.
     """
-    return (p_blank > chance) & (p_blank - chance > (p_whole - chance) / 2)
+    above = p_blank - chance
+    # Equal logits have the probability of chance but for rounding.
+    return (above > 1e-6) & (above > (p_whole - chance) / 2)
 
 
 def chance_of(objective: Objective, classes: int) -> float:

@@ -98,6 +98,7 @@ def write(
         edges=edges,
         masks=masks,
         verdicts=verdicts(classifier, found),
+        likeliest=name_of_likeliest(classifier),
         rows=_rows(classifier, found),
         areas=[f"{area:.0%}" for area in AREAS],
     )
@@ -139,6 +140,18 @@ def class_with_score(classifier: Classifier, found: Explanation, index: int) -> 
     """
     name = short_name(classifier.class_names[index])
     return f"{name} ({index}), {_unit(classifier)} {_score(classifier, float(found.p[index]))}"
+
+
+def name_of_likeliest(classifier: Classifier) -> str:
+    """What the class of the largest score is called.
+
+    Args:
+        classifier: the classifier, with its head.
+
+    Returns:
+        "most probable label" where several labels may be there, else "predicted class".
+    """
+    return "most probable label" if _has_labels(classifier) else "predicted class"
 
 
 def verdicts(classifier: Classifier, found: Explanation) -> list[str]:

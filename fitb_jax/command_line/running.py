@@ -141,7 +141,8 @@ def _report(
     explained = page.class_with_score(classifier, found, found.target)
     lines = [f"{_printable(file)}: {explained}"]
     if (likeliest := int(np.argmax(found.p))) != found.target:
-        lines.append(f"predicted: {page.class_with_score(classifier, found, likeliest)}")
+        seen = page.class_with_score(classifier, found, likeliest)
+        lines.append(f"{page.name_of_likeliest(classifier)}: {seen}")
     lines += page.verdicts(classifier, found)
     return "\n  ".join([*lines, _printable(folder / folders.PAGE)])
 
