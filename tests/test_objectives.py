@@ -43,7 +43,7 @@ def test_the_blank_has_the_class_where_it_has_half_of_what_is_above_chance() -> 
     found = objectives.blank_has_class(blank, whole, chance=chance)
     np.testing.assert_array_equal(found, [False, False, False, True])
     assert not objectives.blank_has_class(0.3, 0.05, chance=chance), "which is below a guess"
-    guess = jnp.float32(1 / 3)
+    guess = float(np.float32(1 / 3))
     assert guess > 1 / 3
     assert not objectives.blank_has_class(guess, 0.2, chance=1 / 3)
     assert objectives.chance_of(objectives.sigmoid_prob, 2) == 0
