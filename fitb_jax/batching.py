@@ -152,6 +152,7 @@ def stream(
     ((length,),) = lengths
     results = []
     with tqdm(total=length, desc=label, disable=not progress, unit="item") as bar:
+        bar.set_postfix_str("the first compiles")
         for start, stop in _spans(length, chunk):
             indices = np.minimum(np.arange(start, start + min(chunk, length)), length - 1)
             items = jax.tree.map(lambda leaf, at=indices: jnp.asarray(leaf[at]), arrays)
@@ -159,6 +160,7 @@ def stream(
             results.append(
                 jax.tree.map(lambda leaf, n=kept: np.asarray(leaf)[:n], batch_fn(*items))
             )
+            bar.set_postfix_str("", refresh=False)
             bar.update(kept)
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
 

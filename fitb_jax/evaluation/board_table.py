@@ -25,15 +25,15 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         board: from `scoreboard`.
 
     Returns:
-        A row for each check, by the name that `only` takes, and a column for each method, controls
-        first. A cell is the mean with its interval and a mark. "of 3" says how many images had an
-        answer, where not all had one. "+" is passed, and "-" is failed, with the controls that did
-        better where the rule is about them. "?" is undecided: these images do not tell the method
-        from the controls that are named, and more images may. "(blank)" says that the background
-        has the class in some of the images, where the check proves nothing. Two more columns say
-        what is measured, and when it is passed. The last rows count the checks passed and
-        undecided, the images, and those whose background has the class. Then come the checks that
-        were not asked, with the argument that they need.
+        A row for each check, by the name that `only` takes, those without a judgement last, and a
+        column for each method, controls first. A cell is the mean with its interval and a mark. "of
+        3" says how many images had an answer, where not all had one. "+" is passed, and "-" is
+        failed, with the controls that did better where the rule is about them. "?" is undecided:
+        these images do not tell the method from the controls that are named, and more images may.
+        "(blank)" says that the background has the class in some of the images, where the check
+        proves nothing. Two more columns say what is measured, and when it is passed. The last rows
+        count the checks passed and undecided, the images, and those whose background has the class.
+        Then come the checks that were not asked, with the argument that they need.
 
     Raises:
         ImportError: pandas is not installed; names the extra.
@@ -45,7 +45,8 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     undecided = dict.fromkeys(methods, 0)
     images = board.sizes["image"]
     told = board.attrs.get("proves_nothing")
-    for name in board["check"].values.tolist():
+    asked: list[str] = board["check"].values.tolist()
+    for name in sorted(asked, key=lambda name: CHECKS[name].is_high_good is None):
         check = CHECKS[name]
         cells = []
         for method in methods:

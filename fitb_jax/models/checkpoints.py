@@ -81,7 +81,8 @@ def train_or_restore(
         _LOG.info("network restored from %s", place)
         return restored
     epochs = training.epochs * keys.size
-    with tqdm(total=epochs, desc=f"train {place.name}", disable=not progress) as bar:
+    label = f"train {classifier.architecture}"
+    with tqdm(total=epochs, desc=label, unit="epoch", disable=not progress) as bar:
         watched = partial(run, on_epoch=lambda loss: _advance(bar, float(loss)))
         compiled = jax.jit(partial(_train_each, watched))
         trained = jax.block_until_ready(compiled(keys, *arguments))
