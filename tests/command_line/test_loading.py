@@ -131,5 +131,5 @@ def test_every_method_of_the_list_is_there_and_takes_its_options() -> None:
     for name in METHODS:
         assert callable(explaining.method_of(name, found))
     plain = loading.load(options("halves"))
-    with pytest.raises(TypeError, match="logits_fn must"):
+    with pytest.raises(TypeError, match="layers of this network are not known"):
         explaining.method_of("grad_cam", plain)
