@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from fitb_jax.ablation.store import (
     arrays_of,
     forget,
     missing,
+    only_writer,
     open_root,
     part_file,
     read_meta,
@@ -70,16 +71,21 @@ def forget_failures(path: str | os.PathLike[str]) -> int:
     Running the grid again computes just them.
 
     Args:
-        path: of the store; nobody else may be writing to it.
+        path: of the store.
 
     Returns:
         The number of these points.
 
     Raises:
-        StoreError: it is not the store of a grid.
+        StoreError: it is not the store of a grid, or another process is writing to it.
     """
     path = Path(path)
     extents = read_meta(path)["extents"]
+    with only_writer(path):
+        return _forget_failures(path, extents)
+
+
+def _forget_failures(path: Path, extents: Sequence[int]) -> int:
     status = open_root(path, "r")["status"]
     found = {}
     for index in itertools.product(

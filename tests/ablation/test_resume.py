@@ -96,6 +96,11 @@ def test_two_processes_do_not_write_to_one_store(
         with pytest.raises(disk.StoreError, match=r"another process is writing to .*s\. Wait"):
             problem.run(tmp_path / "s")
         problem.run(tmp_path / "another")
+    with (
+        disk.only_writer(tmp_path / "another"),
+        pytest.raises(disk.StoreError, match="another process"),
+    ):
+        ablation.forget_failures(tmp_path / "another")
     assert not (tmp_path / "s").exists()
 
 
