@@ -30,6 +30,9 @@ _RANDOM_CLASS = "random_class"
 _HARDLY_SEEN = 0.01
 """p below which a class is as good as not there."""
 
+_NOTABLE = 0.01
+"""Difference of p that is worth a sentence."""
+
 _PRESENT = 0.5
 """p from which on a network of several labels says that one is there."""
 
@@ -190,37 +193,30 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             "--background: blur, mean, a value from 0 to 1, or one for each channel."
         )
     else:
-        against = "against it" if _has_labels(classifier) else "for other classes"
         said.append(
             f"With nothing shown, on {behind}, p({name}) is {blank}; of the whole "
-            f"photograph {whole}. What lies between is due to what is shown. A part "
-            f"may have more than the whole: what it hides may speak {against}."
+            f"photograph {whole}. What lies between is due to what is shown."
         )
+        if _best(found) > max(p_whole, found.p_blank) + _NOTABLE:
+            against = "against it" if _has_labels(classifier) else "for other classes"
+            said.append(
+                f"Some parts have more than the whole photograph, up to "
+                f"{_score(classifier, _best(found))}: what they hide may speak {against}."
+            )
     if _has_probabilities(classifier):
         said += _on_other_classes(classifier, found)
     blind = [
-        METHODS[each].title
+        f"{METHODS[each].title} ({result.agreement:.2f})"
         for each, result in found.methods.items()
-        # The gradients of two classes are the same but for their sign.
-        if result.agreement > _HARDLY_DIFFERENT and len(found.p) > 2
+        if _is_blind(result, found)
     ]
     if blind:
         said.append(
             f"Maps that hardly depend on the class: {', '.join(blind)}. They order the pixels as "
             f"for another class, with a rank correlation above {_HARDLY_DIFFERENT}."
         )
-    no_better = [
-        METHODS[each].title
-        for each, result in found.methods.items()
-        if result.shown.p.mean() <= found.edges.p.mean()
-    ]
-    best = max(part.p.max() for part in (found.edges, *(m.shown for m in found.methods.values())))
-    if no_better and best >= _HARDLY_SEEN and not _blank_has_class(classifier, found):
-        said.append(
-            f"No better than the edges of the photograph: {', '.join(no_better)}. In the mean over "
-            f"sizes, what edges put first has at least as much p({name}). This asks what is enough "
-            "on this background, and not where the object is."
-        )
+    if _best(found) >= _HARDLY_SEEN and not _blank_has_class(classifier, found):
+        said += _beside_edges(classifier, found)
     return said
 
 
@@ -266,6 +262,60 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
     return said
 
 
+def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
+    """How every map does beside the edges, and what to do next."""
+    unit, name = _unit(classifier), short_name(classifier.class_names[found.target])
+    control = float(found.edges.p.mean())
+    more: list[str] = []
+    no_more: list[str] = []
+    first: list[str] = []
+    for each, result in found.methods.items():
+        title, mean = METHODS[each].title, float(result.shown.p.mean())
+        is_more = mean > control
+        (more if is_more else no_more).append(f"{title} {_score(classifier, mean)}")
+        proves_little = each == "extremal" and _is_found_for_the_absent(classifier, found, result)
+        if is_more and not _is_blind(result, found) and not proves_little:
+            first.append(title)
+    said = [
+        f"In the mean over sizes, the edges of the photograph have {unit}({name}) "
+        f"{_score(classifier, control)}."
+        + (f" More: {', '.join(more)}." if more else "")
+        + (f" No more: {', '.join(no_more)}." if no_more else "")
+        + " This asks what is enough on this background, and not where the object is."
+        + (" Extremal masks climb this number." if "extremal" in found.methods else "")
+    ]
+    if first:
+        said.append(
+            f"Look first at {', '.join(first)}. Then try --seed 1 and more photographs: one proves "
+            "little."
+        )
+    elif found.methods:
+        said.append("No map holds up here. Try other --methods, or another --background.")
+    return said
+
+
+def _best(found: Explanation) -> float:
+    """The largest score of a part that a map or the edges put first."""
+    parts = (found.edges, *(result.shown for result in found.methods.values()))
+    return float(max(part.p.max() for part in parts))
+
+
+def _is_blind(result: MethodResult, found: Explanation) -> bool:
+    """Whether the map hardly depends on the class."""
+    # The gradients of two classes are the same but for their sign.
+    return result.agreement > _HARDLY_DIFFERENT and len(found.p) > 2
+
+
+def _is_found_for_the_absent(
+    classifier: Classifier, found: Explanation, extremal: MethodResult
+) -> bool:
+    """Whether the search for masks finds the class drawn at random as well."""
+    if extremal.control is None or found.other is None or not _has_probabilities(classifier):
+        return False
+    control = float(extremal.control.p.max())
+    return control > max(float(extremal.shown.p.max()) / 2, 2 * float(found.p[found.other]))
+
+
 def _on_masks(classifier: Classifier, found: Explanation, extremal: MethodResult) -> list[str]:
     """What was found by the search, and by the same search for the other class."""
     name, most = short_name(classifier.class_names[found.target]), float(extremal.shown.p.max())
@@ -278,21 +328,25 @@ def _on_masks(classifier: Classifier, found: Explanation, extremal: MethodResult
     drawn = "the other class" if len(found.p) == 2 else "a class drawn at random"
     p_other, control = float(found.p[found.other]), float(extremal.control.p.max())
     shown, reached, p_whole = _scores(classifier, np.array([most, control, p_other]))
-    search = f"The same search for masks of {other}, {drawn}, reaches p {reached}"
+    area_of_other = AREAS[int(np.argmax(extremal.control.p))]
+    search = (
+        f"The same search for masks of {other}, {drawn}, reaches p {reached}, with "
+        f"{area_of_other:.0%} of the square"
+    )
     if _blank_has_class(classifier, found, of_other=True):
         said.append(
             f"There is no control: the background alone has {other}, {drawn}, whatever masks show."
         )
     elif most < _HARDLY_SEEN:
         said.append(f"{search}.")
-    elif control > max(most / 2, 2 * p_other):
+    elif _is_found_for_the_absent(classifier, found, extremal):
         said.append(
             f"{search}, and the whole photograph has it with {p_whole}. So masks are found for "
-            f"what is not there, and those of {name}, with {shown}, prove little."
+            f"what is not there, and those of {name}, with p {shown}, prove little."
         )
     else:
         area = AREAS[int(np.argmax(extremal.shown.p))]
-        said.append(f"{search}; for {name} it reaches {shown}, with {area:.0%} of the square.")
+        said.append(f"{search}. For {name} it reaches {shown}, with {area:.0%}.")
     if seen_from := int(np.argmax(extremal.shown.p >= _HARDLY_SEEN)):
         said.append(
             f"{AREAS[seen_from - 1]:.0%} of the square is too little: through this mask the "

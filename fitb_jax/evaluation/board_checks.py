@@ -58,7 +58,7 @@ class Check(NamedTuple):
 CHECKS: Mapping[str, Check] = {
     "random_network": Check(
         "random network",
-        "Spearman of magnitudes to all layers random",
+        "Spearman of magnitudes to a network of random weights",
         False,
         ALIKE,
         SIGNED,
@@ -66,7 +66,7 @@ CHECKS: Mapping[str, Check] = {
     ),
     "random_labels": Check(
         "random labels",
-        "Spearman of magnitudes to a net of random labels",
+        "Spearman of magnitudes to a network of random labels",
         False,
         ALIKE,
         SIGNED,
@@ -91,7 +91,7 @@ CHECKS: Mapping[str, Check] = {
     "deletion": Check("deletion", "area under p(target), important pixels hidden first", False),
     "road": Check(
         "ROAD",
-        "half of: p(target) without the least important pixels, less without the most",
+        "(p(target) without the least important pixels - p(target) without the most important) / 2",
         True,
         limits=SIGNED,
     ),
@@ -109,7 +109,7 @@ CHECKS: Mapping[str, Check] = {
     ),
     "in_domain_deletion": Check(
         "IDSDS",
-        "the same of a network that was trained with cells deleted",
+        "single deletion by a network that was trained with cells deleted",
         True,
         limits=SIGNED,
         needs="cells_logits_fn",
@@ -117,7 +117,7 @@ CHECKS: Mapping[str, Check] = {
     "p_shown": Check("p shown", "p(target) of the best pixels on the background", None),
     "p_other_network": Check(
         "p, other network",
-        "p(target) of the same by another network",
+        "p(target) of the best pixels on the background, by another network",
         True,
         needs="other_logits_fn",
     ),

@@ -30,10 +30,12 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         3" says how many images had an answer, where not all had one. "+" is passed, and "-" is
         failed, with the controls that did better where the rule is about them. "?" is undecided:
         these images do not tell the method from the controls that are named, and more images may.
-        "(blank)" says that the background has the class in some of the images, where the check
-        proves nothing. Two more columns say what is measured, and when it is passed. The last rows
-        count the checks passed and undecided, the images, and those whose background has the class.
-        Then come the checks that were not asked, with the argument that they need.
+        "(no chance)" says that two keys give the same pixels in every image: no merit, but how the
+        method is made. "(blank)" says that the background has the class in some of the images,
+        where the check proves nothing. Two more columns say what is measured, and when it is
+        passed. The last rows count the checks passed and undecided, the images, and those whose
+        background has the class. Then come the checks that were not asked, with the argument that
+        they need.
 
     Raises:
         ImportError: pandas is not installed; names the extra.
@@ -42,7 +44,7 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         import pandas as pd
     methods = board["method"].values.tolist()
     rows: dict[str, list[str]] = {}
-    undecided = dict.fromkeys(methods, 0)
+    undecided, by_design = dict.fromkeys(methods, 0), dict.fromkeys(methods, 0)
     images = board.sizes["image"]
     told = board.attrs.get("proves_nothing")
     asked: list[str] = board["check"].values.tolist()
@@ -58,6 +60,9 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
                 said += f" of {answered}"
             mark = _mark(check, of)
             undecided[method] += mark.startswith("?")
+            if name == "two_keys" and mark == "+" and (of[name] == 1).all():
+                mark += " (no chance)"
+                by_design[method] = 1
             doubt = " (blank)" if told and name in _ON_THE_BACKGROUND else ""
             cells.append(f"{said} {mark}".rstrip() + doubt)
         rows[name] = [*cells, check.meaning, board["rule"].sel(check=name).item()]
@@ -67,6 +72,7 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     total = board["passed"].sum("check").astype(int).values
     rows["passed"] = [
         f"{each} of {count}"
+        + (f", {by_design[method]} by design" if by_design[method] else "")
         + (f", {blank} of them (blank)" if blank else "")
         + (f", {undecided[method]} undecided" if undecided[method] else "")
         for method, each, count, blank in zip(methods, total, counts, worthless, strict=True)
@@ -76,13 +82,14 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
             said if count else f"{said}, no answer to any: look whether its maps are finite"
             for said, count in zip(rows["passed"], counts, strict=True)
         ]
-    rows["passed"] += ["checks that are passed", "controls pass some by chance or by design"]
+    rows["passed"] += ["checks that are passed", "against controls no control passes"]
     few = "fewer than ten decide little" if images < DECIDE else ""
-    rows["images"] = [*(str(images) for _ in methods), "images asked", few]
+    meaning = "images asked; [...] is the 95 % interval of the mean over them"
+    rows["images"] = [*(str(images) for _ in methods), meaning, few]
     if told is not None:
         share = f"{told} of {images}"
         meaning = "images whose background alone has over half of p(target): masks prove nothing"
-        prove_nothing = "rows with (blank) prove nothing there" if told else ""
+        prove_nothing = "checks with (blank) count these images as well" if told else ""
         rows["blank"] = [*(share for _ in methods), meaning, prove_nothing]
     for name in filter(None, board.attrs.get("not_asked", "").split(", ")):
         needs = f"needs {CHECKS[name].needs or 'several classes'}"

@@ -41,8 +41,8 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "p(tabby) is 0.10; of the whole photograph 0.60" in _verdicts()
     assert "prove nothing" not in _verdicts(p_blank=0.46)  # chance is a third
     assert "already has tabby with p 0.48" in _verdicts(p_blank=0.48)
-    assert "of crane, a class drawn at random, reaches p 0.10; for tabby it" in _verdicts()
-    assert "with 5% of the square" in _verdicts()
+    assert "of crane, a class drawn at random, reaches p 0.10, with 5% of the square" in _verdicts()
+    assert "For tabby it reaches 0.70, with 5%." in _verdicts()
     assert "masks are found for what is not there" in _verdicts(control=0.5)
     assert "that is tabby, with p 0.60" in _verdicts(target=2)
     two = {"p": np.array([0.9, 0.1]), "head": "binary"}
@@ -53,25 +53,28 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     hardly = {"extremal": MethodResult(_shown(0.002), _shown(0.001), 0.1, 0.0)}
     unfound = _verdicts(methods=hardly)
     assert "No mask of tabby reaches p 0.01: the search found nothing. The same" in unfound
-    assert "masks of crane, a class drawn at random, reaches p 0.001." in unfound
-    assert "for tabby it reaches" not in unfound
+    assert "masks of crane, a class drawn at random, reaches p 0.001, with 5%" in unfound
+    assert "For tabby it reaches" not in unfound
     # Where the blank has a class, its masks and maps are not spoken of.
     blank = _verdicts(p_blank=0.55, edges=_shown(0.9))
     assert "prove nothing" in blank
     assert "reaches" not in blank
-    assert "No better" not in blank
+    assert "the edges" not in blank
     of_blank = _verdicts(other_blank=0.9, control=0.9)
     assert "no control: the background alone has crane, a class drawn at random" in of_blank
     assert "reaches" not in of_blank
     noise = _verdicts(p=unseen, p_blank=0.0, methods=hardly, edges=_shown(0.003))
-    assert "No better" not in noise
+    assert "the edges" not in noise
     assert "give --head probabilities" in _verdicts(are_probabilities=True)
     alike = {"rise": MethodResult(_shown(0.7), _shown(0.1), 0.9, 0.0)}
-    assert "hardly depend on the class: RISE." in _verdicts(methods=alike)
-    assert "No better than the edges of the photograph: RISE. In" in _verdicts(
-        methods=alike, edges=_shown(0.7)
-    )
-    assert "No better" not in _verdicts(methods=alike)
+    assert "hardly depend on the class: RISE (0.90)." in _verdicts(methods=alike)
+    assert "No map holds up here. Try other --methods" in _verdicts(methods=alike)
+    assert "p(tabby) 0.70. No more: RISE 0.70. This" in _verdicts(methods=alike, edges=_shown(0.7))
+    assert "p(tabby) 0.10. More: RISE 0.70. This" in _verdicts(methods=alike)
+    assert "masks climb" not in _verdicts(methods=alike)
+    assert "where the object is. Extremal masks climb this number. Look" in _verdicts()
+    assert "Look first at Extremal masks. Then try --seed 1" in _verdicts()
+    assert "No map holds up" in _verdicts(control=0.5)  # masks of what is not there
     assert "too little" not in _verdicts()
     growing = _shown(0.7)._replace(p=np.array([0.0, 0.004, 0.3, 0.7]))
     found = {"extremal": MethodResult(growing, _shown(0.1), 0.1, 0.0)}
@@ -79,7 +82,11 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     of_labels = _verdicts(head="multi_label", target=2)  # 0.35, where another has 0.6
     assert "tray is rather absent than present" in of_labels
     assert "sees most" not in of_labels
-    assert "may speak against it" in of_labels
+    assert "more than the whole photograph, up to 0.70: what they hide may speak against it" in (
+        of_labels
+    )
+    assert "more than the whole" not in _verdicts(p=np.array([0.695, 0.05, 0.255]))
     assert "absent" not in _verdicts(head="multi_label")
     of_regression = _verdicts(head="regression", p_blank=0.31)
-    assert of_regression.endswith("tabby is 0.31; of the whole photograph 0.6.")
+    assert "tabby is 0.31; of the whole photograph 0.6. In the mean over sizes" in of_regression
+    assert "have output(tabby) 0.1. More: Extremal masks 0.7. This" in of_regression

@@ -128,6 +128,10 @@ def test_it_prints(board) -> None:
     passed = int(board["passed"].sel({"method": "input x gradient"}).sum())
     assert table.loc["passed", "input x gradient"].startswith(f"{passed} of ")
     assert table.loc["images", "input x gradient"] == str(board.sizes["image"])
+    for name in (*CONTROLS, *METHODS):
+        has_chance = name == "random map"
+        assert table.loc["two_keys", name].endswith("+ (no chance)") != has_chance, name
+        assert (", 1 by design" in table.loc["passed", name]) != has_chance, name
     assert board.attrs["not_asked"] == ""  # every argument was given
     assert not table.eq("not asked").any(axis=None)
     assert not table.loc["deletion"].str.contains("blank").any()
