@@ -80,12 +80,15 @@ def test_the_page_of_chapter_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names["saliency"].shape == (224, 224)
     blank = names["extremal"].make_blend(names["image"], "blur")(jnp.zeros((224, 224)))
     assert names["p"][-1] > jax.nn.softmax(names["net"].logits_fn(blank))[names["target"]]
+    judged = names["judged"]
+    np.testing.assert_allclose(judged.p, names["p"], rtol=1e-4)
+    assert judged.p_other.shape == judged.kept.shape == (4,)
 
 
 def test_the_page_of_sufficient_regions_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "load", lambda name: stub.network(0, size=224))
+    monkeypatch.setattr(models, "load", lambda name: stub.network(0, size=96))
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "photographs"
     folder.mkdir()
@@ -94,9 +97,9 @@ def test_the_page_of_sufficient_regions_runs(
         noise = Image.fromarray(rng.integers(0, 255, (4, 4, 3), np.uint8))
         noise.resize((240, 240)).save(folder / f"{place}.jpg")
     names = _run("sufficient.md")
-    assert names["behind"].searched.shape == (16, 224, 224, 3)
-    assert names["of_photograph"].region.shape == (224, 224)
-    assert names["picture"].shape == (224, 224, 3)
+    assert names["behind"].searched.shape == (16, 96, 96, 3)
+    assert names["of_photograph"].region.shape == (96, 96)
+    assert names["picture"].shape == (96, 96, 3)
     assert float(names["found"].certificate.estimate) == 1
     assert float(names["found"].certificate.low) > 0.6  # ten of ten
 

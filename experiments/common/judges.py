@@ -21,7 +21,6 @@ from experiments.common.photographs import (
 from fitb_jax import ablation, evaluation, extremal, models
 from fitb_jax.evaluation.complexity import count_components
 from fitb_jax.evaluation.map_similarity import spearman, weighted_iou
-from fitb_jax.extremal.certificate import kept_count
 from fitb_jax.types import Array, Float, Key, LogitsFn
 
 MOVE = 8
@@ -84,7 +83,7 @@ class Judged(NamedTuple):
         """What every point is given."""
         return {
             **self.net.networks,
-            "judge": at_own_size(self.judge),
+            "judge": models.at_size(self.judge.logits_fn, self.judge.size),
             "seen": jnp.asarray(self.seen),
             "held_out": jnp.asarray(self.held_out),
         }
@@ -126,16 +125,6 @@ def judged(options: JudgedOptions) -> Judged:
         held_out=images[half:],
         is_outline=np.concatenate(is_outline),
     )
-
-
-def at_own_size(judge: models.Pretrained) -> LogitsFn:
-    """A network for images of any size, which it sees in its own."""
-    return jax.tree_util.Partial(functools.partial(_at_size, judge.size), judge.logits_fn)
-
-
-def _at_size(size: int, logits_fn: LogitsFn, image: Array) -> Array:
-    """What a network says to an image of another size than its own."""
-    return logits_fn(jax.image.resize(image, (size, size, image.shape[-1]), "cubic"))
 
 
 def _has_boxes(options: AreaOptions) -> bool:
@@ -198,20 +187,20 @@ def judge_row(
     binary, saliency = every[0], maps[0]
     target = asked["target"]
     decided = evaluation.localisation.leave_out(saliency, image["ignored"])
-    by_judge = functools.partial(through, judge, pixels, target)
-    p_judge, is_first = by_judge(binary)
+    judged = extremal.judge_masks(
+        trained, pixels, target, binary, other_logits_fn=judge, backgrounds=held_out
+    )
     keys = moved = (jnp.full(areas.shape, jnp.nan), jnp.asarray(jnp.nan))
     if method.is_random:
         keys = _agreement((binary, saliency), (every[1], maps[1]))
     if method.is_repeated:
         back = functools.partial(jnp.roll, shift=(-MOVE, -MOVE), axis=(-2, -1))
         moved = _agreement((binary, saliency), (back(every[-1]), back(maps[-1])))
-    nothing = jnp.zeros((1, *pixels.shape[:2]))
     return {
-        "p": extremal.probabilities_through(trained, pixels, target, binary),
-        "p_judge": p_judge,
-        "is_first": is_first,
-        "kept": kept_shares(trained, pixels, target, binary, held_out),
+        "p": judged.p,
+        "p_judge": judged.p_other,
+        "is_first": judged.is_first_of_other,
+        "kept": judged.kept,
         "precision": jax.vmap(lambda mask: evaluation.precision(mask, truth))(binary),
         "parts": jax.vmap(count_components)(binary),
         "pointing": evaluation.pointing_game(decided, truth, tolerance=tolerance),
@@ -220,8 +209,8 @@ def judge_row(
         "rank_keys": keys[1],
         "iou_moved": moved[0],
         "rank_moved": moved[1],
-        "p_blank": extremal.probabilities_through(trained, pixels, target, nothing)[0],
-        "p_judge_blank": by_judge(nothing)[0][0],
+        "p_blank": judged.p_blank,
+        "p_judge_blank": judged.p_other_blank,
     }
 
 
@@ -234,26 +223,3 @@ def _map_areas() -> Array:
     config = extremal.InrConfig()
     places = (jnp.arange(MAP_AREAS) + 0.5) / MAP_AREAS
     return config.smallest_area + (config.largest_area - config.smallest_area) * places
-
-
-def kept_shares(
-    logits_fn: LogitsFn, pixels: Array, target: Array, masks: Array, backgrounds: Array
-) -> Array:
-    """Share of backgrounds on which each mask keeps the class."""
-
-    def kept(mask: Array) -> Array:
-        return kept_count(logits_fn, pixels, target, mask, backgrounds, chunk=2)
-
-    return jax.lax.map(kept, masks) / len(backgrounds)
-
-
-def through(judge: LogitsFn, pixels: Array, target: Array, masks: Array) -> tuple[Array, Array]:
-    """p(target) by another network, and whether the class is its first."""
-    blend = extremal.make_blend(pixels, "blur")
-
-    def see(mask: Array) -> tuple[Array, Array]:
-        logits = judge(blend(mask))
-        first = (jnp.argmax(logits) == target).astype(jnp.float32)
-        return jax.nn.softmax(logits)[target], first
-
-    return jax.lax.map(see, masks)

@@ -23,7 +23,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from experiments.common import methods as listed
-from experiments.common.judges import Judged, JudgedOptions, judged, kept_shares, through
+from experiments.common.judges import Judged, JudgedOptions, judged
 from experiments.common.photographs import Explained
 from experiments.common.timing import median_seconds
 from experiments.core.experiment import Sweep, Tables, method_sweep, unless_given
@@ -124,6 +124,9 @@ def point(
     saliency = method.saliency_fn(explained, pixels, target, key=map_key)
     regions = jax.vmap(lambda area: extremal.binarise(saliency, area, key=tie_key))(areas)
     decided = evaluation.localisation.leave_out(saliency, image["ignored"])
+    found = extremal.judge_masks(
+        trained, pixels, target, regions, other_logits_fn=judge, backgrounds=held_out
+    )
     return {
         "pointing": evaluation.pointing_game(decided, truth, tolerance=tolerance),
         "mass": evaluation.relevance_mass(decided, truth),
@@ -132,9 +135,9 @@ def point(
         "precision": jax.vmap(
             lambda area: evaluation.precision(extremal.binarise(decided, area, key=tie_key), truth)
         )(areas),
-        "probability": extremal.probabilities_through(trained, pixels, target, regions),
-        "p_judge": through(judge, pixels, target, regions)[0],
-        "kept": kept_shares(trained, pixels, target, regions, held_out),
+        "probability": found.p,
+        "p_judge": found.p_other,
+        "kept": found.kept,
     }
 
 

@@ -21,7 +21,6 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from experiments.common.judges import at_own_size
 from experiments.common.masks import with_steps
 from experiments.common.photographs import Explained, PhotographOptions, recognised
 from experiments.core.experiment import Tables, unless_asked
@@ -119,7 +118,8 @@ def compute(config: Config, net: Explained) -> xr.Dataset:
         }
 
     keys = jax.random.split(jax.random.key(config.seed), len(net.images))
-    judge_fn = at_own_size(models.load(config.judge))
+    judge = models.load(config.judge)
+    judge_fn = models.at_size(judge.logits_fn, judge.size)
     parts = [
         photographs.explain(
             net,

@@ -45,6 +45,8 @@ from fitb_jax.extremal.mask_scores import probabilities_through as probabilities
 from fitb_jax.extremal.mask_scores import score_masks as score_masks
 from fitb_jax.extremal.neighbours import Neighbours as Neighbours
 from fitb_jax.extremal.neighbours import nearest_neighbours as nearest_neighbours
+from fitb_jax.extremal.out_of_sample import MaskJudgement as MaskJudgement
+from fitb_jax.extremal.out_of_sample import judge_masks as judge_masks
 from fitb_jax.extremal.reptile import reptile_init as reptile_init
 from fitb_jax.extremal.reward import Variant as Variant
 from fitb_jax.extremal.reward import rewards as rewards

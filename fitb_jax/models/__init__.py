@@ -16,6 +16,7 @@ from fitb_jax.models.classifiers import build as build
 from fitb_jax.models.defaults import small_configs as small_configs
 from fitb_jax.models.introspection import Layers as Layers
 from fitb_jax.models.introspection import activations as activations
+from fitb_jax.models.introspection import at_size as at_size
 from fitb_jax.models.introspection import features_of as features_of
 from fitb_jax.models.introspection import last_spatial_layer as last_spatial_layer
 from fitb_jax.models.introspection import logit_weights as logit_weights

@@ -180,6 +180,31 @@ def shift_input(logits_fn: LogitsFn, shift: Background) -> LogitsFn:
     return Bound(_shifted, as_argument(logits_fn), jnp.asarray(shift, jnp.float32))
 
 
+def at_size(logits_fn: LogitsFn, size: int) -> LogitsFn:
+    """Make the same classifier for images of any size: it resizes them to its own first.
+
+    So a network for images of another size can judge the masks of a first one.
+
+    Args:
+        logits_fn: the classifier, for images (size, size, c).
+        size: side of its images, in pixels.
+
+    Returns:
+        `image -> logits_fn(resized image)`. The image is resized bicubically. One that is not
+        square is made square.
+
+    Raises:
+        TypeError, ValueError: `logits_fn` is not callable, or `size` is not an integer above 0.
+
+    Examples:
+        >>> models.at_size(logits_fn, 16)(jnp.zeros((20, 20, 3))).shape
+        (4,)
+    """
+    checks.check_callable("logits_fn", logits_fn)
+    checks.check_count("size", size)
+    return Bound(_AtSize(size), as_argument(logits_fn))
+
+
 def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
     """Make the same classifier with its logits multiplied; its predictions stay the same.
 
@@ -200,6 +225,16 @@ def scale_logits(logits_fn: LogitsFn, factor: Number) -> LogitsFn:
 
 def _scaled(factor: Array, logits_fn: LogitsFn, image: Image) -> Logits:
     return factor * logits_fn(image)
+
+
+class _AtSize(NamedTuple):
+    """A classifier of images of one size, for others; equal when the size is."""
+
+    size: int
+
+    def __call__(self, logits_fn: LogitsFn, image: Image) -> Logits:
+        shape = (self.size, self.size, image.shape[-1])
+        return logits_fn(jax.image.resize(image, shape, "cubic"))
 
 
 def _taken_apart(logits_fn: LogitsFn, wanted: str) -> tuple[Any, tuple[Any, ...]]:

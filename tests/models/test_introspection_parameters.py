@@ -104,6 +104,26 @@ def test_a_shift_needs_a_classifier() -> None:
         models.shift_input(3, 0.5)
 
 
+def test_a_classifier_sees_images_of_any_size_in_its_own() -> None:
+    logits_fn = small()
+    resized = models.at_size(logits_fn, 8)
+    np.testing.assert_allclose(resized(IMAGE), logits_fn(IMAGE), atol=1e-6)
+    # A constant stays one, whatever the shape.
+    grey = np.full((5, 13, 1), 0.25, np.float32)
+    wanted = logits_fn(jnp.full((8, 8, 1), 0.25))
+    np.testing.assert_allclose(resized(jnp.asarray(grey)), wanted, atol=1e-5)
+    assert jax.tree.structure(resized) == jax.tree.structure(models.at_size(logits_fn, 8))
+    assert jax.tree.structure(resized) != jax.tree.structure(models.at_size(logits_fn, 9))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_size_is_a_number_of_pixels() -> None:
+    with pytest.raises(TypeError, match="logits_fn must be callable"):
+        models.at_size(3, 8)
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
+        models.at_size(small(), 0)
+
+
 def test_the_weights_of_the_logits_make_them_from_the_layer_before() -> None:
     network = small()
     layers = models.features_of(network)(IMAGE)

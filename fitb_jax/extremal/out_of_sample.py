@@ -1,0 +1,142 @@
+"""Masks judged by what had no part in the search for them."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from fitb_jax import checks
+from fitb_jax.extremal.background import BLUR, BackgroundName, make_blend
+from fitb_jax.extremal.certificate import kept_count
+from fitb_jax.extremal.mask_scores import probabilities_through
+from fitb_jax.objectives import check_predicts, is_predicted, prob
+from fitb_jax.types import (
+    Array,
+    Background,
+    Float,
+    Image,
+    LogitsFn,
+    Mask,
+    Number,
+    Objective,
+    Scalar,
+    Target,
+)
+
+
+class MaskJudgement(NamedTuple):
+    """What masks are worth in the search that found them, and beyond it.
+
+    Attributes:
+        p: p(target) through each mask, by the network that was explained, (a,). A search climbs it.
+        p_other: the same by another network, (a,).
+        is_first_of_other: 1 where the target is the class that the other network predicts, (a,).
+        kept: share of other backgrounds on which the network that was explained keeps the class,
+            (a,).
+        p_blank: p(target) where nothing is shown. Where it is large, `p` proves nothing.
+        p_other_blank: the same by the other network.
+    """
+
+    p: Float[Array, "a"]
+    p_other: Float[Array, "a"]
+    is_first_of_other: Float[Array, "a"]
+    kept: Float[Array, "a"]
+    p_blank: Scalar
+    p_other_blank: Scalar
+
+
+def judge_masks(
+    logits_fn: LogitsFn,
+    image: Image,
+    target: Target,
+    masks: Float[Array, "a h w"],
+    *,
+    other_logits_fn: LogitsFn,
+    backgrounds: Float[Array, "b h w c"],
+    background: BackgroundName | Background = "blur",
+    blur: Number = BLUR,
+    objective: Objective = prob,
+    chunk: int = 2,
+) -> MaskJudgement:
+    """Judge masks in the sample and out of it.
+
+    A score that a search climbs proves nothing by itself. Another network and other backgrounds had
+    no part in it.
+
+    Args:
+        logits_fn: the classifier that was explained.
+        image: (h, w, c) in [0, 1].
+        target: the class, in [0, k).
+        masks: (a, h, w) in [0, 1]. Binary ones of an area compare best, see `binarise`.
+        other_logits_fn: a trained network of the same classes that took no part, for images of the
+            same size: see `fitb_jax.models.at_size`.
+        backgrounds: (b, h, w, c), other images that no search has seen.
+        background: what the search showed where masks hide the image, as in `make_blend`.
+        blur: as in `make_blend`. An array argument.
+        objective: in whose terms it is judged: `prob`, or another one of `objectives`.
+        chunk: other backgrounds evaluated at once.
+
+    Returns:
+        The judgement of each mask.
+
+    Raises:
+        TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`. Or the
+            networks differ in their number of classes.
+
+    Examples:
+        >>> judged = extremal.judge_masks(
+        ...     logits_fn, image, 1, mask[None], other_logits_fn=logits_fn, backgrounds=images
+        ... )
+        >>> judged.kept.shape
+        (1,)
+    """
+    checks.check_explained(logits_fn, image, target)
+    checks.check_callable("other_logits_fn", other_logits_fn)
+    classes = checks.count_classes(logits_fn, image)
+    try:
+        of_other = checks.count_classes(other_logits_fn, image)
+    except (TypeError, ValueError) as error:
+        error.add_note(
+            "of other_logits_fn; models.at_size makes one of a network for images of another size"
+        )
+        raise
+    if of_other != classes:
+        raise ValueError(
+            f"other_logits_fn must have the {classes} classes of logits_fn, got {of_other}"
+        )
+    checks.check_mask(masks, image.shape[:2], name="masks", axes=("a", "h", "w"))
+    checks.check_image(backgrounds, name="backgrounds", axes=("b", "h", "w", "c"))
+    if backgrounds.shape[1:] != image.shape:
+        raise ValueError(
+            f"backgrounds must have the shape {image.shape} of the image, got {backgrounds.shape}"
+        )
+    check_predicts(objective)
+    checks.check_count("chunk", chunk)
+    blend = make_blend(image, background, blur=blur)
+
+    def by_other(mask: Mask) -> tuple[Scalar, Scalar]:
+        logits = other_logits_fn(blend(mask))
+        is_first = is_predicted(logits, target, objective=objective) == 1
+        return objective(logits, target), is_first.astype(jnp.float32)
+
+    def share_kept(mask: Mask) -> Scalar:
+        kept = kept_count(
+            logits_fn, image, target, mask, backgrounds, objective=objective, chunk=chunk
+        )
+        return kept / len(backgrounds)
+
+    def by_own(masks: Float[Array, "n h w"]) -> Float[Array, "n"]:
+        return probabilities_through(
+            logits_fn, image, target, masks, background=background, blur=blur, objective=objective
+        )
+
+    nothing = jnp.zeros((1, *image.shape[:2]), masks.dtype)
+    p_other, is_first = jax.lax.map(by_other, masks)
+    return MaskJudgement(
+        p=by_own(masks),
+        p_other=p_other,
+        is_first_of_other=is_first,
+        kept=jax.lax.map(share_kept, masks),
+        p_blank=by_own(nothing)[0],
+        p_other_blank=jax.lax.map(by_other, nothing)[0][0],
+    )
