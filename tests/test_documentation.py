@@ -68,17 +68,17 @@ def test_the_page_of_chapter_one_runs() -> None:
 
 
 def test_the_page_of_chapter_two_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(models, "load", lambda name: stub.network(int(name[-1]), size=224))
+    monkeypatch.setattr(models, "load", lambda name: stub.network(int(name[-1]), size=64))
     (front,) = _blocks("index.md")
     names = _run("extremal.md")
     # The front page begins as the chapter does, whose fit is enough.
-    assert front.splitlines()[:9] == _blocks("extremal.md")[0].splitlines()[:9]
-    exec("\n".join(front.splitlines()[9:]), dict(names))
+    assert front.splitlines()[:10] == _blocks("extremal.md")[0].splitlines()[:10]
+    exec("\n".join(front.splitlines()[10:]), dict(names))
     np.testing.assert_allclose(names["masks"].mean((1, 2)), names["areas"], atol=1e-5)
-    expected = np.round(224 * 224 * names["areas"])
+    expected = np.round(64 * 64 * names["areas"])
     np.testing.assert_array_equal(names["binary"].sum((1, 2)), expected)
-    assert names["saliency"].shape == (224, 224)
-    blank = names["extremal"].make_blend(names["image"], "blur")(jnp.zeros((224, 224)))
+    assert names["saliency"].shape == (64, 64)
+    blank = names["extremal"].make_blend(names["image"], "blur")(jnp.zeros((64, 64)))
     assert names["p"][-1] > jax.nn.softmax(names["net"].logits_fn(blank))[names["target"]]
     judged = names["judged"]
     np.testing.assert_allclose(judged.p, names["p"], rtol=1e-4)
