@@ -173,6 +173,14 @@ TAKES_LOGITS_FN = [*TAKES_IMAGE[:6], fill.iterated, *EXTREMAL]
 TAKES_IMAGE += [fill.inpaint, fill.iterated]
 
 NAN = jnp.full_like(IMAGE, jnp.nan)
+
+
+@functools.cache
+def _fitted() -> extremal.Inr:
+    """A good fit, once for all cases."""
+    return jax.jit(_call(extremal.fit_inr))()
+
+
 CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     *((_call(f, image=IMAGE[:, :, 0]), ValueError, r"image must have shape \(h, w, c\), got \(6, 6\): give image\[\.\.\., None\]") for f in TAKES_IMAGE),
     *((_call(f, image=IMAGE[None]), ValueError, r"image must have shape \(h, w, c\), .*: take one, such as image\[0\]") for f in TAKES_IMAGE),
@@ -337,9 +345,9 @@ CASES: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (_call(extremal.reptile_init, images=IMAGE), ValueError, r"images must have shape \(n, h, w, c\)"),
     (_call(extremal.reptile_init, images_per_round=5), ValueError, "images_per_round must be at most the 4 images, got 5"),
     (_call(extremal.reptile_init, rate=0.0), ValueError, r"rate must lie in \(0, 1\]"),
-    (lambda: extremal.inr_masks(_call(extremal.fit_inr)(), jnp.array([0.0]), (4, 4)), ValueError, "areas must lie in"),
-    (lambda: extremal.inr_masks(_call(extremal.fit_inr)(), AREAS, (4,)), ValueError, "shape must be"),
-    (lambda: extremal.inr_saliency(_call(extremal.fit_inr)(), (4, 4), areas=0), ValueError, "areas must be at least 1"),
+    (lambda: extremal.inr_masks(_fitted(), jnp.array([0.0]), (4, 4)), ValueError, "areas must lie in"),
+    (lambda: extremal.inr_masks(_fitted(), AREAS, (4,)), ValueError, "shape must be"),
+    (lambda: extremal.inr_saliency(_fitted(), (4, 4), areas=0), ValueError, "areas must be at least 1"),
 ]  # fmt: skip
 
 
@@ -366,7 +374,7 @@ GOOD_EXTREMAL = [
     "function", [*GOOD, *GOOD_EXTREMAL, masks.checkerboard, masks.apply, models.train]
 )
 def test_the_arguments_left_unchanged_are_good(function: Callable) -> None:
-    assert all(np.isfinite(leaf).any() for leaf in jax.tree.leaves(_call(function)()))
+    assert all(np.isfinite(leaf).any() for leaf in jax.tree.leaves(jax.jit(_call(function))()))
 
 
 def test_nothing_is_compiled_before_the_refusal() -> None:

@@ -76,7 +76,7 @@ def test_the_page_s_code_runs(
     assert names["maps"].shape == (7, 7, 1280)
     assert names["on_photo"].shape == (300, 400)
     assert names["cam"].shape == (28, 28)
-    image = jnp.full((224, 224, 3), 0.5)
+    image = jnp.full((64, 64, 3), 0.5)
     apply = jax.jit(lambda logits_fn, image: logits_fn(image))
     same = ("resnet", "safe", "fetched", "chosen")
     logits = [apply(names[name].logits_fn, image) for name in same]

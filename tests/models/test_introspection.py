@@ -65,15 +65,21 @@ def test_layers_are_those_of_the_classifier_and_can_be_perturbed(name: str) -> N
     }
 
     @jax.jit
-    def perturbed_explaining(features_fn, image, added):
-        return {
-            layer: features_fn(image, {layer: perturbation})
-            for layer, perturbation in added.items()
-        }
+    def perturbed_in_turn(features_fn, image, added):
+        def perturbed(scales):
+            return features_fn(
+                image,
+                {each: scale * added[each] for each, scale in zip(added, scales, strict=True)},
+            )
+
+        return jax.vmap(perturbed)(jnp.eye(len(added)))
 
     names: list[str] = []  # in order: dicts leave compiled functions sorted by name
     jax.eval_shape(lambda image: names.extend(features_fn(image)), IMAGE)
-    for layer, found in perturbed_explaining(features_fn, IMAGE, added).items():
+    every = perturbed_in_turn(features_fn, IMAGE, added)
+    # As `added` has lost its order within the program, too.
+    for place, layer in enumerate(sorted(added)):
+        found = {name: values[place] for name, values in every.items()}
         at = names.index(layer)
         np.testing.assert_allclose(found[layer], layers[layer] + added[layer], atol=1e-5)
         for before in names[:at]:
