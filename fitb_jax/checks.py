@@ -370,7 +370,28 @@ def check_manual_axes(image: Any) -> None:
         )
 
 
-def check_explained(logits_fn: LogitsFn, image: Any, target: Any) -> None:
-    """Raise unless `logits_fn` classifies `image` and `target` is one of its classes."""
+def check_explained(logits_fn: LogitsFn, image: Any, target: Any, objective: Any = None) -> None:
+    """Raise unless `logits_fn` classifies `image`, `target` is a class, and `objective` fits."""
     check_image(image)
     check_target(target, count_classes(logits_fn, image))
+    if objective is not None:
+        check_objective(logits_fn, objective)
+
+
+def check_objective(logits_fn: LogitsFn, objective: Any) -> None:
+    """Raise unless `objective` is a function, of what the head of the classifier says it returns.
+
+    Raises:
+        TypeError: it is no function.
+        ValueError: the classifier is of several labels or of quantities (`heads.with_head`), and
+            the objective is of exclusive classes.
+    """
+    if isinstance(objective, str):
+        raise TypeError(
+            f"objective must be a function, got {objective!r}: give one of fitb_jax.objectives, "
+            "such as objectives.log_prob"
+        )
+    check_callable("objective", objective)
+    refuse = getattr(getattr(logits_fn, "func", None), "refuse_objective", None)
+    if refuse is not None:
+        refuse(objective)

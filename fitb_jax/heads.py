@@ -75,6 +75,18 @@ class _Headed(NamedTuple):
         outputs = checks.check_outputs(logits_fn(image))
         return HEADS[self.head].to_logits(outputs)
 
+    def refuse_objective(self, objective: Objective) -> None:
+        """Raise ValueError for an objective of exclusive classes where outputs are none."""
+        head = HEADS[self.head]
+        of_classes = (objectives.prob, objectives.log_prob)
+        if objective in of_classes and head.score not in of_classes:
+            fits = head.score if objective is objectives.prob else head.objective
+            name = getattr(objective, "__name__", "")
+            raise ValueError(
+                f"objective must fit the head {self.head!r} ({head.meaning}), got {name}, of "
+                f"exclusive classes: give objectives.{getattr(fits, '__name__', '')}"
+            )
+
 
 def _same(values: Logits) -> Logits:
     return values

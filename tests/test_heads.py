@@ -93,6 +93,50 @@ def test_every_judge_reports_in_the_terms_of_several_labels() -> None:
     np.testing.assert_allclose(scored["deletion"], plain.area_under_curve, rtol=1e-5)
 
 
+@pytest.mark.parametrize("head", ["multi_label", "multi_label_probabilities", "regression"])
+def test_a_network_with_a_named_head_refuses_objectives_of_classes(head: str) -> None:
+    outputs = _sigmoid if head == "multi_label_probabilities" else THREE
+    named, mask = heads.with_head(outputs, head), jnp.ones((6, 6))
+    climb, score = heads.HEADS[head].objective.__name__, heads.HEADS[head].score.__name__
+    climbing = (
+        lambda: fill.first_order(named, IMAGE, mask, 1),
+        lambda: extremal.fit_inr(named, IMAGE, 1, key=jax.random.key(1)),
+    )
+    judging = (
+        lambda: extremal.probabilities_through(named, IMAGE, 1, mask[None]),
+        lambda: evaluation.deletion(named, IMAGE, mask, 1, key=jax.random.key(1)),
+        lambda: evaluation.scoreboard(
+            {"ones": lambda *_, key: mask},
+            named,
+            IMAGE[None],
+            jnp.array([1]),
+            key=jax.random.key(1),
+        ),
+    )
+    for calls, right in ((climbing, climb), (judging, score)):
+        for call in calls:
+            with pytest.raises(
+                ValueError, match=f"fit the head '{head}' .*give objectives.{right}"
+            ):
+                call()
+    # The logit of a label is one of its own.
+    assert np.isfinite(attribution.gradient_magnitude(named, IMAGE, 1)).all()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_name_or_a_head_in_place_of_an_objective_says_what_to_give() -> None:
+    mask = jnp.ones((6, 6))
+    for given, remedy in (
+        ("sigmoid_log_prob", "give one of fitb_jax.objectives"),
+        (heads.HEADS["multi_label"], "give its .objective"),
+    ):
+        with pytest.raises(TypeError, match=f"objective must be .*{remedy}"):
+            fill.first_order(THREE, IMAGE, mask, 1, objective=given)
+        config = extremal.InrConfig(objective=given)
+        with pytest.raises(TypeError, match=f"objective must be .*{remedy}"):
+            extremal.fit_inr(THREE, IMAGE, 1, config, key=KEY)
+
+
 def test_a_regression_is_scored_in_its_units_and_keeps_no_class() -> None:
     curve = evaluation.insertion(
         THREE, IMAGE, MAP, 2, key=KEY, step=18, objective=objectives.output

@@ -326,7 +326,7 @@ def layer_gradient(
         TypeError, ValueError: a wrong shape, dtype or range, or a layer that is not there, is not
             spatial or does not reach the logits; see `fitb_jax.checks`.
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     features_fn = features_of(logits_fn)
     shape = _checked_layer(features_fn, image, layer)
 

@@ -67,7 +67,7 @@ def gradient_magnitude(
         >>> attribution.gradient_magnitude(logits_fn, image, 1).shape
         (16, 16)
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     return jnp.abs(gradient_fn(logits_fn, target, objective)(image)).sum(-1)
 
 
@@ -91,7 +91,7 @@ def input_x_gradient(
 
     Source: Shrikumar et al. 2016, "Not just a black box", arXiv 1605.01713.
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     return (image * gradient_fn(logits_fn, target, objective)(image)).sum(-1)
 
 
@@ -157,7 +157,7 @@ def integrated_gradients_with_diagnostics(
 
     See `integrated_gradients`.
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_background(baseline, image.shape, name="baseline")
     checks.check_count("nodes", nodes)
     gradient_at = gradient_fn(logits_fn, target, objective)

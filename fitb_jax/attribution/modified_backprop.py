@@ -122,7 +122,7 @@ def _with_rule(
     map_activations: MapActivations,
     objective: Objective,
 ) -> Saliency:
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     return gradient_magnitude(map_activations(logits_fn, rule), image, target, objective=objective)
 
 

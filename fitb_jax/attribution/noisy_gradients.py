@@ -70,7 +70,7 @@ def smoothgrad(
     checks.check_key(key)
     checks.check_choice("statistic", statistic, get_args(Statistic))
     checks.check_count("draws", draws, least=2 if statistic == "variance" else 1)
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_number("noise", noise, least=0)
     gradient_at = gradient_fn(logits_fn, target, objective)
     # Near the mean of all, so that the variance does not cancel.

@@ -75,6 +75,7 @@ def occlusion(
         >>> attribution.occlusion(logits_fn, image, 1, window=4, stride=2).shape
         (16, 16)
     """
+    checks.check_objective(logits_fn, objective)
     _check_windows(logits_fn, image, target, window, stride, background)
     rows, columns = (_windows(size, window, stride) for size in image.shape[:2])
     whole = objective(logits_fn(image), target)
@@ -248,7 +249,7 @@ def rise(
         (16, 16)
     """
     checks.check_key(key)
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_background(background, image.shape)
     checks.check_choice("normalise", normalise, get_args(Normalise))
     checks.check_count("draws", draws, least=2 if normalise == "covariance" else 1)

@@ -115,7 +115,7 @@ def reconstruct(
     visualization", section "Preconditioning and parameterization" (spectrum).
     """
     checks.check_key(key)
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_manual_axes(image)
     _check_config(config)
     # Small steps are lost in half precision.

@@ -151,6 +151,7 @@ def scoreboard(
     with extras.needed("evaluation.scoreboard", extra="grids"):
         import xarray as xr
     _check_arguments(methods, logits_fn, images, targets, truth, backgrounds, areas, key)
+    checks.check_objective(logits_fn, objective)
     check_probability(objective)
     checks.check_background(colour, images.shape[1:], name="colour")
     if background is not None:
@@ -310,7 +311,7 @@ def method_scores(
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`. Or `only`
             names a check that needs another argument.
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_key(key)
     check_probability(objective)
     _check_move(move, image.shape[:2])

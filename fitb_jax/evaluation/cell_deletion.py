@@ -56,7 +56,7 @@ def single_deletion(
     Source: Hesse, Schaub-Meyer & Roth 2024, "Benchmarking the attribution quality of vision
     models", section 3 (in-domain single deletion score).
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_background(background, image.shape)
     checks.check_count("cells", cells, least=2)

@@ -59,7 +59,7 @@ def average_drop(
     Source: Chattopadhyay et al. 2018, "Grad-CAM++", section 4.1 (drop and increase); Zhang et al.
     2023, "Opti-CAM", section 4.1 (gain).
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_background(background, image.shape)
     logits_fn = seen_as_wide(logits_fn, image)

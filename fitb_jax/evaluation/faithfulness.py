@@ -89,7 +89,7 @@ def insertion(
     at 224 x 224, blur with a kernel of 11 x 11 and sigma 5.
     """
     checks.check_key(key)
-    _check_arguments(logits_fn, image, saliency, target, step, chunk)
+    _check_arguments(logits_fn, image, saliency, target, step, chunk, objective)
     start = rise_blur(image) if background is None else background
     checks.check_background(start, image.shape)
     places = ranks(saliency, key=key)
@@ -143,7 +143,7 @@ def deletion(
         True
     """
     checks.check_key(key)
-    _check_arguments(logits_fn, image, saliency, target, step, chunk)
+    _check_arguments(logits_fn, image, saliency, target, step, chunk, objective)
     checks.check_background(background, image.shape)
     places = ranks(saliency, key=key)
 
@@ -242,8 +242,9 @@ def _check_arguments(
     target: Target,
     step: int | None,
     chunk: int,
+    objective: Objective,
 ) -> None:
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_count("chunk", chunk)
     if step is not None:

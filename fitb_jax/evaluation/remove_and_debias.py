@@ -112,7 +112,7 @@ def road(
     methods"; the combined score as Gildenblat's pytorch-grad-cam has it.
     """
     checks.check_key(key)
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_saliency(saliency, image.shape[:2])
     checks.check_count("chunk", chunk)
     _check_imputation(noise, tolerance, steps)

@@ -107,7 +107,7 @@ def infidelity(
     Source: Yeh et al. 2019, definition 2.1; the scaling as in their experiments.
     """
     checks.check_key(key)
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     _check_attribution(attribution, image.shape)
     checks.check_count("samples", samples)
     checks.check_count("chunk", chunk)

@@ -68,7 +68,7 @@ def local_models(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_floating("direction", direction, ("h", "w", "c"))
     checks.check_same_shape("direction", direction, "image", image)
     _check_steps(steps)

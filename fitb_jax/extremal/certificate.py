@@ -100,7 +100,7 @@ def certify(
         >>> bool(low <= share <= high)
         True
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_mask(region, image.shape[:2], name="region")
     check_backgrounds(backgrounds, image)
     checks.check_count("chunk", chunk)
@@ -195,7 +195,7 @@ def certify_stability(
     stability, equation 3), with this interval in place of Hoeffding's bound.
     """
     checks.check_key(key)
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     shape = image.shape[0], image.shape[1]
     checks.check_mask(region, shape, name="region")
     checks.check_count("samples", samples)

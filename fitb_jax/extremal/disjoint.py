@@ -306,7 +306,7 @@ def _check_arguments(
     config: InrConfig,
     background: Any,
 ) -> None:
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, config.objective)
     checks.check_manual_axes(image)
     checks.check_floating("areas", areas, ("k",))
     check_area(areas, name="areas")

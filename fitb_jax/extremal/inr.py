@@ -383,7 +383,7 @@ def _check_arguments(
     background: Any,
     available: Any,
 ) -> None:
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, config.objective)
     checks.check_manual_axes(image)
     check_config(config)
     if config.network.outputs != 1:

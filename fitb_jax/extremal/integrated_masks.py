@@ -355,7 +355,7 @@ def _mean(values: Array) -> Scalar:
 def _check_arguments(
     logits_fn: LogitsFn, image: Image, target: Target, config: IgosConfig, background: Any
 ) -> None:
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, config.objective)
     checks.check_manual_axes(image)
     check_background(background, image.shape)
     checks.check_choice("variant", config.variant, get_args(IgosVariant))

@@ -121,7 +121,7 @@ def probabilities_through(
     Raises:
         TypeError, ValueError: a wrong shape, dtype, range or name; see `fitb_jax.checks`.
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_mask(masks, image.shape[:2], name="masks", axes=("n", "h", "w"))
     blend = make_blend(image, background, blur=blur)
     return jax.lax.map(lambda mask: objective(logits_fn(blend(mask)), target), masks)

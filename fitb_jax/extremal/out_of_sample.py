@@ -90,7 +90,7 @@ def judge_masks(
         >>> judged.kept.shape
         (1,)
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_callable("other_logits_fn", other_logits_fn)
     classes = checks.count_classes(logits_fn, image)
     try:

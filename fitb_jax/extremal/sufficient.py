@@ -173,6 +173,7 @@ def sufficient_region(
     checks.check_key(key)
     config = InrConfig() if config is None else config
     _check_arguments(logits_fn, image, target, backgrounds, fresh, candidates, config, background)
+    checks.check_objective(logits_fn, objective)
     check_predicts(objective)
     _check_numbers(required, confidence, rounds, areas, chunk)
     if patch is None:

@@ -45,7 +45,7 @@ def over_noise(
     Source: Smilkov et al. 2017, "SmoothGrad", arXiv 1706.03825.
     """
     checks.check_key(key)
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_number("noise", noise, least=0)
     seen = masks.apply(image, mask, background)
 

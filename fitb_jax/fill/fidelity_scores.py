@@ -75,7 +75,7 @@ def fidelity(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_mask(mask, image.shape[:2])
     checks.check_floating("update", update, ("h", "w", "c"))
     checks.check_same_shape("update", update, "image", image)

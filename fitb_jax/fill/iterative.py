@@ -185,7 +185,7 @@ def iterated_with_diagnostics(
     See `iterated`.
     """
     checks.check_key(key)
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_manual_axes(image)
     checks.check_mask(mask, image.shape[:2])
     checks.check_count("steps", steps)

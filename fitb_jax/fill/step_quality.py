@@ -88,7 +88,7 @@ def step_scores(
     Raises:
         TypeError, ValueError: a wrong shape, dtype or range.
     """
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     move = functools.partial(step, image, mask, update, background=background)
     filled = jax.vmap(lambda size: move(size=size))(sizes)
     blur, blur_more = (functools.partial(gaussian_blur, sigma=sigma) for sigma in (smooth, coarse))

@@ -89,7 +89,7 @@ def first_order(
         >>> of_classes(logits_fn, image, mask, jnp.arange(4)).shape
         (4, 16, 16, 3)
     """
-    _check_arguments(logits_fn, image, mask, target, background)
+    _check_arguments(logits_fn, image, mask, target, background, objective)
     masked = masks.apply(image, mask, background)
     return jax.grad(lambda z: objective(logits_fn(z), target))(masked)
 
@@ -122,7 +122,7 @@ def first_order_all_classes(
         TypeError, ValueError: a wrong shape, dtype or range; see `fitb_jax.checks`.
     """
     checks.check_count("chunk", chunk)
-    _check_arguments(logits_fn, image, mask, 0, background)
+    _check_arguments(logits_fn, image, mask, 0, background, objective)
     logits, pull_back = jax.vjp(logits_fn, masks.apply(image, mask, background))
     classes = jnp.arange(logits.shape[0])
     cotangents = jax.vmap(jax.grad(objective), in_axes=(None, 0))(logits, classes)
@@ -209,7 +209,7 @@ def second_order_with_diagnostics(
     checks.check_choice("method", method, get_args(Method))
     checks.check_number("damping", damping, least=1, open_least=True)
     checks.check_count("steps", steps)
-    _check_arguments(logits_fn, image, mask, target, background)
+    _check_arguments(logits_fn, image, mask, target, background, objective)
     masked = masks.apply(image, mask, background)
     hidden = masks.complement(mask)[:, :, None].astype(image.dtype)
 
@@ -263,8 +263,13 @@ def resolve_order(order: Order | UpdateFn) -> UpdateFn:
 
 
 def _check_arguments(
-    logits_fn: LogitsFn, image: Image, mask: Mask, target: Target, background: Background
+    logits_fn: LogitsFn,
+    image: Image,
+    mask: Mask,
+    target: Target,
+    background: Background,
+    objective: Objective,
 ) -> None:
-    checks.check_explained(logits_fn, image, target)
+    checks.check_explained(logits_fn, image, target, objective)
     checks.check_mask(mask, image.shape[:2])
     checks.check_background(background, image.shape)

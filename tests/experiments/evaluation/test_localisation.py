@@ -50,7 +50,7 @@ def test_scores_are_means_over_runs_of_each_key(monkeypatch: pytest.MonkeyPatch)
         source="made here",
     )
     backgrounds = np.zeros((1, 4, 4, 3), np.float32)
-    judge: Any = types.SimpleNamespace(logits_fn=None, size=4)
+    judge: Any = types.SimpleNamespace(logits_fn=lambda image: image.mean((0, 1)), size=4)
     judged = Judged(net, judge, backgrounds, backgrounds, np.zeros(2, bool))
     alone = Config(seed=6, areas=(0.1,))
 
