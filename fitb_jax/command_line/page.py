@@ -104,6 +104,7 @@ def write(
         likeliest=name_of_likeliest(classifier),
         rows=_rows(classifier, found),
         areas=[f"{area:.0%}" for area in AREAS],
+        mirrors=_mirrors(classifier, found),
     )
     (folder / folders.PAGE).write_text(text, "utf-8")
 
@@ -191,24 +192,26 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             f"The blank alone, {behind} with nothing shown, already has {name} with p {blank}, and "
             f"the whole photograph with {whole}: masks prove nothing here. Try another "
             "--background: blur, mean, a value from 0 to 1, or one for each channel."
+            + _instead_of_class(classifier, found)
         )
     else:
         said.append(
             f"With nothing shown, on {behind}, p({name}) is {blank}; of the whole "
             f"photograph {whole}. What lies between is due to what is shown."
         )
-        if _best(found) > max(p_whole, found.p_blank) + _NOTABLE:
+    if _has_probabilities(classifier):
+        has_more = _best(found) > max(p_whole, found.p_blank) + _NOTABLE
+        if has_more and not _blank_has_class(classifier, found):
             against = "against it" if _has_labels(classifier) else "for other classes"
             said.append(
                 f"Some parts have more than the whole photograph, up to "
                 f"{_score(classifier, _best(found))}: what they hide may speak {against}."
             )
-    if _has_probabilities(classifier):
         said += _on_other_classes(classifier, found)
     blind = [
         f"{METHODS[each].title} ({result.agreement:.2f})"
         for each, result in found.methods.items()
-        if _is_blind(result, found)
+        if _is_blind(classifier, result, found)
     ]
     if blind:
         said.append(
@@ -265,6 +268,7 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
 def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
     """How every map does beside the edges, and what to do next."""
     unit, name = _unit(classifier), short_name(classifier.class_names[found.target])
+    is_hardly_seen = _has_probabilities(classifier) and found.p[found.target] < _HARDLY_SEEN
     control = float(found.edges.p.mean())
     more: list[str] = []
     no_more: list[str] = []
@@ -274,7 +278,7 @@ def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
         is_more = mean > control
         (more if is_more else no_more).append(f"{title} {_score(classifier, mean)}")
         proves_little = each == "extremal" and _is_found_for_the_absent(classifier, found, result)
-        if is_more and not _is_blind(result, found) and not proves_little:
+        if is_more and not _is_blind(classifier, result, found) and not proves_little:
             first.append(title)
     said = [
         f"In the mean over sizes, the edges of the photograph have {unit}({name}) "
@@ -284,13 +288,18 @@ def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
         + " This asks what is enough on this background, and not where the object is."
         + (" Extremal masks climb this number." if "extremal" in found.methods else "")
     ]
+    if is_hardly_seen:
+        return said
     if first:
         said.append(
-            f"Look first at {', '.join(first)}. Then try --seed 1 and more photographs: one proves "
-            "little."
+            f"Look first at {', '.join(first)}. Then run it with another --seed and --out: what "
+            "changes with the seed is chance. One photograph proves little."
         )
     elif found.methods:
-        said.append("No map holds up here. Try other --methods, or another --background.")
+        said.append(
+            "No map has both more p than the edges and another map for another class. Try other "
+            "--methods, or another --background."
+        )
     return said
 
 
@@ -300,10 +309,23 @@ def _best(found: Explanation) -> float:
     return float(max(part.p.max() for part in parts))
 
 
-def _is_blind(result: MethodResult, found: Explanation) -> bool:
+def _is_blind(classifier: Classifier, result: MethodResult, found: Explanation) -> bool:
     """Whether the map hardly depends on the class."""
-    # The gradients of two classes are the same but for their sign.
-    return result.agreement > _HARDLY_DIFFERENT and len(found.p) > 2
+    return result.agreement > _HARDLY_DIFFERENT and not _mirrors(classifier, found)
+
+
+def _mirrors(classifier: Classifier, found: Explanation) -> bool:
+    """Whether what speaks for one class speaks against the other, so that maps may be alike."""
+    return len(found.p) == 2 and not _has_labels(classifier)
+
+
+def _instead_of_class(classifier: Classifier, found: Explanation) -> str:
+    """What to do where one of two classes is what any background has, such as a "no"."""
+    if not _mirrors(classifier, found):
+        return ""
+    other = 1 - found.target
+    name = short_name(classifier.class_names[other])
+    return f" Of two classes, most backgrounds have one: try --class {other} for “{name}”."
 
 
 def _is_found_for_the_absent(
@@ -312,6 +334,8 @@ def _is_found_for_the_absent(
     """Whether the search for masks finds the class drawn at random as well."""
     if extremal.control is None or found.other is None or not _has_probabilities(classifier):
         return False
+    if _blank_has_class(classifier, found, of_other=True):
+        return False  # not found: it is there without a mask
     control = float(extremal.control.p.max())
     return control > max(float(extremal.shown.p.max()) / 2, 2 * float(found.p[found.other]))
 
@@ -325,7 +349,8 @@ def _on_masks(classifier: Classifier, found: Explanation, extremal: MethodResult
     if extremal.control is None or found.other is None or found.other_blank is None:
         return said
     other = short_name(classifier.class_names[found.other])
-    drawn = "the other class" if len(found.p) == 2 else "a class drawn at random"
+    kind = "label" if _has_labels(classifier) else "class"
+    drawn = f"the other {kind}" if len(found.p) == 2 else f"a {kind} drawn at random"
     p_other, control = float(found.p[found.other]), float(extremal.control.p.max())
     shown, reached, p_whole = _scores(classifier, np.array([most, control, p_other]))
     area_of_other = AREAS[int(np.argmax(extremal.control.p))]
@@ -335,7 +360,7 @@ def _on_masks(classifier: Classifier, found: Explanation, extremal: MethodResult
     )
     if _blank_has_class(classifier, found, of_other=True):
         said.append(
-            f"There is no control: the background alone has {other}, {drawn}, whatever masks show."
+            f"The search for masks has no control: the background alone has “{other}”, {drawn}."
         )
     elif most < _HARDLY_SEEN:
         said.append(f"{search}.")
@@ -349,7 +374,8 @@ def _on_masks(classifier: Classifier, found: Explanation, extremal: MethodResult
         said.append(f"{search}. For {name} it reaches {shown}, with {area:.0%}.")
     if seen_from := int(np.argmax(extremal.shown.p >= _HARDLY_SEEN)):
         said.append(
-            f"{AREAS[seen_from - 1]:.0%} of the square is too little: through this mask the "
+            f"{AREAS[seen_from - 1]:.0%} of the square that the network sees is too little: "
+            f"through this mask the "
             f"network hardly sees {name}. Look at the larger ones."
         )
     return said
@@ -550,7 +576,7 @@ def _score(classifier: Classifier, p: float) -> str:
         return f"{p:.3g}"
     if 0 < p < _SMALLEST:
         return f"<{_SMALLEST:.4f}"
-    return f"{p:.1g}" if 0 < p < 0.005 else f"{p:.2f}"
+    return f"{p:.1g}" if 0 < p < 0.01 else f"{p:.2f}"
 
 
 def _scores(classifier: Classifier, p: np.ndarray) -> list[str]:
@@ -558,7 +584,8 @@ def _scores(classifier: Classifier, p: np.ndarray) -> list[str]:
 
 
 def _correlation(value: float) -> str | None:
-    return f"{value:.2f}" if math.isfinite(value) else None
+    # Without the sign of -0.00.
+    return f"{round(value, 2) + 0.0:.2f}" if math.isfinite(value) else None
 
 
 def _finite(value: float) -> float | None:

@@ -123,7 +123,7 @@ def _compile(
         if name not in left_out:
             bar.set_postfix_str(METHODS[name].title)
             if bar.disable:  # no terminal: silence for minutes looks like a stop
-                print(f"compiling {METHODS[name].title}", file=sys.stderr, flush=True)
+                print(f"loading or compiling {METHODS[name].title}", file=sys.stderr, flush=True)
             try:
                 compiled.methods[name] = explaining.compile_method(name, classifier)
                 continue

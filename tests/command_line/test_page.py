@@ -48,6 +48,11 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     two = {"p": np.array([0.9, 0.1]), "head": "binary"}
     assert "prove nothing" not in _verdicts(p_blank=0.5, **two)  # no more than a guess
     assert "already has tabby" in _verdicts(p_blank=0.75, **two)
+    assert "most backgrounds have one: try --class 1 for “crane”" in _verdicts(p_blank=0.75, **two)
+    seen = _verdicts(p=np.array([0.003, 0.0, 0.997]), p_blank=0.001)
+    assert "hardly sees tabby here: p 0.003" in seen
+    assert "Some parts have more than the whole photograph, up to 0.70: what they hide" in seen
+    assert "Look first" not in seen
     unseen = np.array([0.001, 0.0, 0.999])
     assert "hardly sees tabby here: p 0.001 of the whole" in _verdicts(p=unseen, p_blank=0.004)
     hardly = {"extremal": MethodResult(_shown(0.002), _shown(0.001), 0.1, 0.0)}
@@ -61,24 +66,30 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "reaches" not in blank
     assert "the edges" not in blank
     of_blank = _verdicts(other_blank=0.9, control=0.9)
-    assert "no control: the background alone has crane, a class drawn at random" in of_blank
+    assert "search for masks has no control: the background alone has “crane”, a class" in of_blank
     assert "reaches" not in of_blank
+    assert "Look first at Extremal masks" in of_blank
     noise = _verdicts(p=unseen, p_blank=0.0, methods=hardly, edges=_shown(0.003))
     assert "the edges" not in noise
     assert "give --head probabilities" in _verdicts(are_probabilities=True)
     alike = {"rise": MethodResult(_shown(0.7), _shown(0.1), 0.9, 0.0)}
     assert "hardly depend on the class: RISE (0.90)." in _verdicts(methods=alike)
-    assert "No map holds up here. Try other --methods" in _verdicts(methods=alike)
+    assert "No map has both more p than the edges and another map" in _verdicts(methods=alike)
     assert "p(tabby) 0.70. No more: RISE 0.70. This" in _verdicts(methods=alike, edges=_shown(0.7))
     assert "p(tabby) 0.10. More: RISE 0.70. This" in _verdicts(methods=alike)
     assert "masks climb" not in _verdicts(methods=alike)
     assert "where the object is. Extremal masks climb this number. Look" in _verdicts()
-    assert "Look first at Extremal masks. Then try --seed 1" in _verdicts()
-    assert "No map holds up" in _verdicts(control=0.5)  # masks of what is not there
+    assert "Look first at Extremal masks. Then run it with another --seed" in _verdicts()
+    assert "No map has both" in _verdicts(control=0.5)  # masks of what is not there
     assert "too little" not in _verdicts()
     growing = _shown(0.7)._replace(p=np.array([0.0, 0.004, 0.3, 0.7]))
     found = {"extremal": MethodResult(growing, _shown(0.1), 0.1, 0.0)}
-    assert "10% of the square is too little: through this mask" in _verdicts(methods=found)
+    little = "10% of the square that the network sees is too little: through this mask"
+    assert little in _verdicts(methods=found)
+    both = {"p": np.array([0.9, 0.8]), "head": "multi_label"}
+    assert "alone has “crane”, the other label" in _verdicts(other_blank=0.9, **both)
+    assert "hardly depend on the class: RISE" in _verdicts(methods=alike, **both)
+    assert "hardly depend" not in _verdicts(methods=alike, p=both["p"], head="binary")
     of_labels = _verdicts(head="multi_label", target=2)  # 0.35, where another has 0.6
     assert "tray is rather absent than present" in of_labels
     assert "sees most" not in of_labels
