@@ -12,7 +12,7 @@ import numpy as np
 from fitb_jax import batching, checks, extras, masks
 from fitb_jax.batching import chunked_vmap
 from fitb_jax.callables import as_argument
-from fitb_jax.evaluation.board_checks import CHECKS, judged
+from fitb_jax.evaluation.board_checks import CHECKS, ON_THE_BACKGROUND, judged
 from fitb_jax.evaluation.cell_deletion import single_deletion
 from fitb_jax.evaluation.control_methods import CONTROLS
 from fitb_jax.evaluation.drop_and_gain import average_drop
@@ -29,6 +29,7 @@ from fitb_jax.objectives import (
     is_class,
     is_predicted,
     prob,
+    sigmoid_prob,
 )
 from fitb_jax.smoothing import gaussian_blur
 from fitb_jax.types import (
@@ -127,9 +128,10 @@ def scoreboard(
         A data set with the labels `method` (controls first), `image`, `area`, `check`, `control`
         and `interval`:
 
-        - a variable for each check that was made, (method, image) or (method, image, area);
+        - a variable for each check that was made, (method, image) or (method, image, area). Checks
+          on the background are nan where it has the class by itself: there they say nothing;
         - `p_whole` and `p_blank`, p(target) of the whole image and of the background alone,
-          (image,): where the background has the class by itself, masks prove nothing;
+          (image,);
         - `mean`, (check, method, interval);
         - `difference`, (check, method, control, interval): how much better the method is than
           the control, paired over images;
@@ -146,7 +148,7 @@ def scoreboard(
         >>> few = {"only": ("random_logit", "deletion"), "progress": False}
         >>> board = evaluation.scoreboard(mine, logits_fn, images, targets, key=key, **few)
         >>> evaluation.score_table(board).index.tolist()
-        ['random_logit', 'deletion', 'passed', 'images', 'blank']
+        ['random_logit', 'deletion', 'passed', 'telling', 'undecided', 'images', 'blank']
     """
     with extras.needed("evaluation.scoreboard", extra="grids"):
         import xarray as xr
@@ -228,10 +230,13 @@ def scoreboard(
     whole, blank = _whole_and_blank(logits_fn, images, targets, objective, background)
     classes = checks.count_classes(logits_fn, images[0])
     chance = chance_of(objective, classes)
+    proves_nothing = blank_has_class(blank, whole, chance=chance)
     names = [*found]
     variables: dict[str, Any] = {}
     for name in sorted(found[names[0]], key=[*CHECKS].index):
         values = np.stack([found[method][name] for method in names])
+        if name in ON_THE_BACKGROUND:
+            values[:, proves_nothing] = np.nan
         dims = ("method", "image", "area")[: values.ndim]
         attributes = {"meaning": CHECKS[name].meaning, "rule": CHECKS[name].rule}
         variables[name] = (dims, values, attributes)
@@ -245,7 +250,8 @@ def scoreboard(
         {
             "image_shape": str(tuple(images.shape[1:])),
             "classes": classes,
-            "proves_nothing": int(blank_has_class(blank, whole, chance=chance).sum()),
+            "labels": int(objective is sigmoid_prob),
+            "proves_nothing": int(proves_nothing.sum()),
             "not_asked": ", ".join(
                 name for name in CHECKS if only is None and name not in variables
             ),

@@ -22,6 +22,9 @@ AGREEING = 0.4
 SIGNED, POSITIVE = (-1.0, 1.0), (0.0, math.inf)
 """Limits of correlations and differences of shares, and of numbers without an upper limit."""
 
+ON_THE_BACKGROUND = ("insertion", "p_shown", "p_other_network")
+"""Checks that say nothing of an image whose background has the class by itself."""
+
 _NO_JUDGEMENT = "no judgement"
 
 
@@ -85,7 +88,10 @@ CHECKS: Mapping[str, Check] = {
         "two keys", "overlap of the best tenths of two draws; 1 without chance", True, AGREEING
     ),
     "moved": Check(
-        "image moved", "overlap of the best tenths of the image and the image moved", True, AGREEING
+        "image moved",
+        "overlap of the best tenths of the image and of the image moved by `move`",
+        True,
+        AGREEING,
     ),
     "insertion": Check("insertion", "area under p(target), important pixels shown first", True),
     "deletion": Check("deletion", "area under p(target), important pixels hidden first", False),
@@ -114,16 +120,16 @@ CHECKS: Mapping[str, Check] = {
         limits=SIGNED,
         needs="cells_logits_fn",
     ),
-    "p_shown": Check("p shown", "p(target) of the best pixels on the background", None),
+    "p_shown": Check("p shown", "p(target) of the best pixels (`areas`) on the background", None),
     "p_other_network": Check(
         "p, other network",
-        "p(target) of the best pixels on the background, by another network",
+        "p(target) of the best pixels (`areas`) on the background, by another network",
         True,
         needs="other_logits_fn",
     ),
     "kept": Check(
         "kept",
-        "share of other backgrounds on which the masks keep the class",
+        "share of other backgrounds on which the best pixels (`areas`) keep the class",
         True,
         needs="backgrounds",
     ),
@@ -134,10 +140,13 @@ CHECKS: Mapping[str, Check] = {
         needs="truth",
     ),
     "precision": Check(
-        "precision", "share of the masks that is on the object", True, needs="truth"
+        "precision", "share of the best pixels (`areas`) on the object", True, needs="truth"
     ),
     "relevance_rank": Check(
-        "relevance rank", "share of the best pixels on the object", True, needs="truth"
+        "relevance rank",
+        "share of as many best pixels as the object has on it",
+        True,
+        needs="truth",
     ),
     "average_drop": Check("average drop", "share of p(target) lost through the map", None),
     "average_increase": Check(
@@ -207,8 +216,8 @@ def judged(board: "xr.Dataset") -> "xr.Dataset":
 
 
 def _rule(name: str, board: "xr.Dataset") -> str:
-    if name == "random_logit" and board.attrs.get("classes") == 2:
-        return f"{_NO_JUDGEMENT}: of two classes one mirrors the other"
+    if name == "random_logit" and board.attrs.get("classes") == 2 and not board.attrs.get("labels"):
+        return f"{_NO_JUDGEMENT}: of two classes, what speaks for one speaks against the other"
     return CHECKS[name].rule
 
 

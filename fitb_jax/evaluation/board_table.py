@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from fitb_jax import extras
-from fitb_jax.evaluation.board_checks import CHECKS, Check
+from fitb_jax.evaluation.board_checks import CHECKS, ON_THE_BACKGROUND, Check
 from fitb_jax.evaluation.control_methods import CONTROLS
 
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 DECIDE = 10
 """An interval over fewer images than this says little."""
-
-_ON_THE_BACKGROUND = ("insertion", "p_shown", "p_other_network")
-"""Checks that mean nothing where the background has the class."""
 
 
 def score_table(board: "xr.Dataset") -> "pd.DataFrame":
@@ -30,12 +27,11 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
         3" says how many images had an answer, where not all had one. "+" is passed, and "-" is
         failed, with the controls that did better where the rule is about them. "?" is undecided:
         these images do not tell the method from the controls that are named, and more images may.
-        "(no chance)" says that two keys give the same pixels in every image: no merit, but how the
-        method is made. "(blank)" says that the background has the class in some of the images,
-        where the check proves nothing. Two more columns say what is measured, and when it is
-        passed. The last rows count the checks passed and undecided, the images, and those whose
-        background has the class. Then come the checks that were not asked, with the argument that
-        they need.
+        "(unsure)" says that the interval holds the bound of the check. "(no chance)" says that two
+        keys give the same pixels in every image: no merit, but how the method is made. Two more
+        columns say what is measured, and when it is passed. The last rows count the checks passed,
+        those of them that tell something, those undecided, the images, and those whose background
+        has the class. Then come the checks that were not asked, with the argument that they need.
 
     Raises:
         ImportError: pandas is not installed; names the extra.
@@ -46,7 +42,6 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
     rows: dict[str, list[str]] = {}
     undecided, by_design = dict.fromkeys(methods, 0), dict.fromkeys(methods, 0)
     images = board.sizes["image"]
-    told = board.attrs.get("proves_nothing")
     asked: list[str] = board["check"].values.tolist()
     for name in sorted(asked, key=lambda name: CHECKS[name].is_high_good is None):
         check = CHECKS[name]
@@ -60,37 +55,31 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
                 said += f" of {answered}"
             mark = _mark(check, of)
             undecided[method] += mark.startswith("?")
-            if name == "two_keys" and mark == "+" and (of[name] == 1).all():
+            if name == "two_keys" and mark.startswith("+") and (of[name] == 1).all():
                 mark += " (no chance)"
                 by_design[method] = 1
-            doubt = " (blank)" if told and name in _ON_THE_BACKGROUND else ""
-            cells.append(f"{said} {mark}".rstrip() + doubt)
+            cells.append(f"{said} {mark}".rstrip())
         rows[name] = [*cells, check.meaning, board["rule"].sel(check=name).item()]
     counts = board["passed"].notnull().sum("check").values
-    on_blanks = board["passed"].where(board["check"].isin(_ON_THE_BACKGROUND) & bool(told))
-    worthless = on_blanks.sum("check").astype(int).values
     total = board["passed"].sum("check").astype(int).values
-    rows["passed"] = [
-        f"{each} of {count}"
-        + (f", {by_design[method]} by design" if by_design[method] else "")
-        + (f", {blank} of them (blank)" if blank else "")
-        + (f", {undecided[method]} undecided" if undecided[method] else "")
-        for method, each, count, blank in zip(methods, total, counts, worthless, strict=True)
-    ]
+    rows["passed"] = [f"{each} of {count}" for each, count in zip(total, counts, strict=True)]
     if counts.any():
         rows["passed"] = [
             said if count else f"{said}, no answer to any: look whether its maps are finite"
             for said, count in zip(rows["passed"], counts, strict=True)
         ]
     rows["passed"] += ["checks that are passed", "against controls no control passes"]
+    telling = [str(each - by_design[name]) for name, each in zip(methods, total, strict=True)]
+    rows["telling"] = [*telling, "passes without (no chance)", "compare it with the controls"]
     few = "fewer than ten decide little" if images < DECIDE else ""
+    rows["undecided"] = [*(str(undecided[name]) for name in methods), 'checks with "?"', few]
     meaning = "images asked; [...] is the 95 % interval of the mean over them"
     rows["images"] = [*(str(images) for _ in methods), meaning, few]
-    if told is not None:
+    if (told := board.attrs.get("proves_nothing")) is not None:
         share = f"{told} of {images}"
-        meaning = "images whose background alone has over half of p(target): masks prove nothing"
-        prove_nothing = "checks with (blank) count these images as well" if told else ""
-        rows["blank"] = [*(share for _ in methods), meaning, prove_nothing]
+        meaning = "images whose background alone has over half of p(target), both above chance"
+        left_out = f"left out of {', '.join(ON_THE_BACKGROUND)}" if told else ""
+        rows["blank"] = [*(share for _ in methods), meaning, left_out]
     for name in filter(None, board.attrs.get("not_asked", "").split(", ")):
         needs = f"needs {CHECKS[name].needs or 'several classes'}"
         rows[name] = [*("not asked" for _ in methods), CHECKS[name].meaning, needs]
@@ -102,9 +91,13 @@ def _mark(check: Check, of: "xr.Dataset") -> str:
     """Whether one method passes, and which controls are in the way."""
     if math.isnan(float(of["passed"])):
         return ""
+    if check.bound is not None:
+        _, low, high = of["mean"].values
+        unsure = " (unsure)" if low <= check.bound <= high and low < high else ""
+        return ("+" if of["passed"] else "-") + unsure
     if of["passed"]:
         return "+"
-    if check.bound is not None or "difference" not in of or of["method"].item() in CONTROLS:
+    if "difference" not in of or of["method"].item() in CONTROLS:
         return "-"
     low, high = (of["difference"].sel(interval=end).values for end in ("low", "high"))
     is_better = high < 0
