@@ -145,10 +145,11 @@ def check_floating(name: str, value: Any, axes: Sequence[str]) -> None:
             "and for an image np.moveaxis(value.numpy(), -3, -1)"
         )
     if not hasattr(value, "dtype") or not jnp.issubdtype(value.dtype, jnp.floating):
-        is_of_bytes = getattr(value, "dtype", None) == np.uint8
+        remedies = {"uint8": f"give {name} / 255", "bool": f"give {name}.astype(jnp.float32)"}
+        remedy = remedies.get(str(getattr(value, "dtype", "")))
         raise TypeError(
             f"{name} must be an array of floating point numbers, got {describe(value)}"
-            + (f": give {name} / 255" if is_of_bytes else "")
+            + (f": {remedy}" if remedy else "")
         )
     _check_axes(name, value, axes)
     if (values := known(value)) is not None and not np.isfinite(values).all():

@@ -1,5 +1,6 @@
 """Masks judged by what had no part in the search for them."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -29,20 +30,25 @@ class MaskJudgement(NamedTuple):
 
     Attributes:
         p: p(target) through each mask, by the network that was explained, (a,). A search climbs it.
-        p_other: the same by another network, (a,).
-        is_first_of_other: 1 where the target is the class that the other network predicts, (a,).
-        kept: share of other backgrounds on which the network that was explained keeps the class,
-            (a,).
-        p_blank: p(target) where nothing is shown. Where it is large, `p` proves nothing.
-        p_other_blank: the same by the other network.
+        p_whole: the same of the whole image.
+        p_blank: the same where nothing is shown. Where it is large, `p` proves nothing.
+        p_other: p(target) through each mask by the other network, (a,); nan, like the next three,
+            where none is given.
+        p_other_whole: the same of the whole image.
+        p_other_blank: the same where nothing is shown.
+        is_first_of_other: 1 where the other network predicts the target through the mask, (a,).
+        kept: share of other backgrounds on which the network that was explained predicts the
+            target, (a,); nan where none are given.
     """
 
     p: Float[Array, "a"]
+    p_whole: Scalar
+    p_blank: Scalar
     p_other: Float[Array, "a"]
+    p_other_whole: Scalar
+    p_other_blank: Scalar
     is_first_of_other: Float[Array, "a"]
     kept: Float[Array, "a"]
-    p_blank: Scalar
-    p_other_blank: Scalar
 
 
 def judge_masks(
@@ -51,8 +57,8 @@ def judge_masks(
     target: Target,
     masks: Float[Array, "a h w"],
     *,
-    other_logits_fn: LogitsFn,
-    backgrounds: Float[Array, "b h w c"],
+    other_logits_fn: LogitsFn | None = None,
+    backgrounds: Float[Array, "b h w c"] | None = None,
     background: BackgroundName | Background = "blur",
     blur: Number = BLUR,
     objective: Objective = prob,
@@ -61,7 +67,7 @@ def judge_masks(
     """Judge masks in the sample and out of it.
 
     A score that a search climbs proves nothing by itself. Another network and other backgrounds had
-    no part in it.
+    no part in it: give one of them or both.
 
     Args:
         logits_fn: the classifier that was explained.
@@ -91,10 +97,68 @@ def judge_masks(
         (1,)
     """
     checks.check_explained(logits_fn, image, target, objective)
+    if other_logits_fn is not None:
+        _check_other(other_logits_fn, logits_fn, image, objective)
+    checks.check_mask(masks, image.shape[:2], name="masks", axes=("a", "h", "w"))
+    if backgrounds is not None:
+        checks.check_image(backgrounds, name="backgrounds", axes=("b", "h", "w", "c"))
+        if backgrounds.shape[1:] != image.shape:
+            raise ValueError(
+                f"backgrounds must have the shape {image.shape} of the image, got "
+                f"{backgrounds.shape}"
+            )
+    check_predicts(objective)
+    checks.check_count("chunk", chunk)
+    blend = make_blend(image, background, blur=blur)
+
+    everything, nothing = (
+        values((1, *image.shape[:2]), masks.dtype) for values in (jnp.ones, jnp.zeros)
+    )
+
+    def by_own(masks: Float[Array, "n h w"]) -> Float[Array, "n"]:
+        return probabilities_through(
+            logits_fn, image, target, masks, background=background, blur=blur, objective=objective
+        )
+
+    def by_other(judge: LogitsFn, mask: Mask) -> tuple[Scalar, Scalar]:
+        logits = judge(blend(mask))
+        is_first = is_predicted(logits, target, objective=objective) == 1
+        return objective(logits, target), is_first.astype(jnp.float32)
+
+    def share_kept(backgrounds: Float[Array, "b h w c"], mask: Mask) -> Scalar:
+        kept = kept_count(
+            logits_fn, image, target, mask, backgrounds, objective=objective, chunk=chunk
+        )
+        return kept / len(backgrounds)
+
+    p_other = is_first = kept = jnp.full(len(masks), jnp.nan)
+    p_other_whole = p_other_blank = jnp.asarray(jnp.nan)
+    if other_logits_fn is not None:
+        judge = functools.partial(by_other, other_logits_fn)
+        p_other, is_first = jax.lax.map(judge, masks)
+        p_other_whole, p_other_blank = (jax.lax.map(judge, m)[0][0] for m in (everything, nothing))
+    if backgrounds is not None:
+        kept = jax.lax.map(functools.partial(share_kept, backgrounds), masks)
+    return MaskJudgement(
+        p=by_own(masks),
+        p_whole=by_own(everything)[0],
+        p_blank=by_own(nothing)[0],
+        p_other=p_other,
+        p_other_whole=p_other_whole,
+        p_other_blank=p_other_blank,
+        is_first_of_other=is_first,
+        kept=kept,
+    )
+
+
+def _check_other(
+    other_logits_fn: LogitsFn, logits_fn: LogitsFn, image: Image, objective: Objective
+) -> None:
     checks.check_callable("other_logits_fn", other_logits_fn)
     classes = checks.count_classes(logits_fn, image)
     try:
         of_other = checks.count_classes(other_logits_fn, image)
+        checks.check_objective(other_logits_fn, objective)
     except (TypeError, ValueError) as error:
         error.add_note(
             "of other_logits_fn; models.at_size makes one of a network for images of another size"
@@ -104,39 +168,3 @@ def judge_masks(
         raise ValueError(
             f"other_logits_fn must have the {classes} classes of logits_fn, got {of_other}"
         )
-    checks.check_mask(masks, image.shape[:2], name="masks", axes=("a", "h", "w"))
-    checks.check_image(backgrounds, name="backgrounds", axes=("b", "h", "w", "c"))
-    if backgrounds.shape[1:] != image.shape:
-        raise ValueError(
-            f"backgrounds must have the shape {image.shape} of the image, got {backgrounds.shape}"
-        )
-    check_predicts(objective)
-    checks.check_count("chunk", chunk)
-    blend = make_blend(image, background, blur=blur)
-
-    def by_other(mask: Mask) -> tuple[Scalar, Scalar]:
-        logits = other_logits_fn(blend(mask))
-        is_first = is_predicted(logits, target, objective=objective) == 1
-        return objective(logits, target), is_first.astype(jnp.float32)
-
-    def share_kept(mask: Mask) -> Scalar:
-        kept = kept_count(
-            logits_fn, image, target, mask, backgrounds, objective=objective, chunk=chunk
-        )
-        return kept / len(backgrounds)
-
-    def by_own(masks: Float[Array, "n h w"]) -> Float[Array, "n"]:
-        return probabilities_through(
-            logits_fn, image, target, masks, background=background, blur=blur, objective=objective
-        )
-
-    nothing = jnp.zeros((1, *image.shape[:2]), masks.dtype)
-    p_other, is_first = jax.lax.map(by_other, masks)
-    return MaskJudgement(
-        p=by_own(masks),
-        p_other=p_other,
-        is_first_of_other=is_first,
-        kept=jax.lax.map(share_kept, masks),
-        p_blank=by_own(nothing)[0],
-        p_other_blank=jax.lax.map(by_other, nothing)[0][0],
-    )

@@ -34,10 +34,24 @@ def test_every_number_is_that_of_one_image_at_a_time() -> None:
         assert found.is_first_of_other[i] == (int(logits.argmax()) == 1)
         kept = [int(LOGITS_FN(masks.apply(IMAGE, mask, one)).argmax()) == 1 for one in BACKGROUNDS]
         np.testing.assert_allclose(found.kept[i], np.mean(kept), rtol=1e-6)
-    # The first mask shows nothing.
-    assert found.p_blank == pytest.approx(float(found.p[0]), rel=1e-5)
-    assert found.p_other_blank == pytest.approx(float(found.p_other[0]), rel=1e-5)
+    # The first mask shows nothing, and the last everything.
+    for at, (own, other) in {
+        0: (found.p_blank, found.p_other_blank),
+        2: (found.p_whole, found.p_other_whole),
+    }.items():
+        np.testing.assert_allclose([own, other], [found.p[at], found.p_other[at]], rtol=1e-5)
     assert 0 < found.kept[1] < 1
+
+
+def test_one_judge_is_enough() -> None:
+    both = judge(MASKS, other_logits_fn=OTHER, backgrounds=BACKGROUNDS)
+    by_network = judge(MASKS, other_logits_fn=OTHER)
+    on_backgrounds = judge(MASKS, backgrounds=BACKGROUNDS)
+    assert np.isnan(by_network.kept).all()
+    assert np.isnan([*on_backgrounds.p_other, on_backgrounds.p_other_whole]).all()
+    for name in ("p", "p_whole", "p_other", "p_other_blank", "is_first_of_other"):
+        np.testing.assert_array_equal(getattr(by_network, name), getattr(both, name))
+    np.testing.assert_array_equal(on_backgrounds.kept, both.kept)
 
 
 def test_labels_are_kept_where_their_logit_is_above_zero() -> None:
@@ -74,6 +88,8 @@ def test_bad_arguments_are_refused_by_name() -> None:
         judge(MASKS, **good | {"backgrounds": BACKGROUNDS[:, :8]})
     with pytest.raises(ValueError, match=r"masks must lie in \[0, 1\]"):
         judge(2 * MASKS, **good)
+    with pytest.raises(TypeError, match=r"an array of bool .*: give masks.astype\(jnp.float32\)"):
+        judge(MASKS == 1, **good)
     with pytest.raises(ValueError, match="a regression has no class to be kept"):
         judge(MASKS, **good, objective=objectives.output)
     with pytest.raises(TypeError, match="other_logits_fn must be callable"):
