@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,10 +65,24 @@ def failures(path: str | os.PathLike[str]) -> Iterator[Failure]:
             yield Failure(coordinates, text)
 
 
+def failure_count(path: Path) -> int:
+    """How many points failed or are not finite.
+
+    Args:
+        path: of the store.
+
+    Returns:
+        The number of these points.
+    """
+    return sum(_failed_chunks(path).values())
+
+
 def forget_failures(path: str | os.PathLike[str]) -> int:
     """Forget the blocks with points that failed or are not finite, such as for want of memory.
 
-    Running the grid again computes just them.
+    Running the grid again computes just them. Where the point function was wrong for a whole static
+    value, so that it raised for each of its points, mend it and run again: nothing need be
+    forgotten.
 
     Args:
         path: of the store.
@@ -80,23 +94,21 @@ def forget_failures(path: str | os.PathLike[str]) -> int:
         StoreError: it is not the store of a grid, or another process is writing to it.
     """
     path = Path(path)
-    extents = read_meta(path)["extents"]
+    read_meta(path)
     with only_writer(path):
-        return _forget_failures(path, extents)
-
-
-def _forget_failures(path: Path, extents: Sequence[int]) -> int:
-    status = open_root(path, "r")["status"]
-    found = {}
-    for index in itertools.product(
-        *(range(-(-n // e)) for n, e in zip(status.shape, extents, strict=True))
-    ):
-        count = int((status.get_block_selection(index) > DONE).sum())
-        if count:
-            found[index] = count
-    if found:
-        forget(path, found)
+        if found := _failed_chunks(path):
+            forget(path, found)
     return sum(found.values())
+
+
+def _failed_chunks(path: Path) -> dict[tuple[int, ...], int]:
+    """How many points of each block are not good, of those blocks that have such points."""
+    extents, status = read_meta(path)["extents"], open_root(path, "r")["status"]
+    indices = itertools.product(
+        *(range(-(-n // e)) for n, e in zip(status.shape, extents, strict=True))
+    )
+    counts = {i: int((status.get_block_selection(i) > DONE).sum()) for i in indices}
+    return {index: count for index, count in counts.items() if count}
 
 
 def verify(path: str | os.PathLike[str]) -> list[str]:

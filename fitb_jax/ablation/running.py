@@ -41,7 +41,7 @@ from fitb_jax.ablation.axes import (
 )
 from fitb_jax.ablation.devices import own_devices, point_mesh, wait_for_all
 from fitb_jax.ablation.fields import Field, check_fields, judge
-from fitb_jax.ablation.inspection import failures
+from fitb_jax.ablation.inspection import failure_count, failures
 from fitb_jax.ablation.program import (
     Evaluator,
     Pieces,
@@ -109,7 +109,8 @@ class Plan(NamedTuple):
         work = f", {_bytes(self.work_bytes)} more to pool from" if self.work_bytes else ""
         return (
             f"{axes} = {self.points:,} points; {self.chunks:,} chunks of at most {self.chunk:,} "
-            f"points ({_bytes(self.chunk_bytes)} each) in {self.blocks:,} blocks of at most "
+            f"points ({_bytes(self.chunk_bytes)} each, by the first program) in {self.blocks:,} "
+            f"blocks of at most "
             f"{self.block:,} points; to do: {_counted(self.blocks_left, 'block')}, "
             f"{_counted(self.compiles, 'compile')}; about {_bytes(self.store_bytes)} on disk{work}"
         )
@@ -330,6 +331,14 @@ def _check(
     own_mesh = own_devices(point_mesh() if mesh is None else mesh)
     bind_point = functools.partial(bind, point_fn, takes_key=takes_key, impl=impl)
     traced = trace_all(bind_point, checked, dict(shared), key_data, own_mesh)
+    for index, program in traced.programs.items():
+        if isinstance(program, Exception):
+            _LOG.warning(
+                "every point of %s fails: %s: %s",
+                static_label(checked, index),
+                type(program).__name__,
+                program,
+            )
     task = Task(
         grid=checked,
         shared=dict(shared),
@@ -351,7 +360,7 @@ def _check(
         "order": list(checked.names),
         "key": key_data.tolist(),
         "key_axes": sorted(key_axes),
-        "shared": digest(task.shared),
+        "shared": {name: digest(values) for name, values in task.shared.items()},
         "versions": {
             "fitb_jax": __version__,
             **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "numpy")},
@@ -456,9 +465,15 @@ def _run(job: _Job, place: Path, *, strict: bool, progress: bool) -> xr.Dataset:
     is_first = jax.process_index() == 0
     with disk.only_writer(place) if is_first else contextlib.nullcontext():
         _complete(job, place, strict=strict, progress=progress)
-    if is_first and (first := next(failures(place), None)):
+    if is_first and (count := failure_count(place)):
+        first = next(failures(place))
         _LOG.warning(
-            "some points failed or are not finite, see ablation.failures; first: %s", first
+            "%s: %s of %s failed or are not finite: ablation.failures lists them; first %s: %s",
+            place.name,
+            f"{count:,}",
+            _counted(math.prod(job.task.grid.shape), "point"),
+            first.coordinates,
+            first.reason,
         )
     # How zarr 3 holds it would keep it from being written as zarr 2.
     return xr.open_zarr(place, consolidated=True).drop_encoding()
@@ -471,7 +486,9 @@ def _complete(job: _Job, place: Path, *, strict: bool, progress: bool) -> None:
     schema = _schema(job, place)
     if strict and (first := next(failures(place), None)):
         raise PointError(f"point {first.coordinates}, in the store already: {first.reason}")
+    say = tqdm.write if progress else _LOG.info
     if disk.is_complete(place):
+        say(f"{place.name}: {_counted(math.prod(job.task.grid.shape), 'point')}, all done")
         return
     pending = disk.pending(place, schema)
     wait_for_all(f"listed {place}")
@@ -481,8 +498,7 @@ def _complete(job: _Job, place: Path, *, strict: bool, progress: bool) -> None:
     own = _deal(pending, jax.process_index(), jax.process_count())
     evaluator = job.evaluator(schema)
     if own:
-        said = f"{place.name}: {_make_plan(job.task, schema, evaluator, pending)}"
-        tqdm.write(said) if progress else _LOG.info(said)
+        say(f"{place.name}: {_make_plan(job.task, schema, evaluator, pending)}")
     _compute(job.task, schema, evaluator, own, place, strict=strict, progress=progress)
     wait_for_all(f"written {place}")
     if jax.process_index() == 0:
@@ -498,6 +514,8 @@ def _make_or_grow(job: _Job, place: Path) -> None:
         return
     schema = _schema(job, place)
     old, new = disk.read_meta(place)["sizes"], _sizes(job.task.grid)
+    if mended := disk.replace_failed_programs(place, job.task.grid, job.identity(old)):
+        _LOG.info("%s: computed again, as it raised before: %s", place.name, "; ".join(mended))
     if old != new:
         grown = ", ".join(f"{n} from {old[n]} to {new[n]}" for n in new if new[n] != old[n])
         _LOG.info("%s grows: %s", place.name, grown)

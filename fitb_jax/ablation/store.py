@@ -29,6 +29,7 @@ from fitb_jax.ablation.fields import (
     measure,
     statistic,
 )
+from fitb_jax.ablation.program import static_label
 from fitb_jax.moments import Moments, pool
 
 with extras.needed("fitb_jax.ablation", extra="grids"):
@@ -198,6 +199,9 @@ def create(path: Path, schema: Schema, identity: Mapping[str, Any]) -> None:
 def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
     """Refuse a store that is of another run.
 
+    A program that raised has no results, so that another may take its place: see
+    `replace_failed_programs`.
+
     Args:
         path: of the store.
         identity: of the run, with as many labels of each axis as the store has.
@@ -211,6 +215,7 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
         f"{wanted.get(name, 'nothing')}{' first' if name.endswith('.labels') else ''}"
         for name in sorted(found.keys() | wanted.keys())
         if found.get(name) != wanted.get(name)
+        and not (name.startswith("program.") and _raised(found.get(name)))
     ]
     if any(difference.startswith("axes.") for difference in differences):
         differences.append(
@@ -222,11 +227,50 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
             "these are digests of what a point computes: the code of the point function, or "
             "of what it calls there, has changed"
         )
+    if any(difference.startswith("shared.") for difference in differences):
+        differences.append(
+            "these are digests of numbers, bit by bit: of a network that is trained in each run, "
+            "keep the first by models.train_or_restore"
+        )
     if differences:
         raise StoreError(
             f"store {path} is of another run; choose another place, delete it, or give what is "
             "new a label behind those of an axis:\n  " + "\n  ".join(differences)
         )
+
+
+def replace_failed_programs(path: Path, grid: Grid, identity: Mapping[str, Any]) -> list[str]:
+    """Let what raised for every point of a static value be computed by the program of this run.
+
+    If this is stopped halfway, the next call does the rest.
+
+    Args:
+        path: of the store.
+        grid: of the run.
+        identity: of the run, with as many labels of each axis as the store has.
+
+    Returns:
+        The static values whose points are to be computed again.
+    """
+    meta = read_meta(path)
+    known, own = meta["identity"]["program"], identity["program"]
+    mended = [label for label, said in known.items() if _raised(said) and own[label] != said]
+    if not mended:
+        return []
+    shape = open_root(path, "r")["status"].shape
+    chunks = itertools.product(
+        *(range(-(-n // e)) for n, e in zip(shape, meta["extents"], strict=True))
+    )
+    at = [grid.place(name) for name in grid.of_kind("static")]
+    # A chunk holds one value of each static axis.
+    forget(path, (i for i in chunks if static_label(grid, tuple(i[a] for a in at)) in mended))
+    meta["identity"]["program"] = {**known, **{label: own[label] for label in mended}}
+    open_root(path, "r+").attrs[META] = json.dumps(meta)
+    return mended
+
+
+def _raised(program: Any) -> bool:
+    return str(program).startswith("raises ")
 
 
 def read_meta(path: Path) -> dict[str, Any]:

@@ -286,7 +286,11 @@ def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
         + (f" More: {', '.join(more)}." if more else "")
         + (f" No more: {', '.join(no_more)}." if no_more else "")
         + " This asks what is enough on this background, and not where the object is."
-        + (" Extremal masks climb this number." if "extremal" in found.methods else "")
+        + (
+            " Only extremal masks are searched to have much of it."
+            if "extremal" in found.methods
+            else ""
+        )
     ]
     if is_hardly_seen:
         return said
@@ -355,7 +359,7 @@ def _on_masks(classifier: Classifier, found: Explanation, extremal: MethodResult
     shown, reached, p_whole = _scores(classifier, np.array([most, control, p_other]))
     area_of_other = AREAS[int(np.argmax(extremal.control.p))]
     search = (
-        f"The same search for masks of {other}, {drawn}, reaches p {reached}, with "
+        f"The same search for masks of {other}, {drawn}, reaches p {reached} at best, with "
         f"{area_of_other:.0%} of the square"
     )
     if _blank_has_class(classifier, found, of_other=True):

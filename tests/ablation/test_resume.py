@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -384,6 +384,71 @@ def test_failures_can_be_forgotten_and_computed_again(tmp_path: Path) -> None:
         assert (found["status"] == 1).all()
         assert ablation.forget_failures(tmp_path / name) == 0
     assert found["v_mean"].item() == 3.5
+
+
+def test_a_rule_that_raised_is_mended_and_its_points_alone_are_computed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    computed: list[str] = []
+
+    def note(name: str, value: np.ndarray) -> np.ndarray:
+        computed.append(name)
+        return np.asarray(value, np.float32)
+
+    def point(*, rule: Callable, x: jax.Array) -> dict[str, jax.Array]:
+        return {"v": rule(x)}
+
+    def double(x: jax.Array) -> jax.Array:
+        shape = jax.ShapeDtypeStruct((), jnp.float32)
+        noted = functools.partial(note, "double")
+        return 2 * jax.pure_callback(noted, shape, x, vmap_method="expand_dims")
+
+    def broken(x: jax.Array) -> jax.Array:
+        return x * no_such_name  # type: ignore[name-defined]
+
+    def grid(*rules: Callable, points: int = 6) -> dict[str, Any]:
+        labels = ["double", "mine", "third"][: len(rules)]
+        return {
+            "x": np.arange(float(points)), "rule": ablation.static(rules, labels=labels)
+        }  # fmt: skip
+
+    run = functools.partial(
+        ablation.run, point, chunk=2, block=2, progress=False, store=tmp_path / "s"
+    )
+    first = run(grid(double, broken))
+    assert first["status"].sel(rule="mine").values.tolist() == [3] * 6
+    said = [record.getMessage() for record in caplog.records]
+    assert "every point of rule=mine fails: NameError: name 'no_such_name'" in said[0]
+    assert "s: 6 of 12 points failed or are not finite: ablation.failures lists them" in said[1]
+    computed.clear()
+    # The same failure is not computed again, and neither is what is good.
+    assert (run(grid(double, broken))["status"] == first["status"]).all()
+    # A run that stops before it has computed anything leaves the rest to the next one.
+    with pytest.raises(ablation.StoreError, match=r"axes.x.labels"):
+        run(grid(double, jnp.square, points=5))
+    mended = run(grid(double, jnp.square, jnp.sqrt, points=8))
+    assert (mended["status"] == 1).all()
+    np.testing.assert_allclose(mended["v"].sel(rule="mine"), np.arange(8.0) ** 2)
+    assert len(computed) == 1, "only the new points of the good rule"
+    with pytest.raises(ablation.StoreError, match=r"program.rule=mine: .*have changed|has changed"):
+        run(grid(double, jnp.abs, jnp.sqrt, points=8))
+    run(grid(double, jnp.square, jnp.sqrt, points=8), progress=True)
+    assert "s: 24 points, all done" in capsys.readouterr().out
+
+
+def test_shared_arguments_that_differ_are_named(tmp_path: Path) -> None:
+    def point(*, x: jax.Array, weights: jax.Array, scale: jax.Array) -> dict[str, jax.Array]:
+        return {"v": scale * weights.sum() * x}
+
+    run = functools.partial(
+        ablation.run, point, {"x": np.arange(3.0)}, store=tmp_path / "s", progress=False
+    )
+    shared = {"weights": np.ones(3, np.float32), "scale": np.float32(2)}
+    run(shared=shared)
+    with pytest.raises(ablation.StoreError, match=r"shared.weights: the store.*") as raised:
+        run(shared={**shared, "weights": np.zeros(3, np.float32)})
+    assert "shared.scale" not in str(raised.value)
+    assert "models.train_or_restore" in str(raised.value)
 
 
 def test_tuples_in_a_config_are_the_lists_that_are_read(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "p(tabby) is 0.10; of the whole photograph 0.60" in _verdicts()
     assert "prove nothing" not in _verdicts(p_blank=0.46)  # chance is a third
     assert "already has tabby with p 0.48" in _verdicts(p_blank=0.48)
-    assert "of crane, a class drawn at random, reaches p 0.10, with 5% of the square" in _verdicts()
+    assert "of crane, a class drawn at random, reaches p 0.10 at best, with 5%" in _verdicts()
     assert "For tabby it reaches 0.70, with 5%." in _verdicts()
     assert "masks are found for what is not there" in _verdicts(control=0.5)
     assert "that is tabby, with p 0.60" in _verdicts(target=2)
@@ -58,7 +58,7 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     hardly = {"extremal": MethodResult(_shown(0.002), _shown(0.001), 0.1, 0.0)}
     unfound = _verdicts(methods=hardly)
     assert "No mask of tabby reaches p 0.01: the search found nothing. The same" in unfound
-    assert "masks of crane, a class drawn at random, reaches p 0.001, with 5%" in unfound
+    assert "masks of crane, a class drawn at random, reaches p 0.001 at best, with 5%" in unfound
     assert "For tabby it reaches" not in unfound
     # Where the blank has a class, its masks and maps are not spoken of.
     blank = _verdicts(p_blank=0.55, edges=_shown(0.9))
@@ -77,8 +77,8 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "No map has both more p than the edges and another map" in _verdicts(methods=alike)
     assert "p(tabby) 0.70. No more: RISE 0.70. This" in _verdicts(methods=alike, edges=_shown(0.7))
     assert "p(tabby) 0.10. More: RISE 0.70. This" in _verdicts(methods=alike)
-    assert "masks climb" not in _verdicts(methods=alike)
-    assert "where the object is. Extremal masks climb this number. Look" in _verdicts()
+    assert "searched to have" not in _verdicts(methods=alike)
+    assert "is. Only extremal masks are searched to have much of it. Look" in _verdicts()
     assert "Look first at Extremal masks. Then run it with another --seed" in _verdicts()
     assert "No map has both" in _verdicts(control=0.5)  # masks of what is not there
     assert "too little" not in _verdicts()
