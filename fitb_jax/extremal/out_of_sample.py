@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from fitb_jax import checks
 from fitb_jax.extremal.background import BLUR, BackgroundName, make_blend
-from fitb_jax.extremal.certificate import kept_count
+from fitb_jax.extremal.certificate import check_backgrounds, kept_count
 from fitb_jax.extremal.mask_scores import probabilities_through
 from fitb_jax.objectives import check_predicts, is_predicted, prob
 from fitb_jax.types import (
@@ -101,12 +101,7 @@ def judge_masks(
         _check_other(other_logits_fn, logits_fn, image, objective)
     checks.check_mask(masks, image.shape[:2], name="masks", axes=("a", "h", "w"))
     if backgrounds is not None:
-        checks.check_image(backgrounds, name="backgrounds", axes=("b", "h", "w", "c"))
-        if backgrounds.shape[1:] != image.shape:
-            raise ValueError(
-                f"backgrounds must have the shape {image.shape} of the image, got "
-                f"{backgrounds.shape}"
-            )
+        check_backgrounds(backgrounds, image)
     check_predicts(objective)
     checks.check_count("chunk", chunk)
     blend = make_blend(image, background, blur=blur)

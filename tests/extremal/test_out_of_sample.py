@@ -84,7 +84,7 @@ def test_bad_arguments_are_refused_by_name() -> None:
     assert any("models.at_size" in note for note in size.value.__notes__)
     with pytest.raises(ValueError, match="other_logits_fn must have the 3 classes of logits_fn"):
         judge(MASKS, **good | {"other_logits_fn": lambda image: OTHER(image)[:2]})
-    with pytest.raises(ValueError, match=r"backgrounds must have the shape \(12, 12, 3\)"):
+    with pytest.raises(ValueError, match=r"backgrounds must have the image's shape \(12, 12, 3\)"):
         judge(MASKS, **good | {"backgrounds": BACKGROUNDS[:, :8]})
     with pytest.raises(ValueError, match=r"masks must lie in \[0, 1\]"):
         judge(2 * MASKS, **good)
