@@ -105,15 +105,9 @@ def judge_masks(
     check_predicts(objective)
     checks.check_count("chunk", chunk)
     blend = make_blend(image, background, blur=blur)
-
-    everything, nothing = (
-        values((1, *image.shape[:2]), masks.dtype) for values in (jnp.ones, jnp.zeros)
-    )
-
-    def by_own(masks: Float[Array, "n h w"]) -> Float[Array, "n"]:
-        return probabilities_through(
-            logits_fn, image, target, masks, background=background, blur=blur, objective=objective
-        )
+    ends = jnp.stack([jnp.ones(image.shape[:2]), jnp.zeros(image.shape[:2])])
+    # One program for the masks, the whole image and the blank.
+    every = jnp.concatenate([masks, ends.astype(masks.dtype)])
 
     def by_other(judge: LogitsFn, mask: Mask) -> tuple[Scalar, Scalar]:
         logits = judge(blend(mask))
@@ -126,22 +120,23 @@ def judge_masks(
         )
         return kept / len(backgrounds)
 
-    p_other = is_first = kept = jnp.full(len(masks), jnp.nan)
-    p_other_whole = p_other_blank = jnp.asarray(jnp.nan)
+    p = probabilities_through(
+        logits_fn, image, target, every, background=background, blur=blur, objective=objective
+    )
+    p_other = is_first = jnp.full(len(every), jnp.nan)
     if other_logits_fn is not None:
-        judge = functools.partial(by_other, other_logits_fn)
-        p_other, is_first = jax.lax.map(judge, masks)
-        p_other_whole, p_other_blank = (jax.lax.map(judge, m)[0][0] for m in (everything, nothing))
+        p_other, is_first = jax.lax.map(functools.partial(by_other, other_logits_fn), every)
+    kept = jnp.full(len(masks), jnp.nan)
     if backgrounds is not None:
         kept = jax.lax.map(functools.partial(share_kept, backgrounds), masks)
     return MaskJudgement(
-        p=by_own(masks),
-        p_whole=by_own(everything)[0],
-        p_blank=by_own(nothing)[0],
-        p_other=p_other,
-        p_other_whole=p_other_whole,
-        p_other_blank=p_other_blank,
-        is_first_of_other=is_first,
+        p=p[:-2],
+        p_whole=p[-2],
+        p_blank=p[-1],
+        p_other=p_other[:-2],
+        p_other_whole=p_other[-2],
+        p_other_blank=p_other[-1],
+        is_first_of_other=is_first[:-2],
         kept=kept,
     )
 
