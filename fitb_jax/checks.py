@@ -396,3 +396,8 @@ def check_objective(logits_fn: LogitsFn, objective: Any) -> None:
     refuse = getattr(getattr(logits_fn, "func", None), "refuse_objective", None)
     if refuse is not None:
         refuse(objective)
+    # What a wrapper holds, such as `models.at_size`, a partial or `jax.jit`.
+    held = (*getattr(logits_fn, "args", ()), getattr(logits_fn, "__wrapped__", None))
+    for inner in held:
+        if isinstance(inner, jax.tree_util.Partial):
+            check_objective(inner, objective)

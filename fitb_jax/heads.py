@@ -84,7 +84,8 @@ class _Headed(NamedTuple):
             name = getattr(objective, "__name__", "")
             raise ValueError(
                 f"objective must fit the head {self.head!r} ({head.meaning}), got {name}, of "
-                f"exclusive classes: give objectives.{getattr(fits, '__name__', '')}"
+                f"exclusive classes: give objectives.{getattr(fits, '__name__', '')}, which masks "
+                "take in their config"
             )
 
 

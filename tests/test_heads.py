@@ -119,6 +119,9 @@ def test_a_network_with_a_named_head_refuses_objectives_of_classes(head: str) ->
                 ValueError, match=f"fit the head '{head}' .*give objectives.{right}"
             ):
                 call()
+    for wrapped in (models.at_size(named, 6), models.shift_input(named, 0.0), jax.jit(named)):
+        with pytest.raises(ValueError, match=f"fit the head '{head}'"):
+            extremal.probabilities_through(wrapped, IMAGE, 1, mask[None])
     # The logit of a label is one of its own.
     assert np.isfinite(attribution.gradient_magnitude(named, IMAGE, 1)).all()
 

@@ -211,7 +211,9 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
     """
     found, wanted = dict(_flat(read_meta(path)["identity"])), dict(_flat(identity))
     differences = [
-        f"{name}: the store has {found.get(name, 'nothing')}, this run has "
+        f"{name}: the store has its results, and this run {wanted[name]}: mend the code"
+        if name.startswith("program.") and _raised(wanted.get(name))
+        else f"{name}: the store has {found.get(name, 'nothing')}, this run has "
         f"{wanted.get(name, 'nothing')}{' first' if name.endswith('.labels') else ''}"
         for name in sorted(found.keys() | wanted.keys())
         if found.get(name) != wanted.get(name)
@@ -229,8 +231,8 @@ def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
         )
     if any(difference.startswith("shared.") for difference in differences):
         differences.append(
-            "these are digests of numbers, bit by bit: of a network that is trained in each run, "
-            "keep the first by models.train_or_restore"
+            "these are digests of numbers, bit by bit. A network that is trained anew differs: "
+            "models.train_or_restore keeps the first"
         )
     if differences:
         raise StoreError(

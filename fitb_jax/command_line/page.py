@@ -33,6 +33,9 @@ _HARDLY_SEEN = 0.01
 _NOTABLE = 0.01
 """Difference of p that is worth a sentence."""
 
+_CLEARLY = 0.05
+"""Difference of the mean p over sizes from that of the edges that is worth a look."""
+
 _PRESENT = 0.5
 """p from which on a network of several labels says that one is there."""
 
@@ -200,12 +203,13 @@ def verdicts(classifier: Classifier, found: Explanation) -> list[str]:
             f"photograph {whole}. What lies between is due to what is shown."
         )
     if _has_probabilities(classifier):
-        has_more = _best(found) > max(p_whole, found.p_blank) + _NOTABLE
+        reached = max((float(m.shown.p.max()) for m in found.methods.values()), default=0.0)
+        has_more = reached > max(p_whole, found.p_blank) + _NOTABLE
         if has_more and not _blank_has_class(classifier, found):
             against = "against it" if _has_labels(classifier) else "for other classes"
             said.append(
                 f"Some parts have more than the whole photograph, up to "
-                f"{_score(classifier, _best(found))}: what they hide may speak {against}."
+                f"{_score(classifier, reached)}: what they hide may speak {against}."
             )
         said += _on_other_classes(classifier, found)
     blind = [
@@ -278,7 +282,8 @@ def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
         is_more = mean > control
         (more if is_more else no_more).append(f"{title} {_score(classifier, mean)}")
         proves_little = each == "extremal" and _is_found_for_the_absent(classifier, found, result)
-        if is_more and not _is_blind(classifier, result, found) and not proves_little:
+        is_clear = mean > control + _CLEARLY
+        if is_clear and not _is_blind(classifier, result, found) and not proves_little:
             first.append(title)
     said = [
         f"In the mean over sizes, the edges of the photograph have {unit}({name}) "
@@ -296,13 +301,14 @@ def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
         return said
     if first:
         said.append(
-            f"Look first at {', '.join(first)}. Then run it with another --seed and --out: what "
-            "changes with the seed is chance. One photograph proves little."
+            f"Look first at {', '.join(first)}. Then run it with another --seed and --out: it "
+            "draws another control, and what changes in a map is chance. One photograph proves "
+            "little."
         )
     elif found.methods:
         said.append(
-            "No map has both more p than the edges and another map for another class. Try other "
-            "--methods, or another --background."
+            f"No map has both clearly more p than the edges, by {_CLEARLY:g}, and another map for "
+            "another class. Try other --methods, or another --background."
         )
     return said
 
@@ -364,7 +370,9 @@ def _on_masks(classifier: Classifier, found: Explanation, extremal: MethodResult
     )
     if _blank_has_class(classifier, found, of_other=True):
         said.append(
-            f"The search for masks has no control: the background alone has “{other}”, {drawn}."
+            f"The search for masks has no control: p of “{other}”, {drawn}, is "
+            f"{_score(classifier, found.other_blank)} on the background alone, and {p_whole} on "
+            "the whole photograph."
         )
     elif most < _HARDLY_SEEN:
         said.append(f"{search}.")

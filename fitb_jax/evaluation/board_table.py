@@ -68,7 +68,7 @@ def score_table(board: "xr.Dataset") -> "pd.DataFrame":
             said if count else f"{said}, no answer to any: look whether its maps are finite"
             for said, count in zip(rows["passed"], counts, strict=True)
         ]
-    rows["passed"] += ["checks that are passed", "against controls no control passes"]
+    rows["passed"] += ["checks that are passed", "the rule of each check is in its row"]
     telling = [str(each - by_design[name]) for name, each in zip(methods, total, strict=True)]
     rows["telling"] = [*telling, "passes without (no chance)", "compare it with the controls"]
     few = "fewer than ten decide little" if images < DECIDE else ""

@@ -97,6 +97,8 @@ def judge_masks(
         (1,)
     """
     checks.check_explained(logits_fn, image, target, objective)
+    if other_logits_fn is None and backgrounds is None:
+        raise ValueError("other_logits_fn or backgrounds must be given, got neither")
     if other_logits_fn is not None:
         _check_other(other_logits_fn, logits_fn, image, objective)
     checks.check_mask(masks, image.shape[:2], name="masks", axes=("a", "h", "w"))

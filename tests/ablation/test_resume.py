@@ -432,6 +432,8 @@ def test_a_rule_that_raised_is_mended_and_its_points_alone_are_computed(
     assert len(computed) == 1, "only the new points of the good rule"
     with pytest.raises(ablation.StoreError, match=r"program.rule=mine: .*have changed|has changed"):
         run(grid(double, jnp.abs, jnp.sqrt, points=8))
+    with pytest.raises(ablation.StoreError, match="results, and this run raises NameError: mend"):
+        run(grid(double, broken, jnp.sqrt, points=8))
     run(grid(double, jnp.square, jnp.sqrt, points=8), progress=True)
     assert "s: 24 points, all done" in capsys.readouterr().out
 

@@ -66,7 +66,8 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "reaches" not in blank
     assert "the edges" not in blank
     of_blank = _verdicts(other_blank=0.9, control=0.9)
-    assert "search for masks has no control: the background alone has “crane”, a class" in of_blank
+    assert "no control: p of “crane”, a class drawn at random, is 0.90 on the" in of_blank
+    assert "alone, and 0.05 on the whole photograph." in of_blank
     assert "reaches" not in of_blank
     assert "Look first at Extremal masks" in of_blank
     noise = _verdicts(p=unseen, p_blank=0.0, methods=hardly, edges=_shown(0.003))
@@ -74,7 +75,10 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "give --head probabilities" in _verdicts(are_probabilities=True)
     alike = {"rise": MethodResult(_shown(0.7), _shown(0.1), 0.9, 0.0)}
     assert "hardly depend on the class: RISE (0.90)." in _verdicts(methods=alike)
-    assert "No map has both more p than the edges and another map" in _verdicts(methods=alike)
+    assert "No map has both clearly more p than the edges, by 0.05" in _verdicts(methods=alike)
+    assert "No map has both" in _verdicts(edges=_shown(0.66))
+    # What only the edges have is no part that speaks for the class.
+    assert "Some parts" not in _verdicts(p=np.array([0.7, 0.05, 0.25]), edges=_shown(0.9))
     assert "p(tabby) 0.70. No more: RISE 0.70. This" in _verdicts(methods=alike, edges=_shown(0.7))
     assert "p(tabby) 0.10. More: RISE 0.70. This" in _verdicts(methods=alike)
     assert "searched to have" not in _verdicts(methods=alike)
@@ -87,7 +91,7 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     little = "10% of the square that the network sees is too little: through this mask"
     assert little in _verdicts(methods=found)
     both = {"p": np.array([0.9, 0.8]), "head": "multi_label"}
-    assert "alone has “crane”, the other label" in _verdicts(other_blank=0.9, **both)
+    assert "p of “crane”, the other label, is 0.90 on" in _verdicts(other_blank=0.9, **both)
     assert "hardly depend on the class: RISE" in _verdicts(methods=alike, **both)
     assert "hardly depend" not in _verdicts(methods=alike, p=both["p"], head="binary")
     of_labels = _verdicts(head="multi_label", target=2)  # 0.35, where another has 0.6

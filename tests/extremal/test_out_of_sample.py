@@ -88,6 +88,8 @@ def test_bad_arguments_are_refused_by_name() -> None:
         judge(MASKS, **good | {"backgrounds": BACKGROUNDS[:, :8]})
     with pytest.raises(ValueError, match=r"masks must lie in \[0, 1\]"):
         judge(2 * MASKS, **good)
+    with pytest.raises(ValueError, match="other_logits_fn or backgrounds must be given"):
+        judge(MASKS)
     with pytest.raises(TypeError, match=r"an array of bool .*: give masks.astype\(jnp.float32\)"):
         judge(MASKS == 1, **good)
     with pytest.raises(ValueError, match="a regression has no class to be kept"):
