@@ -272,7 +272,8 @@ def _on_other_classes(classifier: Classifier, found: Explanation) -> list[str]:
 def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
     """How every map does beside the edges, and what to do next."""
     unit, name = _unit(classifier), short_name(classifier.class_names[found.target])
-    is_hardly_seen = _has_probabilities(classifier) and found.p[found.target] < _HARDLY_SEEN
+    # Of quantities nobody knows which difference is clear.
+    is_advised = _has_probabilities(classifier) and found.p[found.target] >= _HARDLY_SEEN
     control = float(found.edges.p.mean())
     more: list[str] = []
     no_more: list[str] = []
@@ -292,12 +293,12 @@ def _beside_edges(classifier: Classifier, found: Explanation) -> list[str]:
         + (f" No more: {', '.join(no_more)}." if no_more else "")
         + " This asks what is enough on this background, and not where the object is."
         + (
-            " Only extremal masks are searched to have much of it."
+            " Extremal masks are searched to have much of it."
             if "extremal" in found.methods
             else ""
         )
     ]
-    if is_hardly_seen:
+    if not is_advised:
         return said
     if first:
         said.append(

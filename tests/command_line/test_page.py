@@ -82,7 +82,7 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     assert "p(tabby) 0.70. No more: RISE 0.70. This" in _verdicts(methods=alike, edges=_shown(0.7))
     assert "p(tabby) 0.10. More: RISE 0.70. This" in _verdicts(methods=alike)
     assert "searched to have" not in _verdicts(methods=alike)
-    assert "is. Only extremal masks are searched to have much of it. Look" in _verdicts()
+    assert "is. Extremal masks are searched to have much of it. Look" in _verdicts()
     assert "Look first at Extremal masks. Then run it with another --seed" in _verdicts()
     assert "No map has both" in _verdicts(control=0.5)  # masks of what is not there
     assert "too little" not in _verdicts()
@@ -105,3 +105,4 @@ def test_sentences_say_what_the_numbers_mean() -> None:
     of_regression = _verdicts(head="regression", p_blank=0.31)
     assert "tabby is 0.31; of the whole photograph 0.6. In the mean over sizes" in of_regression
     assert "have output(tabby) 0.1. More: Extremal masks 0.7. This" in of_regression
+    assert "Look first" not in of_regression
