@@ -1,6 +1,5 @@
 """Look into a store: which points failed, and whether the files are still what was written."""
 
-import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from fitb_jax.ablation.fields import DONE
 from fitb_jax.ablation.store import (
     arrays_of,
+    chunks_of,
     forget,
     missing,
     only_writer,
@@ -51,8 +51,8 @@ def failures(path: str | os.PathLike[str]) -> Iterator[Failure]:
     status, reason = root["status"], root["work/reason"]
     names = status.metadata.dimension_names
     labels = {name: root[name][:] for name in names}
-    starts = (range(0, n, e) for n, e in zip(status.shape, extents, strict=True))
-    for start in itertools.product(*starts):
+    for index in chunks_of(path):
+        start = [i * e for i, e in zip(index, extents, strict=True)]
         region = tuple(slice(a, a + e) for a, e in zip(start, extents, strict=True))
         places = np.argwhere(status[region] > DONE)
         reasons = reason[region] if len(places) else np.zeros(0)
@@ -103,11 +103,8 @@ def forget_failures(path: str | os.PathLike[str]) -> int:
 
 def _failed_chunks(path: Path) -> dict[tuple[int, ...], int]:
     """How many points of each block are not good, of those blocks that have such points."""
-    extents, status = read_meta(path)["extents"], open_root(path, "r")["status"]
-    indices = itertools.product(
-        *(range(-(-n // e)) for n, e in zip(status.shape, extents, strict=True))
-    )
-    counts = {i: int((status.get_block_selection(i) > DONE).sum()) for i in indices}
+    status = open_root(path, "r")["status"]
+    counts = {i: int((status.get_block_selection(i) > DONE).sum()) for i in chunks_of(path)}
     return {index: count for index, count in counts.items() if count}
 
 

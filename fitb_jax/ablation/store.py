@@ -259,16 +259,27 @@ def replace_failed_programs(path: Path, grid: Grid, identity: Mapping[str, Any])
     mended = [label for label, said in known.items() if _raised(said) and own[label] != said]
     if not mended:
         return []
-    shape = open_root(path, "r")["status"].shape
-    chunks = itertools.product(
-        *(range(-(-n // e)) for n, e in zip(shape, meta["extents"], strict=True))
-    )
     at = [grid.place(name) for name in grid.of_kind("static")]
     # A chunk holds one value of each static axis.
-    forget(path, (i for i in chunks if static_label(grid, tuple(i[a] for a in at)) in mended))
+    forget(
+        path,
+        (i for i in chunks_of(path) if static_label(grid, tuple(i[a] for a in at)) in mended),
+    )
     meta["identity"]["program"] = {**known, **{label: own[label] for label in mended}}
     open_root(path, "r+").attrs[META] = json.dumps(meta)
     return mended
+
+
+def chunks_of(path: Path) -> Iterator[tuple[int, ...]]:
+    """The chunks that the points of a store lie in.
+
+    Args:
+        path: of the store.
+
+    Returns:
+        Their indices, in order.
+    """
+    return itertools.product(*map(range, open_root(path, "r")["status"].cdata_shape))
 
 
 def _raised(program: Any) -> bool:

@@ -13,7 +13,7 @@ from PIL import Image as Pictures
 from tqdm import tqdm
 
 from fitb_jax import cropping, extras
-from fitb_jax.command_line import explaining, folders, loading, page
+from fitb_jax.command_line import explaining, folders, loading, page, wording
 from fitb_jax.command_line.arguments import Options
 from fitb_jax.command_line.methods import METHODS
 
@@ -138,12 +138,12 @@ def _compile(
 def _report(
     classifier: loading.Classifier, file: Path, folder: Path, found: explaining.Explanation
 ) -> str:
-    explained = page.class_with_score(classifier, found, found.target)
+    explained = wording.class_with_score(classifier, found, found.target)
     lines = [f"{_printable(file)}: {explained}"]
     if (likeliest := int(np.argmax(found.p))) != found.target:
-        seen = page.class_with_score(classifier, found, likeliest)
-        lines.append(f"{page.name_of_likeliest(classifier)}: {seen}")
-    lines += page.verdicts(classifier, found)
+        seen = wording.class_with_score(classifier, found, likeliest)
+        lines.append(f"{wording.name_of_likeliest(classifier)}: {seen}")
+    lines += wording.verdicts(classifier, found)
     return "\n  ".join([*lines, _printable(folder / folders.PAGE)])
 
 

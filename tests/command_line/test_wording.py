@@ -1,4 +1,4 @@
-"""What a page says of the numbers."""
+"""What is said of the numbers."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fitb_jax import heads
-from fitb_jax.command_line import page
+from fitb_jax.command_line import wording
 from fitb_jax.command_line.explaining import Explanation, MethodResult, Shown
 
 
@@ -33,7 +33,7 @@ def _verdicts(
     classifier = SimpleNamespace(
         class_names=("tabby, cat", "crane", "tray"), head=heads.HEADS[head], background="blur"
     )
-    return " ".join(page.verdicts(classifier, found))
+    return " ".join(wording.verdicts(classifier, found))
 
 
 @pytest.mark.usefixtures("unchecked")
