@@ -393,11 +393,12 @@ def check_objective(logits_fn: LogitsFn, objective: Any) -> None:
             "such as objectives.log_prob"
         )
     check_callable("objective", objective)
-    refuse = getattr(getattr(logits_fn, "func", None), "refuse_objective", None)
+    function = getattr(logits_fn, "func", None)
+    refuse = getattr(function, "refuse_objective", None)
     if refuse is not None:
         refuse(objective)
     # What a wrapper holds, such as `models.at_size`, a partial or `jax.jit`.
-    held = (*getattr(logits_fn, "args", ()), getattr(logits_fn, "__wrapped__", None))
+    held = (function, *getattr(logits_fn, "args", ()), getattr(logits_fn, "__wrapped__", None))
     for inner in held:
         if isinstance(inner, jax.tree_util.Partial):
             check_objective(inner, objective)

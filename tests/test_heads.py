@@ -1,5 +1,6 @@
 """Outputs that are no logits of exclusive classes, and what is passed in place of a classifier."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -119,7 +120,8 @@ def test_a_network_with_a_named_head_refuses_objectives_of_classes(head: str) ->
                 ValueError, match=f"fit the head '{head}' .*give objectives.{right}"
             ):
                 call()
-    for wrapped in (models.at_size(named, 6), models.shift_input(named, 0.0), jax.jit(named)):
+    wrappers = (models.at_size(named, 6), models.shift_input(named, 0.0), jax.jit(named))
+    for wrapped in (*wrappers, functools.partial(named)):
         with pytest.raises(ValueError, match=f"fit the head '{head}'"):
             extremal.probabilities_through(wrapped, IMAGE, 1, mask[None])
     # The logit of a label is one of its own.
